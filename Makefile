@@ -1,0 +1,65 @@
+# Two commands matter: `make dev` runs Farmgate, `make test` proves it. `make help` lists the rest.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help dev test lint format types contracts unit coverage lock generated bench clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+dev: $(VENV)/run.stamp ## set up, get a model if there is none, and start Farmgate on http://127.0.0.1:8000
+	@$(BIN)/farmgate dev $(ARGS)
+
+test: $(VENV)/dev.stamp ## lint, types, architecture contracts and all tests
+	@$(MAKE) --no-print-directory lint types contracts generated coverage
+
+lint: $(VENV)/dev.stamp ## ruff: style and correctness
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+
+format: $(VENV)/dev.stamp ## rewrite the code in house style
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+types: $(VENV)/dev.stamp ## mypy, strict
+	@$(BIN)/mypy
+
+contracts: $(VENV)/dev.stamp ## who may import whom
+	@$(BIN)/lint-imports
+
+generated: $(VENV)/dev.stamp ## generated files are up to date
+	@$(BIN)/python tools/generate.py --check
+
+unit: $(VENV)/dev.stamp ## the tests without coverage: make unit ARGS='tests/unit/flow -k gate'
+	@$(BIN)/pytest $(ARGS)
+
+coverage: $(VENV)/dev.stamp
+	@$(BIN)/pytest -q --cov --cov-report=term --durations=5
+	@$(BIN)/python tools/coverage_floor.py
+
+lock: $(VENV)/dev.stamp ## compile requirements/*.txt from pyproject.toml
+	@tools/lock.sh
+
+bench: $(VENV)/dev.stamp ## the benchmarks of bench/README.md
+	@$(BIN)/python bench/run.py $(ARGS)
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage dist
+
+# One virtual environment for both commands: what `make dev` needs first, the test tools on top.
+$(VENV)/bin/python:
+	@echo "creating $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Farmgate needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(VENV)/bin/python
+	@echo "installing what Farmgate needs (requirements/run.txt)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/run.txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
+	@echo "installing the test tools (requirements/dev.txt)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
+	@touch $@

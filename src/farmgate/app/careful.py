@@ -1,0 +1,45 @@
+"""Providers seen with care: one of a user's own may raise anything, and must not take the others with it."""
+
+from __future__ import annotations
+
+from farmgate.core.errors import FarmError, UpstreamError
+from farmgate.core.model import Health, HealthStatus, ModelInfo
+from farmgate.providers.provider import Provider
+from farmgate.telemetry import log
+
+__all__ = ["CarefulSource", "careful_close", "careful_health"]
+
+
+class CarefulSource:
+    """A provider's list of models. Raises nothing but FarmError."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        try:
+            return await self._provider.models()
+        except (FarmError, TimeoutError):
+            raise
+        except Exception as error:
+            log.traceback(error)
+            raise UpstreamError(f"{self._provider.name} could not list its models: {type(error).__name__}.") from error
+
+
+async def careful_health(provider: Provider) -> Health:
+    """A provider's state; one that cannot tell it is not well."""
+    try:
+        return await provider.health()
+    except Exception as error:  # noqa: BLE001 - see above; its words may hold anything, so only its kind is told
+        log.traceback(error)
+        detail = f"It could not tell how it is: {type(error).__name__}."
+        return Health(name=provider.name, status=HealthStatus.UNHEALTHY, detail=detail)
+
+
+async def careful_close(provider: Provider) -> None:
+    """Close a provider, so that the others after it are closed too."""
+    try:
+        await provider.close()
+    except Exception as error:  # noqa: BLE001 - see above
+        log.error("provider_not_closed", provider=provider.name, reason=type(error).__name__)
+        log.traceback(error)

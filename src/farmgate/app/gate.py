@@ -1,0 +1,222 @@
+"""One configuration, running: its providers, its catalogue, its application. Built, started and stopped once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from farmgate.admin.catalog import Listed, ModelCatalog
+from farmgate.app.careful import CarefulSource, careful_close, careful_health
+from farmgate.app.entries import DEMO, Entries, is_open, make_provider
+from farmgate.config import Config
+from farmgate.config.schema import Limits
+from farmgate.core.errors import FarmError, ModelNotFound
+from farmgate.core.model import Health, ModelInfo
+from farmgate.core.ports import Journal, Lender, Report, Weights
+from farmgate.flow.chain import chain
+from farmgate.flow.route import Candidate, plan
+from farmgate.providers.registry import ROWS
+from farmgate.surfaces.cli.house import Finding
+from farmgate.surfaces.http.auth import Doorman
+from farmgate.surfaces.http.exchange import Desk, HttpLimits, Receive, Scope, Send
+from farmgate.surfaces.http.front import Front
+from farmgate.surfaces.http.health import HealthSurface
+from farmgate.surfaces.http.openai import OpenAISurface
+from farmgate.telemetry import Telemetry, log
+from farmgate.wire.openai.rules import ListLimits
+from farmgate.wire.strictjson import JsonLimits
+from farmgate.work.jobs import Jobs
+
+__all__ = ["Gate", "Shared"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What outlives a configuration: counters, records, long tasks, and the engines with their models."""
+
+    telemetry: Telemetry
+    journal: Journal
+    jobs: Jobs
+    engines: Lender
+    weights: Weights
+    is_draining: Callable[[], bool]
+
+
+class Gate:
+    """Where requests go while this configuration holds."""
+
+    def __init__(self, config: Config, entries: Entries, shared: Shared) -> None:
+        self.config = config
+        self._entries = entries
+        self._shared = shared
+        self.providers = {
+            name: make_provider(name, entry, config, lender=shared.engines, weights=shared.weights)
+            for name, entry in entries.entries.items()
+        }
+        self.catalog = ModelCatalog(self._listed(), default_provider=entries.default, clock=time.monotonic)
+        self.target = chain(
+            self.providers,
+            catalog=self.catalog,
+            journal=shared.journal,
+            telemetry=shared.telemetry,
+            in_flight=config.server.limits.in_flight,
+        )
+        self.front = self._front()
+
+    def _listed(self) -> dict[str, Listed]:
+        default_model = self.config.ai.default_model
+        return {
+            name: Listed(
+                source=CarefulSource(self.providers[name]),
+                models=entry.models,
+                default_model=(default_model if name == self._entries.default else None) or entry.default_model,
+                is_open=is_open(name, entry),
+                # A cloud's list of hundreds is not fetched just to route: it is asked for what a caller names.
+                asks=(entry.provider or name) not in ROWS
+                or (not entry.models and ROWS[entry.provider or name].is_local),
+            )
+            for name, entry in self._entries.entries.items()
+        }
+
+    def _front(self) -> Front:
+        desk = Desk(
+            doorman=Doorman({key.sha256: key.name for key in self.config.keys}),
+            limits=http_limits(self.config.server.limits),
+            telemetry=self._shared.telemetry,
+        )
+        openai = OpenAISurface(self.target, self.catalog, streaming=self.config.ai.features.streaming)
+        health = HealthSurface(self._shared.is_draining)
+        routes = {
+            "/v1/chat/completions": {"POST": openai.chat},
+            "/v1/completions": {"POST": openai.completion},
+            "/v1/embeddings": {"POST": openai.embedding},
+            "/v1/models": {"GET": openai.models},
+            "/v1/models/": {"GET": openai.models},
+            "/health/live": {"GET": health.live},
+            "/health/ready": {"GET": health.ready},
+            "/metrics": {"GET": health.metrics},
+        }
+        return Front(desk, routes, api=self._typed_api(desk), start=self.start, stop=self.stop)
+
+    def _typed_api(self, desk: Desk) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+        """FastAPI takes a quarter of a second to import: it is made for the first request that needs it."""
+        made: list[Callable[[Scope, Receive, Send], Awaitable[None]]] = []
+
+        async def api(scope: Scope, receive: Receive, send: Send) -> None:
+            if not made:
+                from farmgate.surfaces.http.farm import farm_app
+
+                made.append(
+                    farm_app(
+                        desk,
+                        target=self.target,
+                        models=self.catalog,
+                        health=self.health,
+                        load=self.load,
+                        jobs=self._shared.jobs,
+                        streaming=self.config.ai.features.streaming,
+                    )
+                )
+            await made[0](scope, receive, send)
+
+        return api
+
+    async def start(self) -> None:
+        """Learn what the providers have."""
+        await self.catalog.refresh()
+
+    async def stop(self) -> None:
+        """Close every provider. Requests still in flight are cut off."""
+        await self.catalog.close()
+        for provider in self.providers.values():
+            await careful_close(provider)
+
+    @property
+    def default(self) -> tuple[str, str | None] | None:
+        """Provider and model that answer when none is named."""
+        view = self.catalog.view()
+        if view.default_provider is None:
+            return None
+        with contextlib.suppress(FarmError):
+            candidate = plan(None, None, view)
+            return candidate.provider, candidate.model
+        return view.default_provider, None
+
+    @property
+    def is_demo(self) -> bool:
+        """Nothing but the demo can answer."""
+        return self._entries.default == DEMO
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What answers and what does not, a line each."""
+        counts: dict[str, int] = dict.fromkeys(self.providers, 0)
+        for model in self.catalog.models():
+            counts[model.provider] += 1
+        lines = [self._finding(name, counts[name]) for name in self.providers]
+        lines += [Finding(name=name, is_there=False, text=why) for name, why in self.config.left_out.items()]
+        return tuple(lines)
+
+    def _finding(self, name: str, count: int) -> Finding:
+        found = self._entries.found.get(name)
+        silent = self.catalog.silent.get(name)
+        if silent is not None:
+            return Finding(name=name, is_there=False, text=silent)
+        where = f"at {found.url}" if found and found.url else f"key from {found.key_variable}" if found else ""
+        models = (
+            f"{count} model{'s' if count != 1 else ''}"
+            if count or not is_open(name, self._entries.entries[name])
+            else ""
+        )
+        return Finding(
+            name=name,
+            is_there=models != "0 models",
+            text=", ".join(filter(None, (models, where))) or "any model",
+            url=found.url if found else None,
+            key_variable=found.key_variable if found else None,
+        )
+
+    def models(self) -> list[ModelInfo]:
+        return self.catalog.models()
+
+    async def refresh(self) -> None:
+        """Look again at what the providers have."""
+        await self.catalog.refresh()
+
+    async def health(self) -> dict[str, Health]:
+        """Every provider's state, asked all at once."""
+        answers = await asyncio.gather(*map(careful_health, self.providers.values()))
+        return dict(zip(self.providers, answers, strict=True))
+
+    async def load(self, model: str, provider: str | None, report: Report) -> None:
+        """Make a model ready. One that is not there is got by the provider named, or by the default one."""
+        candidate = self._to_load(model, provider)
+        await self.providers[candidate.provider].load(candidate.model, report)
+        log.info("model_loaded", provider=candidate.provider, model=candidate.model)
+        await self.catalog.refresh()
+
+    def _to_load(self, model: str, provider: str | None) -> Candidate:
+        view = self.catalog.view()
+        try:
+            return plan(model, provider, view)
+        except ModelNotFound:
+            name = provider or view.default_provider
+            if name is None:
+                raise
+            return Candidate(provider=name, model=model)
+
+
+def http_limits(limits: Limits) -> HttpLimits:
+    """The configured limits, as the surfaces know them."""
+    return HttpLimits(
+        body_bytes=limits.body_bytes,
+        headers=limits.headers,
+        # The whole includes the body: one timer serves both, and the shorter time is looked at first.
+        body_timeout_s=min(limits.body_timeout_s, limits.request_timeout_s),
+        request_timeout_s=limits.request_timeout_s,
+        json=JsonLimits(depth=limits.json_depth, nodes=limits.json_nodes),
+        lists=ListLimits(messages=limits.messages, tools=limits.tools, inputs=limits.embed_inputs),
+    )

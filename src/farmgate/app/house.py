@@ -1,0 +1,189 @@
+"""Opens gates and serves them: what the command line asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from farmgate.app.entries import find_entries
+from farmgate.app.gate import Gate, Shared
+from farmgate.app.running import Running
+from farmgate.config import Config
+from farmgate.config.process import variables
+from farmgate.core.errors import FarmError
+from farmgate.core.ports import Journal, Report
+from farmgate.core.usage import Call
+from farmgate.engines.lifecycle import Engines
+from farmgate.engines.weights import ModelStore
+from farmgate.stores.journal import FileJournal, MemoryJournal, read_calls
+from farmgate.surfaces.cli.house import Finding, OpenGate
+from farmgate.surfaces.http.server import Server, ServerSettings, listen
+from farmgate.telemetry import Telemetry, configure_logging, log
+from farmgate.work.jobs import Jobs
+
+__all__ = ["House"]
+
+
+class House:
+    """Fills the command line's House."""
+
+    def __init__(self) -> None:
+        self._stores: dict[Path, ModelStore] = {}
+        self._started: list[Callable[[], object]] = []
+
+    # ----------------------------------------------------------------------------------- what is on this machine
+
+    def has_engine(self) -> bool:
+        return find_spec("xllamacpp") is not None
+
+    def weights(self, config: Config) -> ModelStore:
+        directory = config.home / "models"
+        return self._stores.setdefault(directory, ModelStore(directory))
+
+    def register(self, config: Config, path: Path) -> str:
+        return self.weights(config).register(path)
+
+    def calls(self, config: Config) -> Iterator[Call]:
+        return read_calls(config.home / "journal")
+
+    def listen(self, host: str, port: int) -> socket.socket:
+        return listen(host, port)
+
+    async def prepare(self, config: Config, report: Callable[[str], Report]) -> tuple[Finding, ...]:
+        from farmgate.app.prepare import prepare
+
+        return await prepare(config, self.weights(config), report, self._started)
+
+    # ----------------------------------------------------------------------------------- gates
+
+    @contextlib.asynccontextmanager
+    async def open(self, config: Config) -> AsyncIterator[OpenGate]:
+        async with self._shared(config, is_draining=lambda: False) as shared:
+            gate = await self._build(config, shared)
+            try:
+                yield gate
+            finally:
+                await gate.stop()
+
+    async def serve(
+        self,
+        config: Config,
+        sock: socket.socket,
+        *,
+        ready: Callable[[OpenGate, Callable[[], None]], None],
+        reload: Callable[[], Config | None] | None = None,
+        reloaded: Callable[[OpenGate], None] | None = None,
+    ) -> None:
+        configure_logging(level=config.log.level, as_json=config.log.format == "json")
+        draining = asyncio.Event()
+        async with self._shared(config, is_draining=draining.is_set) as shared:
+            # Before there is a task group: what is wrong with the configuration is told as it is, not in a group.
+            gate = await self._build(config, shared)
+
+            async def build(fresh: Config) -> Gate:
+                made = await self._build(fresh, shared)
+                shared.telemetry.count_in_flight = lambda: running.in_flight
+                return made
+
+            running = Running(gate, build)
+            async with asyncio.TaskGroup() as tasks:
+
+                def drain_began() -> None:
+                    draining.set()
+                    # Whoever watches a job would hold the drain until the job ends.
+                    tasks.create_task(shared.jobs.close())
+
+                server = Server(running, server_settings(config), drain_began=drain_began)
+                helpers = [tasks.create_task(warm_up(gate, shared))]
+                if reload is not None:
+                    helpers.append(tasks.create_task(running.watch(reload, reloaded or (lambda _: None))))
+                try:
+                    await server.serve(sock, lambda: ready(gate, server.stop))
+                finally:
+                    for helper in helpers:
+                        helper.cancel()
+                    await running.stop()
+                    await self._stop_what_was_started()
+
+    async def _build(self, config: Config, shared: Shared) -> Gate:
+        has_models = bool(shared.weights.models())
+        entries = await find_entries(config, has_models=has_models, has_engine=self.has_engine())
+        gate = Gate(config, entries, shared)
+        try:
+            await gate.start()
+        except BaseException:
+            await gate.stop()
+            raise
+        return gate
+
+    @contextlib.asynccontextmanager
+    async def _shared(self, config: Config, *, is_draining: Callable[[], bool]) -> AsyncIterator[Shared]:
+        telemetry = Telemetry()
+        weights = self.weights(config)
+        engines = Engines(weights, log_directory=config.home / "log", environment=variables())
+        jobs = Jobs(time.time)
+        journal = open_journal(config, telemetry)
+        try:
+            yield Shared(
+                telemetry=telemetry,
+                journal=journal,
+                jobs=jobs,
+                engines=engines,
+                weights=weights,
+                is_draining=is_draining,
+            )
+        finally:
+            await jobs.close()
+            await engines.close()
+            if isinstance(journal, FileJournal):
+                journal.close()
+
+    async def _stop_what_was_started(self) -> None:
+        while self._started:
+            stop = self._started.pop()
+            result = stop()
+            if asyncio.iscoroutine(result):
+                await result
+
+
+def open_journal(config: Config, telemetry: Telemetry) -> Journal:
+    """The journal in the data directory, or one in memory where it is switched off or cannot be written."""
+    if not config.journal.enabled:
+        return MemoryJournal(keep=0)
+    try:
+        return FileJournal(
+            config.home / "journal",
+            segment_bytes=config.journal.segment_bytes,
+            keep_segments=config.journal.keep_segments,
+            failed=telemetry.journal_failed,
+        )
+    except OSError as error:
+        # Fail open: answers are worth more than their records; `doctor` and the metrics tell.
+        telemetry.journal_failed(error)
+        return MemoryJournal(keep=0)
+
+
+def server_settings(config: Config) -> ServerSettings:
+    limits, drain = config.server.limits, config.server.drain
+    return ServerSettings(
+        header_bytes=limits.header_bytes,
+        header_timeout_s=limits.header_timeout_s,
+        pre_stop_s=drain.pre_stop_s,
+        drain_s=drain.timeout_s,
+    )
+
+
+async def warm_up(gate: Gate, shared: Shared) -> None:
+    """Start the engine of the model that answers by default, so that the first caller need not wait for it."""
+    default = gate.default
+    if default is None or default[0] != "local" or default[1] is None:
+        return
+    try:
+        (await shared.engines.lease(default[1])).release()
+    except FarmError as error:
+        log.warning("warm_up_failed", model=default[1], reason=error.code)

@@ -1,0 +1,230 @@
+"""The shape of `farm.config.yaml`: every setting with its default, range and meaning. camelCase is canonical."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic.alias_generators import to_camel
+
+from farmgate.config.environment import ENVIRONMENTS
+
+__all__ = [
+    "Ai",
+    "Drain",
+    "Features",
+    "Journal",
+    "KeyEntry",
+    "Limits",
+    "Log",
+    "Provider",
+    "Root",
+    "Server",
+    "Timeouts",
+]
+
+MIB = 1024 * 1024
+HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9a-fA-F:.]+(%[A-Za-z0-9._-]+)?")
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def not_a_bool(value: object) -> object:
+    """`port: true` is a mistake, not port 1."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number")  # the validator's protocol
+    return value
+
+
+def web_address(text: str) -> str:
+    """An address without anything that could be a credential, without a slash at the end."""
+    if not text.isascii() or any(c.isspace() or not c.isprintable() for c in text) or "\\" in text:
+        raise ValueError("must be an address of plain letters, without spaces or backslashes")
+    if not text.lower().startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://")
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("must be an address such as http://localhost:11434: the host or port is not valid") from None
+    if not host or not HOST.fullmatch(host):
+        raise ValueError("must name a host, such as http://localhost:11434")
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a user name or password: use apiKey or headers")
+    if "?" in text or "#" in text:
+        raise ValueError("must not hold a query or fragment: use apiKey or headers for credentials")
+    return text.rstrip("/")
+
+
+def header_safe(secret: SecretStr) -> SecretStr:
+    """A key travels in a header: anything but visible ASCII would break it or be added to it."""
+    text = secret.get_secret_value()
+    if not text.isascii() or any(c.isspace() or not c.isprintable() for c in text):
+        raise ValueError("must be visible ASCII characters only, without spaces or line ends")
+    return secret
+
+
+def header_fields(headers: Mapping[str, str]) -> Mapping[str, str]:
+    for name, value in headers.items():
+        if not HEADER_NAME.fullmatch(name):
+            raise ValueError("must have header names of letters, digits and dashes")
+        if not value.isascii() or not value.isprintable():
+            raise ValueError("must have values of plain characters on one line")
+    return headers
+
+
+Whole = Annotated[int, BeforeValidator(not_a_bool)]
+Seconds = Annotated[float, BeforeValidator(not_a_bool), Field(gt=0, le=86_400, allow_inf_nan=False)]
+Pause = Annotated[float, BeforeValidator(not_a_bool), Field(ge=0, le=86_400, allow_inf_nan=False)]
+Url = Annotated[str, AfterValidator(web_address)]
+ApiSecret = Annotated[SecretStr, AfterValidator(header_safe)]
+Headers = Annotated[Mapping[str, str], AfterValidator(header_fields)]
+Name = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class Section(BaseModel):
+    """What every section has in common."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        hide_input_in_errors=True,
+    )
+
+
+class Limits(Section):
+    """What one caller may send or hold. Sizes are in bytes, times in seconds."""
+
+    body_bytes: Whole = Field(20 * MIB, ge=1024, le=1024 * MIB, description="Largest request body.")
+    header_bytes: Whole = Field(32 * 1024, ge=1024, le=MIB, description="Largest request head: line and headers.")
+    headers: Whole = Field(100, ge=8, le=1000, description="Most headers in one request.")
+    json_depth: Whole = Field(64, ge=4, le=256, description="Deepest nesting of a JSON body.")
+    json_nodes: Whole = Field(100_000, ge=100, le=10_000_000, description="Most values in a JSON body.")
+    messages: Whole = Field(2048, ge=1, le=100_000, description="Most messages in one conversation.")
+    tools: Whole = Field(256, ge=0, le=10_000, description="Most tools in one request.")
+    embed_inputs: Whole = Field(2048, ge=1, le=100_000, description="Most texts in one embedding request.")
+    in_flight: Whole = Field(4096, ge=1, le=1_000_000, description="Most requests at the same time.")
+    answer_bytes: Whole = Field(64 * MIB, ge=1024, le=1024 * MIB, description="Largest whole answer of a provider.")
+    frame_bytes: Whole = Field(8 * MIB, ge=1024, le=256 * MIB, description="Largest single frame of a stream.")
+    body_timeout_s: Seconds = Field(60, description="Time for a request body to arrive.")
+    header_timeout_s: Seconds = Field(30, description="Time for a request head to arrive.")
+    request_timeout_s: Seconds = Field(600, description="Time for a whole request, its answer included.")
+
+
+class Drain(Section):
+    """How the server stops. Times are in seconds."""
+
+    pre_stop_s: Pause = Field(0, description="Time between saying 'not ready' and closing the door.")
+    timeout_s: Pause = Field(600, description="Time for requests in flight to finish.")
+
+
+class Server(Section):
+    """Where Farmgate listens and what it accepts."""
+
+    host: str = Field(
+        "127.0.0.1", min_length=1, max_length=253, description="Address to listen on. Not loopback: needs a key."
+    )
+    port: Whole = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 picks a free one.")
+    limits: Limits = Field(default_factory=Limits, description="What one caller may send or hold.")
+    drain: Drain = Field(default_factory=Drain, description="How the server stops.")
+
+
+class KeyEntry(Section):
+    """One API key of a caller: a name, and either the key or its SHA-256."""
+
+    name: str = Field(description="Name shown in usage and logs; never secret.")
+    key: SecretStr | None = Field(None, description="The key, at least 16 characters: write ${VAR} or ${file:/path}.")
+    sha256: str | None = Field(None, description="SHA-256 of the key in hexadecimal, instead of the key itself.")
+
+
+class Timeouts(Section):
+    """How long a provider may take, in seconds."""
+
+    connect_s: Seconds = Field(5, description="Time to connect.")
+    first_byte_s: Seconds = Field(120, description="Time from the request to the first byte of the answer.")
+    idle_s: Seconds = Field(60, description="Longest silence within an answer.")
+
+
+class Provider(Section):
+    """One provider of models."""
+
+    provider: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*(:[A-Za-z_][A-Za-z0-9_]*)?$",
+        max_length=256,
+        description="Type of provider, or module:Class for your own. Default: the entry's own name.",
+    )
+    enabled: bool = Field(True, description="Whether it may be asked.")
+    url: Url | None = Field(None, description="Address of its API, http or https.")
+    api_key: ApiSecret | None = Field(None, description="Its API key: write ${VAR} or ${file:/path}.")
+    models: tuple[Name, ...] = Field((), description="Models to offer. Empty: whatever the provider lists.")
+    default_model: Name | None = Field(None, description="Model for requests that name none.")
+    auto_start: bool = Field(False, description="Start it when it is installed and not running.")
+    auto_pull: tuple[Name, ...] = Field((), description="Models to download at start.")
+    device: Name | None = Field(None, description="Device for local models: auto, cpu, cuda, mps.")
+    headers: Headers = Field(
+        default_factory=dict, repr=False, description="Headers added to every request; shown masked."
+    )
+    timeouts: Timeouts = Field(default_factory=Timeouts, description="How long it may take.")
+    options: Mapping[str, object] = Field(
+        default_factory=dict, repr=False, description="Anything else this type of provider takes."
+    )
+
+
+class Features(Section):
+    """What is switched on."""
+
+    streaming: bool = Field(True, description="Answer in streams. Off: requests for a stream are refused.")
+    caching: bool = Field(False, description="Answer repeated requests from a cache. Not built yet.")
+    rate_limiting: bool = Field(False, description="Limit requests per caller. Not built yet.")
+    fallback: bool = Field(False, description="Ask another provider when one fails. Not built yet.")
+
+
+class Ai(Section):
+    """Providers, and which of them answers."""
+
+    providers: Mapping[str, Provider] = Field(default_factory=dict, description="Providers by name.")
+    routing: Mapping[str, str] = Field(
+        default_factory=dict,
+        description="Provider that answers when a request names none, by environment.",
+        json_schema_extra={"propertyNames": {"enum": list(ENVIRONMENTS)}},
+    )
+    default_model: Name | None = Field(
+        None, description="Model for requests that name none, instead of the provider's own default."
+    )
+    features: Features = Field(default_factory=Features, description="What is switched on.")
+
+
+class Journal(Section):
+    """The local record of every call: who, which model, how many tokens. Never prompts."""
+
+    enabled: bool = Field(True, description="Keep the journal.")
+    segment_bytes: Whole = Field(64 * MIB, ge=4096, le=4096 * MIB, description="Size at which a new file is begun.")
+    keep_segments: Whole = Field(16, ge=1, le=100_000, description="Most files kept; the oldest go first.")
+
+
+class Log(Section):
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least important event logged.")
+    format: Literal["text", "json"] = Field("text", description="One line of text, or of JSON, per event.")
+
+
+class Root(Section):
+    """Farmgate's configuration."""
+
+    schema_: str | None = Field(None, alias="$schema", description="Address of this schema, for editors.")
+    version: Literal[1] = Field(1, description="Version of the format.")
+    server: Server = Field(default_factory=Server, description="Where Farmgate listens and what it accepts.")
+    keys: tuple[KeyEntry, ...] = Field((), description="API keys of callers.")
+    key_file: str | None = Field(
+        None, min_length=1, description="File with more keys, one `name key` or `name sha256` per line."
+    )
+    ai: Ai = Field(default_factory=Ai, description="Providers, and which of them answers.")
+    journal: Journal = Field(default_factory=Journal, description="The local record of every call.")
+    log: Log = Field(default_factory=Log, description="What is logged, and how.")

@@ -1,0 +1,375 @@
+"""Every way a request can fail, each with the status, type and code its caller sees.
+
+    FarmError
+    ├── BadRequest                 400  the caller can mend it
+    │   ├── InvalidJson  InvalidUnicode  InvalidNumber  InvalidType  InvalidValue  DuplicateKey  JsonTooDeep
+    │   ├── MissingParameter  InvalidMessages  TooManyItems  UnsupportedParameter  ContextLengthExceeded
+    │   └── AmbiguousCredentials
+    ├── InvalidApiKey              401
+    ├── NotFound                   404  UnknownUrl  ModelNotFound  JobNotFound
+    ├── MethodNotAllowed           405
+    ├── RequestTimeout             408  the body did not come
+    ├── RequestTooLarge            413
+    ├── UnsupportedMediaType       415  UnsupportedEncoding
+    ├── HeadersTooLarge            431
+    ├── ClientGone                 499  nobody is listening any more
+    ├── InternalError              500  our own bug
+    ├── NotSupported               501  this provider cannot do that
+    ├── UpstreamError              502  what a provider did wrong
+    │   ├── UpstreamUnreachable  UpstreamTlsError  UpstreamInvalidResponse  UpstreamStreamTruncated
+    │   ├── UpstreamRefusedKey     502  our credential, not the caller's
+    │   ├── UpstreamRateLimited    429  the provider's own limit
+    │   ├── UpstreamRejected       4xx  the provider says the request is wrong
+    │   └── UpstreamTimeout        504
+    └── Unavailable                503  Overloaded  ShuttingDown  EngineUnavailable
+
+The docstring of a class is its default message.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "AmbiguousCredentials",
+    "BadRequest",
+    "ClientGone",
+    "ContextLengthExceeded",
+    "DuplicateKey",
+    "EngineUnavailable",
+    "FarmError",
+    "HeadersTooLarge",
+    "InternalError",
+    "InvalidApiKey",
+    "InvalidJson",
+    "InvalidMessages",
+    "InvalidNumber",
+    "InvalidType",
+    "InvalidUnicode",
+    "InvalidValue",
+    "JobNotFound",
+    "JsonTooDeep",
+    "MethodNotAllowed",
+    "MissingParameter",
+    "ModelNotFound",
+    "NotFound",
+    "NotSupported",
+    "Overloaded",
+    "RequestTimeout",
+    "RequestTooLarge",
+    "ShuttingDown",
+    "TooManyItems",
+    "Unavailable",
+    "UnknownUrl",
+    "UnsupportedEncoding",
+    "UnsupportedMediaType",
+    "UnsupportedParameter",
+    "UpstreamError",
+    "UpstreamInvalidResponse",
+    "UpstreamRateLimited",
+    "UpstreamRefusedKey",
+    "UpstreamRejected",
+    "UpstreamStreamTruncated",
+    "UpstreamTimeout",
+    "UpstreamTlsError",
+    "UpstreamUnreachable",
+]
+
+
+class FarmError(Exception):
+    """Something went wrong."""
+
+    status: int = 500
+    type: str = "server_error"
+    code: str = "internal_error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str = "", *, param: str | None = None, retry_after_s: float | None = None) -> None:
+        """`message` replaces the class docstring; `param` names the offending field as the caller wrote it."""
+        self.message = message or type(self).__doc__ or type(self).__name__
+        self.param = param
+        self.retry_after_s = retry_after_s
+        super().__init__(self.message)
+
+
+class BadRequest(FarmError):
+    """The request is not valid."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_request"
+
+
+class InvalidJson(BadRequest):
+    """The body is not valid JSON."""
+
+    code = "invalid_json"
+
+
+class InvalidUnicode(BadRequest):
+    """The body holds text that is not valid Unicode: use UTF-8 without lone surrogates or NUL characters."""
+
+    code = "invalid_unicode"
+
+
+class InvalidNumber(BadRequest):
+    """The body holds a number that is not finite or has too many digits."""
+
+    code = "invalid_number"
+
+
+class InvalidType(BadRequest):
+    """A field has the wrong type."""
+
+    code = "invalid_type"
+
+
+class InvalidValue(BadRequest):
+    """A field has a value out of range."""
+
+    code = "invalid_value"
+
+
+class DuplicateKey(BadRequest):
+    """An object in the body names the same key twice."""
+
+    code = "duplicate_key"
+
+
+class JsonTooDeep(BadRequest):
+    """The body is nested too deeply or holds too many values."""
+
+    code = "json_too_deep"
+
+
+class MissingParameter(BadRequest):
+    """A required field is missing."""
+
+    code = "missing_required_parameter"
+
+
+class InvalidMessages(BadRequest):
+    """The messages are not a valid conversation."""
+
+    code = "invalid_messages"
+
+
+class TooManyItems(BadRequest):
+    """A list in the body holds too many items."""
+
+    code = "too_many_items"
+
+
+class UnsupportedParameter(BadRequest):
+    """This model or provider cannot do what a field asks for."""
+
+    code = "unsupported_parameter"
+
+
+class ContextLengthExceeded(BadRequest):
+    """The prompt is longer than the model's context."""
+
+    code = "context_length_exceeded"
+
+
+class AmbiguousCredentials(BadRequest):
+    """Two credentials were sent: send one key, in one header."""
+
+    code = "ambiguous_credentials"
+
+
+class InvalidApiKey(FarmError):
+    """No valid API key: send `Authorization: Bearer KEY` or `x-api-key: KEY`."""
+
+    status = 401
+    type = "invalid_request_error"
+    code = "invalid_api_key"
+
+
+class NotFound(FarmError):
+    """There is nothing by that name."""
+
+    status = 404
+    type = "invalid_request_error"
+    code = "not_found"
+
+
+class UnknownUrl(NotFound):
+    """There is nothing at this address."""
+
+    code = "unknown_url"
+
+
+class ModelNotFound(NotFound):
+    """There is no model by that name."""
+
+    code = "model_not_found"
+
+
+class JobNotFound(NotFound):
+    """There is no job by that id."""
+
+
+class MethodNotAllowed(FarmError):
+    """This address does not answer that method."""
+
+    status = 405
+    type = "invalid_request_error"
+    code = "method_not_allowed"
+
+    def __init__(self, message: str = "", *, allow: str = "") -> None:
+        """`allow`: the methods it does answer, for the header of that name."""
+        super().__init__(message)
+        self.allow = allow
+
+
+class RequestTimeout(FarmError):
+    """The rest of the request did not arrive in time."""
+
+    status = 408
+    type = "invalid_request_error"
+    code = "request_timeout"
+
+
+class RequestTooLarge(FarmError):
+    """The request body is too large."""
+
+    status = 413
+    type = "invalid_request_error"
+    code = "request_too_large"
+
+
+class UnsupportedMediaType(FarmError):
+    """Send the body as `Content-Type: application/json`."""
+
+    status = 415
+    type = "invalid_request_error"
+    code = "unsupported_media_type"
+
+
+class UnsupportedEncoding(FarmError):
+    """Send the body without Content-Encoding."""
+
+    status = 415
+    type = "invalid_request_error"
+    code = "unsupported_encoding"
+
+
+class HeadersTooLarge(FarmError):
+    """The request headers are too large or too many."""
+
+    status = 431
+    type = "invalid_request_error"
+    code = "headers_too_large"
+
+
+class ClientGone(FarmError):
+    """The client closed the connection."""
+
+    status = 499
+    code = "client_gone"
+
+
+class InternalError(FarmError):
+    """Farmgate made a mistake. The request id finds it in the log."""
+
+
+class NotSupported(FarmError):
+    """This provider cannot do that."""
+
+    status = 501
+    type = "invalid_request_error"
+    code = "not_supported"
+
+
+class UpstreamError(FarmError):
+    """The provider failed."""
+
+    status = 502
+    code = "upstream_error"
+    retryable = True
+
+
+class UpstreamUnreachable(UpstreamError):
+    """The provider cannot be reached."""
+
+    code = "upstream_unreachable"
+
+
+class UpstreamTlsError(UpstreamError):
+    """The provider's certificate was not accepted."""
+
+    code = "upstream_tls_error"
+
+
+class UpstreamInvalidResponse(UpstreamError):
+    """The provider's answer makes no sense."""
+
+    code = "upstream_invalid_response"
+
+
+class UpstreamStreamTruncated(UpstreamError):
+    """The provider's stream ended before the answer did: what came is not the whole answer."""
+
+    code = "upstream_stream_truncated"
+
+
+class UpstreamRefusedKey(UpstreamError):
+    """The provider refused the credential Farmgate is configured with."""
+
+    code = "upstream_auth_failed"
+    retryable = False
+
+
+class UpstreamTimeout(UpstreamError):
+    """The provider did not answer in time."""
+
+    status = 504
+    code = "upstream_timeout"
+
+
+class UpstreamRateLimited(UpstreamError):
+    """The provider's rate limit is used up."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+
+class UpstreamRejected(UpstreamError):
+    """The provider says the request is wrong."""
+
+    retryable = False
+
+    def __init__(self, message: str, *, status: int, type_: str, code: str | None, param: str | None = None) -> None:
+        """`status` is the provider's own 4xx; `type_`, `code` and `param` are relayed from its error object."""
+        super().__init__(message, param=param)
+        self.status = status
+        self.type = type_
+        self.code = code or "upstream_rejected"
+
+
+class Unavailable(FarmError):
+    """Farmgate cannot answer right now."""
+
+    status = 503
+    code = "unavailable"
+    retryable = True
+
+
+class Overloaded(Unavailable):
+    """Farmgate is at its limit of requests in flight."""
+
+    code = "overloaded"
+
+
+class ShuttingDown(Unavailable):
+    """Farmgate is shutting down."""
+
+    code = "server_shutting_down"
+
+
+class EngineUnavailable(Unavailable):
+    """The local engine is not running."""
+
+    code = "engine_unavailable"

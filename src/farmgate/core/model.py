@@ -1,0 +1,54 @@
+"""A model as callers see it, and a provider's state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = ["Capability", "Health", "HealthStatus", "ModelInfo"]
+
+
+class Capability(StrEnum):
+    """What a model or provider can be asked for."""
+
+    CHAT = "chat"
+    COMPLETION = "completion"
+    EMBEDDING = "embedding"
+    TOOLS = "tools"
+    VISION = "vision"
+    LOAD = "load"
+    PULL = "pull"
+
+    # Enum's own hash is a Python function, and capabilities are looked up for each request.
+    __hash__ = str.__hash__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """One model of one provider. `loaded` is None where the provider cannot tell; sizes are of the weights."""
+
+    name: str
+    provider: str
+    size_bytes: int | None = None
+    description: str | None = None
+    loaded: bool | None = None
+    context_tokens: int | None = None
+    created_unix: int = 0
+
+
+class HealthStatus(StrEnum):
+    """`loading`: will be healthy by itself soon."""
+
+    HEALTHY = "healthy"
+    LOADING = "loading"
+    UNHEALTHY = "unhealthy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """A provider's state now; `detail` tells what is wrong and what to do about it."""
+
+    name: str
+    status: HealthStatus
+    models: tuple[str, ...] = ()
+    detail: str | None = None

@@ -1,0 +1,107 @@
+"""The seams between rooms: what a room needs from a neighbour it may not import."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from farmgate.core.model import HealthStatus, ModelInfo
+from farmgate.core.reply import Reply
+from farmgate.core.request import Request
+from farmgate.core.usage import Call
+
+__all__ = ["Clock", "Journal", "Lease", "Lender", "Progress", "Purpose", "Report", "Target", "Weights"]
+
+
+class Target(Protocol):
+    """Everything that answers: a provider, a stage, the whole chain."""
+
+    async def send(self, request: Request) -> Reply:
+        """Answer, or raise FarmError. The caller closes the Reply."""
+
+
+Clock: TypeAlias = Callable[[], float]
+"""Seconds on a clock that never goes back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a long task is. `total` is None while unknown; both count bytes where they count anything."""
+
+    status: str
+    completed: int = 0
+    total: int | None = None
+
+
+Report: TypeAlias = Callable[[Progress], None]
+"""Called from the event loop, as often as the task likes; it must be quick."""
+
+
+class Purpose(StrEnum):
+    """What an engine is started for: one process serves chat and completions, another embeddings."""
+
+    GENERATE = "generate"
+    EMBED = "embed"
+
+
+class Lease(Protocol):
+    """An engine's address, held while one request uses it. Release it exactly once; more does no harm."""
+
+    @property
+    def url(self) -> str:
+        """Base URL of a server that speaks OpenAI, without `/v1` and without a slash at the end."""
+
+    @property
+    def key(self) -> str:
+        """The engine's own API key; empty when it has none."""
+
+    def release(self) -> None: ...
+
+
+class Lender(Protocol):
+    """Engines, seen from a provider: they lend an address and keep the model running behind it."""
+
+    async def lease(self, model: str, *, purpose: Purpose = Purpose.GENERATE) -> Lease:
+        """Start the model if it is not running and wait until it is ready.
+
+        Raises ModelNotFound when there are no such weights and EngineUnavailable when the engine is not
+        installed, crashed and waits for its next start, or did not become ready.
+        """
+
+    async def load(self, model: str, report: Report) -> None:
+        """Make the model ready without using it."""
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        """Every model whose weights are on disk, with `loaded` telling whether it runs now."""
+
+    def state(self) -> tuple[HealthStatus, str | None]:
+        """How the engine is, and what to do about it where it is not well."""
+
+    async def close(self) -> None:
+        """End every engine process. Returns when they are gone."""
+
+
+class Journal(Protocol):
+    """Where every upstream call is written down, before it is made and when it ends. Writing never raises."""
+
+    def began(self, call: Call) -> None: ...
+
+    def ended(self, call: Call) -> None: ...
+
+
+class Weights(Protocol):
+    """Model files on this machine."""
+
+    def models(self) -> tuple[ModelInfo, ...]: ...
+
+    def path(self, model: str) -> Path | None:
+        """The GGUF file of a pulled model, or of a path given as the name; None when there is none."""
+
+    async def pull(self, model: str, report: Report) -> Path:
+        """Get a model, resuming what an earlier try left. Raises FarmError that names what was tried."""
+
+    def remove(self, model: str) -> bool:
+        """Delete a pulled model. False when there is none by that name."""

@@ -1,0 +1,338 @@
+"""What is answered: a Reply is a stream of Events, and an Event is what one piece of an answer says.
+
+An answer that came whole is one Event, its bytes untouched. A Reply ends in None only if the answer is complete;
+anything else is raised. Whoever holds a Reply closes it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from farmgate.core.errors import UpstreamStreamTruncated
+from farmgate.core.request import Dialect
+
+__all__ = [
+    "Close",
+    "Emit",
+    "Ended",
+    "Event",
+    "Finish",
+    "FinishReason",
+    "Next",
+    "Part",
+    "Pour",
+    "Reasoning",
+    "Refusal",
+    "Reply",
+    "Text",
+    "ToolDelta",
+    "Usage",
+    "Vector",
+]
+
+
+class FinishReason(StrEnum):
+    """Why a model stopped, in OpenAI's words."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of the answer; `choice` counts from 0 where several answers were asked for."""
+
+    text: str
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """A piece of the model's thinking."""
+
+    text: str
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A piece of a refusal to answer."""
+
+    text: str
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolDelta:
+    """A piece of a tool call: `id` and `name` on its first piece, `arguments` as JSON text in pieces."""
+
+    index: int
+    arguments: str = ""
+    id: str | None = None
+    name: str | None = None
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """One answer is complete."""
+
+    reason: FinishReason = FinishReason.STOP
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """One input's embedding."""
+
+    values: tuple[float, ...]
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens used. `estimated` marks figures no provider gave."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    estimated: bool = False
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+Part: TypeAlias = Text | Reasoning | Refusal | ToolDelta | Finish | Vector | Usage
+
+CONTENT = (Text, Reasoning, Refusal, ToolDelta, Vector)
+
+
+class Event:
+    """What one piece of an answer says.
+
+    `raw` holds whole frames of `dialect`, relayed untouched to a caller who speaks the same dialect; a subclass
+    in `wire/` decodes `parts` on demand. `bears_content` tells text, tool calls, thinking, refusals and vectors
+    from role-only frames, pings and bookkeeping.
+    """
+
+    __slots__ = ("bears_content", "dialect", "raw", "said", "usage")
+
+    def __init__(
+        self,
+        parts: tuple[Part, ...] = (),
+        *,
+        raw: bytes = b"",
+        dialect: Dialect = Dialect.TYPED,
+        bears_content: bool | None = None,
+        usage: Usage | None = None,
+    ) -> None:
+        self.said = parts
+        self.raw = raw
+        self.dialect = dialect
+        if bears_content is None:
+            bears_content = any(isinstance(part, CONTENT) for part in parts)
+        self.bears_content = bears_content
+        if usage is None:
+            usage = next((part for part in parts if isinstance(part, Usage)), None)
+        self.usage = usage
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The words in it."""
+        return self.said
+
+
+Emit: TypeAlias = Callable[[Event], Awaitable[None] | None]
+"""Takes an event; may give something to wait for before it takes the next."""
+Pour: TypeAlias = Callable[[Emit], Awaitable[None]]
+Next: TypeAlias = Callable[[], Awaitable[Event | None]]
+Close: TypeAlias = Callable[[], None]
+Ended: TypeAlias = Callable[[BaseException | None], None]
+
+
+async def nothing() -> Event | None:
+    """No more events."""
+    return None
+
+
+class Reply:
+    """The answer of one target, event by event.
+
+    `provider` and `model` are the ones that answer. Taps see every event on its way; they must be quick and
+    must not raise. `close()` is idempotent, frees the upstream at once and runs what `when_closed` was given.
+    """
+
+    __slots__ = (
+        "_close",
+        "_closers",
+        "_held",
+        "_next",
+        "_pour",
+        "_taps",
+        "event",
+        "failure",
+        "is_closed",
+        "model",
+        "provider",
+        "streams",
+    )
+
+    def __init__(
+        self,
+        next_event: Next,
+        *,
+        provider: str,
+        model: str,
+        close: Close | None = None,
+        pour: Pour | None = None,
+        streams: bool = True,
+    ) -> None:
+        """`next_event` gives the next event, None after the last; it raises a FarmError when the answer breaks.
+
+        `pour` does what calling `next_event` to the end does, emitting each event as soon as it arrives. `streams`:
+        the bytes of its events are frames of a stream, not one whole body.
+        """
+        self._next = next_event
+        self._close = close
+        self._pour = pour
+        self._taps: list[Callable[[Event], None]] = []
+        self._closers: list[Ended] = []
+        self._held: deque[Event] = deque()
+        self.provider = provider
+        self.model = model
+        self.streams = streams
+        self.event: Event | None = None
+        """The whole answer, until it is read."""
+        self.is_closed = False
+        self.failure: BaseException | None = None
+
+    @classmethod
+    def whole(cls, event: Event, *, provider: str, model: str) -> Reply:
+        """An answer that is already there."""
+        reply = cls(nothing, provider=provider, model=model, streams=False)
+        reply.event = event
+        return reply
+
+    @classmethod
+    def of(cls, events: list[Event], *, provider: str, model: str) -> Reply:
+        """An answer made of these events."""
+        left = deque(events)
+
+        async def following() -> Event | None:
+            return left.popleft() if left else None
+
+        return cls(following, provider=provider, model=model)
+
+    @classmethod
+    def stream(cls, parts: AsyncIterator[Part], *, provider: str, model: str) -> Reply:
+        """An answer from an async generator of parts. One that ends without a Finish was cut off."""
+        finished = False
+
+        async def following() -> Event | None:
+            nonlocal finished
+            async for part in parts:
+                finished = finished or isinstance(part, Finish | Vector)
+                return Event((part,))
+            if not finished:
+                raise UpstreamStreamTruncated
+            return None
+
+        return cls(following, provider=provider, model=model)
+
+    async def next(self) -> Event | None:
+        """The next event, or None after the last of a complete answer. Raises FarmError when it breaks."""
+        if self.event is not None:
+            whole, self.event = self.event, None
+            return whole
+        if self._held:
+            return self._held.popleft()
+        try:
+            event = await self._next()
+        except BaseException as error:
+            self.failure = error
+            raise
+        if event is None:
+            # Whoever looked ahead to the end may ask again: the provider is not.
+            self._next, self._pour = nothing, None
+            return None
+        for tap in self._taps:
+            tap(event)
+        return event
+
+    async def pour(self, emit: Emit) -> None:
+        """Give every event to `emit` as it comes. Raises as `next` does, or what `emit` raises."""
+        while self._held or self.event is not None or self._pour is None:
+            event = await self.next()
+            if event is None:
+                return
+            wait = emit(event)
+            if wait is not None:
+                await wait
+        taps = tuple(self._taps)
+
+        def see(event: Event) -> Awaitable[None] | None:
+            for tap in taps:
+                tap(event)
+            return emit(event)
+
+        try:
+            await self._pour(see)
+        except BaseException as error:
+            self.failure = error
+            raise
+
+    def __aiter__(self) -> Reply:
+        return self
+
+    async def __anext__(self) -> Event:
+        event = await self.next()
+        if event is None:
+            raise StopAsyncIteration
+        return event
+
+    def hold(self, events: list[Event]) -> None:
+        """Give back events that were read to look ahead. Taps have seen them already."""
+        self._held.extendleft(reversed(events))
+
+    def tap(self, see: Callable[[Event], None]) -> None:
+        """Show `see` every event from here on; one that is already there at once."""
+        self._taps.append(see)
+        if self.event is not None:
+            see(self.event)
+
+    def when_closed(self, do: Ended) -> None:
+        """Call `do` once, with what broke the answer or None."""
+        self._closers.append(do)
+
+    def close(self, failure: BaseException | None = None) -> None:
+        """Free the upstream. `failure` says why the answer was given up, where the reply does not know itself."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        if self.failure is None:
+            self.failure = failure
+        try:
+            if self._close is not None:
+                self._close()
+        finally:
+            for do in self._closers:
+                do(self.failure)
+
+    def __enter__(self) -> Reply:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.close(error)
+
+    async def __aenter__(self) -> Reply:
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.close(error)

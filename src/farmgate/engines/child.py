@@ -1,0 +1,58 @@
+"""A child process never outlives the parent that started it, however that parent ends."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import signal
+import stat
+import sys
+import threading
+
+__all__ = ["bind_to_parent"]
+
+PR_SET_PDEATHSIG = 1
+LOG_LOOK_EVERY_S = 60.0
+LOG_MAX_BYTES = 8 * 1024 * 1024
+
+
+def bind_to_parent(parent: int) -> str:
+    """Die when process `parent` does, and return the first line of standard input (the key), without its end.
+
+    On Linux the kernel sees to it, even while native code holds the interpreter; everywhere a thread reads standard
+    input, whose other end the parent holds, until it ends.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        # It died before the kernel was told.
+        os._exit(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    line = _first_line()
+    threading.Thread(target=_until_end_of_input, daemon=True, name="parent-watch").start()
+    return line
+
+
+def _first_line() -> str:
+    line = bytearray()
+    while byte := os.read(0, 1):
+        if byte == b"\n":
+            return line.decode()
+        line += byte
+    os._exit(0)
+
+
+def _until_end_of_input() -> None:
+    while True:
+        ready, _, _ = select.select([0], [], [], LOG_LOOK_EVERY_S)
+        if ready and not os.read(0, 4096):
+            os._exit(0)
+        _keep_log_small(2)
+
+
+def _keep_log_small(descriptor: int) -> None:
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and status.st_size > LOG_MAX_BYTES:
+        # It is opened for appending, so that the next line starts at the new end.
+        os.ftruncate(descriptor, 0)

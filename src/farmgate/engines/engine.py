@@ -1,0 +1,66 @@
+"""An engine is a program that serves one model file over HTTP on this machine.
+
+Another engine is another module like llamacpp.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from farmgate.core.ports import Purpose
+
+__all__ = ["PASSED_ON", "Engine", "Launch", "Spec", "minimal_environment"]
+
+# What a program needs to find libraries and devices. No credential ever is among them.
+PASSED_ON = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT"),
+    *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
+    *("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """One process: which model, for what, how large. `context_tokens` is per slot; `parallel` counts the slots."""
+
+    model: str
+    path: Path
+    purpose: Purpose
+    context_tokens: int
+    parallel: int
+    threads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """How to start a process. `key` goes in as the first line of its standard input, where no other process reads it.
+
+    Standard input then stays open for as long as the parent lives: its end is the order to die.
+    """
+
+    command: tuple[str, ...]
+    key: str
+    environment: Mapping[str, str]
+
+
+class Engine(Protocol):
+    """Pure knowledge about one kind of engine; the supervisor does the rest."""
+
+    @property
+    def name(self) -> str: ...
+
+    def missing(self) -> str | None:
+        """What to do to have this engine; None when it is installed."""
+
+    def launch(self, spec: Spec, *, key: str, environment: Mapping[str, str]) -> Launch: ...
+
+    def address(self, line: bytes) -> str | None:
+        """The base URL, if this line of its standard output says that it is ready; None for any other line."""
+
+
+def minimal_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What of the gate's own environment an engine may see."""
+    return {name: environment[name] for name in PASSED_ON if name in environment}

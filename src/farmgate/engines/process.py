@@ -1,0 +1,125 @@
+"""An engine process is started, becomes ready or not, and is gone when `stop` returns."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
+from io import BufferedWriter
+from pathlib import Path
+
+from farmgate.engines.engine import Launch
+from farmgate.engines.timing import Sleep, either
+
+__all__ = ["EngineDied", "EngineProcess", "how_it_ended", "last_lines"]
+
+LOG_TAIL_BYTES = 4096
+LOG_TAIL_LINES = 3
+
+
+class EngineDied(Exception):
+    """The process ended or never began; the text says how."""
+
+
+class EngineProcess:
+    """Made by `start`. Whoever has one calls `stop`, also after it died by itself."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    @classmethod
+    async def start(cls, launch: Launch, log: Path) -> EngineProcess:
+        """Its errors go to `log`; the log of the process before it becomes `log` + ".1". Raises EngineDied."""
+        try:
+            with _new_log(log) as errors:
+                process = await asyncio.create_subprocess_exec(
+                    *launch.command,
+                    stdin=PIPE,
+                    stdout=PIPE,
+                    stderr=errors,
+                    env=dict(launch.environment),
+                    cwd=log.parent,
+                    close_fds=True,
+                    # Ctrl-C in the terminal is for the gate, which then ends its engines in order.
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise EngineDied(f"could not be started: {error}") from error
+        assert process.stdin is not None
+        process.stdin.write(launch.key.encode() + b"\n")
+        return cls(process)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def ready(self, address: Callable[[bytes], str | None]) -> str:
+        """The first answer of `address` to a line of its output. Raises EngineDied when it ends before that."""
+        assert self._process.stdout is not None
+        try:
+            while line := await self._process.stdout.readline():
+                if (url := address(line)) is not None:
+                    return url
+        except ValueError:
+            raise EngineDied("printed a line without an end instead of its address") from None
+        raise EngineDied(how_it_ended(await self._process.wait()))
+
+    async def ended(self) -> int:
+        """Its exit code, negative for a signal. Reads away what it prints, which would block it otherwise."""
+        assert self._process.stdout is not None
+        while await self._process.stdout.read(65536):
+            pass
+        return await self._process.wait()
+
+    async def stop(self, grace_s: float, sleep: Sleep) -> None:
+        """SIGTERM, and SIGKILL after `grace_s` or when cancelled."""
+        ending = asyncio.ensure_future(self._process.wait())
+        try:
+            self._signal(signal.SIGTERM)
+            if not ending.done():
+                await either(ending, sleep(grace_s))
+        finally:
+            self._signal(signal.SIGKILL)
+            await asyncio.wait({ending})
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+
+    def _signal(self, number: int) -> None:
+        # asyncio reaps it and remembers that: a number that belongs to another process by now is never signalled.
+        if self._process.returncode is None:
+            try:
+                self._process.send_signal(number)
+            except ProcessLookupError:
+                return
+
+
+def how_it_ended(code: int) -> str:
+    """In words: `exited with code 1`, `was killed by SIGSEGV`."""
+    if code >= 0:
+        return f"exited with code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = " (the system does that when memory runs out)" if -code == signal.SIGKILL else ""
+    return f"was killed by {name}{hint}"
+
+
+def last_lines(log: Path) -> str:
+    """The end of a log in one line, as much as fits an error message; empty when there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
+            text = file.read(LOG_TAIL_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " | ".join(lines[-LOG_TAIL_LINES:])
+
+
+def _new_log(log: Path) -> BufferedWriter:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists():
+        log.replace(log.with_name(log.name + ".1"))
+    return log.open("ab")

@@ -1,0 +1,1 @@
+"""Who answers, elsewhere: one module per wire a provider speaks."""

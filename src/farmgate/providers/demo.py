@@ -1,0 +1,118 @@
+"""The demo: no model, no weights, no network, always the same answer. It says so in every answer."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import struct
+from collections.abc import AsyncIterator, Mapping
+
+from farmgate.core.errors import InvalidValue
+from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
+from farmgate.core.reply import Event, Finish, FinishReason, Part, Reply, Text, Usage, Vector
+from farmgate.core.request import Ask, Chat, Complete, Content, Embed, Request, TextPart
+from farmgate.providers.provider import ProviderBase
+from farmgate.providers.settings import ProviderSettings
+
+__all__ = ["DemoProvider"]
+
+MODEL = "demo"
+DIMENSIONS = 64
+MOST_DIMENSIONS = 2048
+INTRO = (
+    "This is Farmgate's demo, not a language model: every part of the gate works, but nobody thinks here. "
+    "You wrote {count} words{quote}. "
+    "For real answers run `farmgate pull starter` (needs `pip install 'farmgate[local]'`), start Ollama, "
+    "or set OPENAI_API_KEY; `farmgate doctor` says what is missing."
+)
+
+
+class DemoProvider(ProviderBase):
+    """Options: `chunkDelayMs` between two words of a stream, `text` to say instead of the usual."""
+
+    capabilities = frozenset({Capability.CHAT, Capability.COMPLETION, Capability.EMBEDDING})
+
+    def __init__(self, settings: ProviderSettings) -> None:
+        self.name = settings.name
+        self._delay_s = number(settings.options, "chunkDelayMs") / 1000
+        self._text = settings.options.get("text")
+
+    async def send(self, request: Request) -> Reply:
+        words = request.body.ask()
+        if isinstance(words, Embed):
+            return Reply.whole(embeddings(words), provider=self.name, model=MODEL)
+        said = asked(words)
+        text = str(self._text) if self._text else INTRO.format(count=len(said.split()), quote=quoted(said))
+        return Reply.stream(self._say(text, said, words.sampling.max_tokens), provider=self.name, model=MODEL)
+
+    async def _say(self, text: str, said: str, most: int | None) -> AsyncIterator[Part]:
+        pieces = text.split(" ")
+        pieces = [*(piece + " " for piece in pieces[:-1]), pieces[-1]]
+        cut = pieces[:most] if most else pieces
+        for piece in cut:
+            yield Text(piece)
+            if self._delay_s:
+                await asyncio.sleep(self._delay_s)
+        yield Finish(FinishReason.LENGTH if len(cut) < len(pieces) else FinishReason.STOP)
+        yield Usage(prompt_tokens=len(said.split()), completion_tokens=len(cut))
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        return (
+            ModelInfo(name=MODEL, provider=self.name, size_bytes=0, description="No model: canned words.", loaded=True),
+        )
+
+    async def health(self) -> Health:
+        return Health(
+            name=self.name,
+            status=HealthStatus.HEALTHY,
+            models=(MODEL,),
+            detail="Built in; this is no language model.",
+        )
+
+
+def number(options: Mapping[str, object], name: str) -> float:
+    """A number among the options; 0 when it is not there."""
+    value = options.get(name, 0)
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def asked(words: Ask) -> str:
+    """The last thing said by the caller."""
+    match words:
+        case Chat():
+            return plain(words.messages[-1].content) if words.messages else ""
+        case Complete():
+            return words.prompt
+        case Embed():
+            return " ".join(words.inputs)
+
+
+def plain(content: Content) -> str:
+    """The text in a message."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    return " ".join(part.text for part in content if isinstance(part, TextPart))
+
+
+def quoted(text: str) -> str:
+    """The beginning of what was said, for the answer."""
+    start = " ".join(text.split()[:8])
+    return f', beginning with "{start}"' if start else ""
+
+
+def embeddings(words: Embed) -> Event:
+    """Vectors made from a hash: equal texts have equal vectors, and that is all they mean."""
+    size = words.dimensions or DIMENSIONS
+    if not 0 < size <= MOST_DIMENSIONS:
+        raise InvalidValue(f"`dimensions` must be between 1 and {MOST_DIMENSIONS} here.", param="dimensions")
+    vectors = tuple(Vector(vector(text, size), index) for index, text in enumerate(words.inputs))
+    count = sum(len(text.split()) for text in words.inputs)
+    return Event((*vectors, Usage(prompt_tokens=count)))
+
+
+def vector(text: str, size: int) -> tuple[float, ...]:
+    """A vector of length 1."""
+    digest = hashlib.shake_256(text.encode(errors="surrogatepass")).digest(4 * size)
+    raw = [value / 2**31 - 1 for value in struct.unpack(f"<{size}I", digest)]
+    norm = sum(value * value for value in raw) ** 0.5 or 1.0
+    return tuple(value / norm for value in raw)

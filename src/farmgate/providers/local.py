@@ -1,0 +1,111 @@
+"""Models on this machine: leases an engine's address for each request and speaks OpenAI to it."""
+
+from __future__ import annotations
+
+from farmgate.core.errors import EngineUnavailable, UpstreamError
+from farmgate.core.model import Capability, Health, ModelInfo
+from farmgate.core.ports import Lease, Lender, Purpose, Report, Weights
+from farmgate.core.reply import Event, Reply
+from farmgate.core.request import Kind, Request
+from farmgate.providers.http1 import Broken
+from farmgate.providers.openai import send
+from farmgate.providers.provider import ProviderBase
+from farmgate.providers.settings import ProviderSettings
+from farmgate.providers.transport import Upstream
+
+__all__ = ["LocalProvider"]
+
+ADDRESSES_KEPT = 16
+
+
+class LocalProvider(ProviderBase):
+    """The embedded engines as one provider. The engines outlive it: they keep their models over a new configuration."""
+
+    capabilities = frozenset({Capability.CHAT, Capability.COMPLETION, Capability.EMBEDDING, Capability.LOAD})
+
+    def __init__(self, settings: ProviderSettings, lender: Lender, weights: Weights) -> None:
+        self.name = settings.name
+        self._settings = settings
+        self._lender = lender
+        self._weights = weights
+        self._upstreams: dict[str, Upstream] = {}
+
+    async def send(self, request: Request) -> Reply:
+        purpose = Purpose.EMBED if request.kind is Kind.EMBEDDING else Purpose.GENERATE
+        lease = await self._lender.lease(request.model or "", purpose=purpose)
+        try:
+            headers = f"authorization: Bearer {lease.key}\r\n".encode() if lease.key else b""
+            reply = await send(
+                self._upstream(lease),
+                request,
+                settings=self._settings,
+                asks_usage=True,
+                prefix="/v1",
+                headers=headers,
+            )
+        except BaseException as error:
+            lease.release()
+            if isinstance(error, UpstreamError) and is_gone(error):
+                raise gone(request) from error
+            raise
+        reply = reply if reply.event is not None else guarded(reply, request)
+        reply.when_closed(lambda _: lease.release())
+        return reply
+
+    def _upstream(self, lease: Lease) -> Upstream:
+        """The connections to a lease's address. Every start of an engine has an address of its own, so the oldest are
+        dropped: those of engines that are no more."""
+        upstream = self._upstreams.get(lease.url)
+        if upstream is None:
+            for url, old in list(self._upstreams.items())[: 1 - ADDRESSES_KEPT]:
+                if not old.in_use:
+                    old.close()
+                    del self._upstreams[url]
+            upstream = Upstream(lease.url, name=self.name, timeouts=self._settings.timeouts)
+            self._upstreams[lease.url] = upstream
+        return upstream
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        return self._lender.models()
+
+    async def load(self, model: str, report: Report) -> None:
+        if model not in {known.name for known in self._weights.models()}:
+            await self._weights.pull(model, report)
+        await self._lender.load(model, report)
+
+    async def health(self) -> Health:
+        status, detail = self._lender.state()
+        names = tuple(model.name for model in self._lender.models())
+        return Health(name=self.name, status=status, models=names, detail=detail)
+
+    async def close(self) -> None:
+        for upstream in self._upstreams.values():
+            upstream.close()
+
+
+def is_gone(error: UpstreamError) -> bool:
+    """Whether the engine broke off, rather than answered with an error of its own."""
+    return isinstance(error.__cause__, Broken | OSError)
+
+
+def gone(request: Request) -> EngineUnavailable:
+    return EngineUnavailable(f"The engine of {request.model} went away: it is started again.", retry_after_s=1.0)
+
+
+def guarded(reply: Reply, request: Request) -> Reply:
+    """The same answer. An engine that dies before it has said anything did not answer: another try may help."""
+    has_spoken = False
+
+    async def following() -> Event | None:
+        nonlocal has_spoken
+        try:
+            event = await reply.next()
+        except UpstreamError as error:
+            if has_spoken or not is_gone(error):
+                raise
+            raise gone(request) from error
+        has_spoken = event is None or has_spoken or event.bears_content
+        return event
+
+    # Poured is only what follows the first content.
+    return Reply(following, provider=reply.provider, model=reply.model, close=reply.close, pour=reply.pour)

@@ -1,0 +1,58 @@
+"""The seam every provider fills: a Target that can also say what it has and how it is."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from farmgate.core.errors import NotSupported
+from farmgate.core.model import Capability, Health, ModelInfo
+from farmgate.core.ports import Report
+from farmgate.core.reply import Reply
+from farmgate.core.request import Request
+
+__all__ = ["Provider", "ProviderBase"]
+
+
+@runtime_checkable
+class Provider(Protocol):
+    """Who answers. One instance per entry of `ai.providers`, for as long as its configuration lasts.
+
+    Custom providers (`provider: my_module:MyProvider`, or an entry point in `farmgate.providers`) are called with one
+    argument, a ProviderSettings, and give a Provider; `ProviderBase` fills what they leave out.
+    """
+
+    name: str
+    capabilities: frozenset[Capability]
+
+    async def send(self, request: Request) -> Reply:
+        """Chat, complete or embed, as `request.kind` says; stream if `request.stream`.
+
+        `request.model` is this provider's own name for the model. A whole answer may be given for a stream and the
+        other way round: the surface folds or cuts it. Raises FarmError.
+        """
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        """What can be asked for, as the provider tells it now. Raises FarmError."""
+
+    async def load(self, model: str, report: Report) -> None:
+        """Make a model ready, getting it first where the provider can. Raises NotSupported where it cannot."""
+
+    async def health(self) -> Health:
+        """How it is now, in at most a few seconds. Never raises."""
+
+    async def close(self) -> None:
+        """Free everything held."""
+
+
+class ProviderBase:
+    """What most providers have in common: no load, nothing to close."""
+
+    name: str = ""
+    capabilities: frozenset[Capability] = frozenset({Capability.CHAT})
+
+    async def load(self, model: str, report: Report) -> None:
+        """Raises NotSupported."""
+        raise NotSupported(f"{self.name} has no models to load: it serves them by itself.")
+
+    async def close(self) -> None:
+        """Nothing is held."""

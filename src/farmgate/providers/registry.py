@@ -1,0 +1,56 @@
+"""The providers Farmgate knows by name. One that speaks OpenAI is a row here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from farmgate.core.model import Capability
+
+__all__ = ["CODED", "ROWS", "Row"]
+
+ALL = frozenset({Capability.CHAT, Capability.COMPLETION, Capability.EMBEDDING, Capability.TOOLS})
+CHAT_ONLY = frozenset({Capability.CHAT, Capability.TOOLS})
+NO_EMBEDDINGS = frozenset({Capability.CHAT, Capability.COMPLETION, Capability.TOOLS})
+NO_COMPLETIONS = frozenset({Capability.CHAT, Capability.EMBEDDING, Capability.TOOLS})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One OpenAI-compatible provider. Capabilities say what its API has, not what each of its models can.
+
+    `url` includes the version path; `key_variable` is the environment variable its key is read from; `asks_usage`:
+    it knows `stream_options.include_usage`; `is_local`: its usual address is on this machine and needs no key.
+    """
+
+    url: str
+    key_variable: str | None = None
+    capabilities: frozenset[Capability] = ALL
+    asks_usage: bool = True
+    is_local: bool = False
+
+
+ROWS: dict[str, Row] = {
+    "openai": Row(url="https://api.openai.com/v1", key_variable="OPENAI_API_KEY"),
+    # Engines on this machine or in the cluster, at the port each uses by itself.
+    "vllm": Row(url="http://127.0.0.1:8001/v1", key_variable="VLLM_API_KEY", is_local=True),
+    "tgi": Row(url="http://127.0.0.1:8080/v1", is_local=True, capabilities=CHAT_ONLY),
+    "trtllm": Row(url="http://127.0.0.1:8002/v1", is_local=True, capabilities=NO_EMBEDDINGS),
+    "sglang": Row(url="http://127.0.0.1:30000/v1", is_local=True),
+    "llamacpp": Row(url="http://127.0.0.1:8080/v1", key_variable="LLAMA_API_KEY", is_local=True),
+    "lmstudio": Row(url="http://127.0.0.1:1234/v1", is_local=True),
+    # In the cloud.
+    "openrouter": Row(
+        url="https://openrouter.ai/api/v1", key_variable="OPENROUTER_API_KEY", capabilities=NO_EMBEDDINGS
+    ),
+    "groq": Row(url="https://api.groq.com/openai/v1", key_variable="GROQ_API_KEY", capabilities=CHAT_ONLY),
+    "mistral": Row(url="https://api.mistral.ai/v1", key_variable="MISTRAL_API_KEY", capabilities=NO_COMPLETIONS),
+    "deepseek": Row(url="https://api.deepseek.com/v1", key_variable="DEEPSEEK_API_KEY", capabilities=CHAT_ONLY),
+    "together": Row(url="https://api.together.xyz/v1", key_variable="TOGETHER_API_KEY"),
+    "fireworks": Row(url="https://api.fireworks.ai/inference/v1", key_variable="FIREWORKS_API_KEY"),
+    "huggingface": Row(
+        url="https://router.huggingface.co/v1", key_variable="HUGGINGFACE_TOKEN", capabilities=CHAT_ONLY
+    ),
+}
+
+CODED = ("ollama", "local", "demo")
+"""Providers with a module of their own."""

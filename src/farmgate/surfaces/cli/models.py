@@ -1,0 +1,134 @@
+"""`ls`, `ps`, `pull` and `rm`: the models there are, those in memory, getting one, and deleting one."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from farmgate.core.errors import FarmError, InvalidApiKey, ModelNotFound, UpstreamUnreachable
+from farmgate.core.model import ModelInfo
+from farmgate.surfaces.cli.exits import Exit
+from farmgate.surfaces.cli.keyboard import is_there
+from farmgate.surfaces.cli.remote import RemoteGate, find
+from farmgate.surfaces.cli.session import Session
+from farmgate.surfaces.cli.words import UNKNOWN, size, tokens
+
+__all__ = ["HEAD", "list_loaded", "list_models", "pull", "remove", "row_of"]
+
+HEAD = ("NAME", "PROVIDER", "SIZE", "CONTEXT", "STATE")
+LOADED = {True: "loaded", False: "ready", None: UNKNOWN}
+
+
+def row_of(model: ModelInfo) -> tuple[str, ...]:
+    """One model, as a row under HEAD."""
+    return (model.name, model.provider, size(model.size_bytes), tokens(model.context_tokens), LOADED[model.loaded])
+
+
+def record(model: ModelInfo) -> dict[str, object]:
+    return {
+        "name": model.name,
+        "provider": model.provider,
+        "size": model.size_bytes,
+        "contextTokens": model.context_tokens,
+        "loaded": model.loaded,
+        "description": model.description,
+    }
+
+
+def list_models(session: Session) -> Exit:
+    """The models of every provider: as a running gate knows them, else as they are found now."""
+    config = session.load()
+    running = find(config)
+    models = None
+    if running is not None:
+        # Fail open: without its key, what this machine has can still be told.
+        try:
+            models = running.models()
+        except InvalidApiKey as error:
+            session.out.say(f"note: {error.message}")
+
+    async def found() -> list[ModelInfo]:
+        async with session.house.open(config) as gate:
+            await gate.refresh()
+            return gate.models()
+
+    show(session, models if models is not None else asyncio.run(found()), "there are no models: farmgate pull starter")
+    return Exit.OK
+
+
+def list_loaded(session: Session) -> Exit:
+    """What a running gate has in memory. Raises UpstreamUnreachable when none runs."""
+    config = session.load()
+    running = find(config)
+    if running is None:
+        url = RemoteGate(config.server.host, config.server.port).url
+        raise UpstreamUnreachable(f"no Farmgate is running at {url}: farmgate dev")
+    show(session, [model for model in running.models() if model.loaded], "no model is loaded")
+    return Exit.OK
+
+
+def show(session: Session, models: Sequence[ModelInfo], none: str) -> None:
+    if session.out.json:
+        for model in models:
+            session.out.record(record(model))
+    elif models:
+        session.out.table(HEAD, [row_of(model) for model in models])
+    else:
+        session.out.say(none)
+
+
+def pull(session: Session, name: str) -> Exit:
+    """Get a model: `starter`, or `provider/model` from a provider that can. Raises FarmError."""
+    config = session.load()
+    provider, slash, model = name.partition("/")
+    report = session.out.progress(name)
+
+    async def through_gate() -> None:
+        async with session.house.open(config) as gate:
+            await gate.load(model, provider, report)
+
+    if slash and provider != "local":
+        asyncio.run(through_gate())
+        told = f"{name} is there"
+    else:
+        path = asyncio.run(session.house.weights(config).pull(model if slash else name, report))
+        told = f"{name} is in {path}"
+    if session.out.json:
+        session.out.record({"status": "success"})
+    session.out.say(f"{told}: farmgate run {name}")
+    return Exit.OK
+
+
+def remove(session: Session, name: str, *, yes: bool) -> Exit:
+    """Delete a pulled model, after a yes. Raises ModelNotFound."""
+    weights = session.house.weights(session.load())
+    model = name.removeprefix("local/")
+    known = {one.name: one for one in weights.models()}
+    if model not in known:
+        there = ", ".join(known) or "none"
+        raise ModelNotFound(f"No pulled model is called {name}. On this machine: {there}.")
+    if not yes and not agreed(session, f"delete {model} ({size(known[model].size_bytes)})?"):
+        session.out.say("nothing was deleted")
+        return Exit.ERROR
+    if not weights.remove(model):
+        raise ModelNotFound(f"{name} has gone already.")
+    if session.out.json:
+        session.out.record({"deleted": model})
+    session.out.say(f"deleted {model}")
+    return Exit.OK
+
+
+class NobodyToAsk(FarmError):
+    """Nobody is there to be asked: say --yes."""
+
+    code = "confirmation_needed"
+
+
+def agreed(session: Session, question: str) -> bool:
+    """Ask at the keyboard. Raises NobodyToAsk where there is none."""
+    if not is_there():
+        raise NobodyToAsk
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

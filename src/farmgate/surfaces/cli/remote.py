@@ -1,0 +1,235 @@
+"""A Farmgate that already runs, seen from the command line: a Target over HTTP, on the standard library alone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from typing import TYPE_CHECKING
+
+from farmgate.core.errors import FarmError, InvalidApiKey, UpstreamInvalidResponse, UpstreamUnreachable
+from farmgate.core.model import ModelInfo
+from farmgate.core.reply import Event, Reply
+from farmgate.core.request import Kind, Request
+
+if TYPE_CHECKING:
+    from farmgate.config import Config
+
+__all__ = ["RemoteGate", "find", "reachable_host"]
+
+PROBE_S = 0.3
+LIST_S = 10.0
+WHOLE_BYTES = 64 << 20
+READ_BYTES = 64 << 10
+ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
+
+
+def reachable_host(host: str) -> str:
+    """Where to call a server that listens on `host`."""
+    bare = host.strip("[]")
+    return ANY_ADDRESS.get(bare, bare)
+
+
+def find(config: Config) -> RemoteGate | None:
+    """The Farmgate on the configured address, or None. Takes at most 0.3 s."""
+    if not config.server.port:
+        return None
+    gate = RemoteGate(config.server.host, config.server.port, key=config.variable("FARM_KEY"))
+    return gate if gate.is_alive() else None
+
+
+class GateRefused(FarmError):
+    """The running Farmgate refused."""
+
+
+class RemoteGate:
+    """A running Farmgate at one address."""
+
+    def __init__(self, host: str, port: int, *, key: str | None = None) -> None:
+        self._key = key
+        self._host = reachable_host(host)
+        self._port = port
+
+    @property
+    def url(self) -> str:
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}"
+
+    def is_alive(self) -> bool:
+        """Whether a Farmgate answers there, quickly."""
+        try:
+            told = self._get("/health/live", timeout_s=PROBE_S)
+        except FarmError:
+            return False
+        return isinstance(told, Mapping) and told.get("status") == "ok"
+
+    def models(self) -> list[ModelInfo]:
+        """Its models. Raises FarmError."""
+        told = self._get("/api/ai/models", timeout_s=LIST_S)
+        if not isinstance(told, list):
+            raise UpstreamInvalidResponse(f"{self.url} does not list models as Farmgate does.")
+        return [model_of(entry) for entry in told if isinstance(entry, dict)]
+
+    async def send(self, request: Request) -> Reply:
+        """Ask it to chat. Raises FarmError. Closing the reply hangs up, which cancels the answer there."""
+        from farmgate.wire.openai.requests import encode_request
+
+        body = encode_request(request, ask_usage=True)
+        call = Call(self, body, timeout_s=max(1.0, request.deadline - asyncio.get_running_loop().time()))
+        try:
+            response = await asyncio.to_thread(call.post)
+        except asyncio.CancelledError:
+            call.hang_up()
+            raise
+        provider = response.getheader("x-farmgate-provider") or "farmgate"
+        model = response.getheader("x-farmgate-model") or request.model or ""
+        following = call.streamed(response) if request.stream else call.whole(response)
+        return Reply(following.next, provider=provider, model=model, close=call.hang_up, streams=request.stream)
+
+    def connection(self, timeout_s: float) -> HTTPConnection:
+        return HTTPConnection(self._host, self._port, timeout=timeout_s)
+
+    def headers(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self._key}"} if self._key else {}
+
+    def _get(self, path: str, *, timeout_s: float) -> object:
+        connection = self.connection(timeout_s)
+        try:
+            connection.request("GET", path, headers=self.headers())
+            response = connection.getresponse()
+            body = response.read(WHOLE_BYTES)
+            if response.status != 200:
+                raise refusal(response.status, body, self.url)
+            return json.loads(body)
+        except (OSError, HTTPException) as error:
+            raise unreachable(self.url) from error
+        except ValueError as error:
+            raise UpstreamInvalidResponse(f"{self.url} does not answer as Farmgate does.") from error
+        finally:
+            connection.close()
+
+
+class Call:
+    """One chat under way. Blocking parts run in threads; `hang_up` wakes them."""
+
+    def __init__(self, gate: RemoteGate, body: bytes, *, timeout_s: float) -> None:
+        self._gate = gate
+        self._body = body
+        self._connection = gate.connection(timeout_s)
+        self._sock: socket.socket | None = None
+        self._response: HTTPResponse | None = None
+
+    def post(self) -> HTTPResponse:
+        headers = {"content-type": "application/json", **self._gate.headers()}
+        try:
+            self._connection.connect()
+            # Kept: http.client lets go of it as soon as the answer has begun.
+            self._sock = self._connection.sock
+            self._connection.request("POST", "/v1/chat/completions", self._body, headers)
+            self._response = response = self._connection.getresponse()
+            if response.status != 200:
+                raise refusal(response.status, response.read(WHOLE_BYTES), self._gate.url)
+        except (OSError, HTTPException) as error:
+            self.hang_up()
+            raise unreachable(self._gate.url) from error
+        except FarmError:
+            self.hang_up()
+            raise
+        return response
+
+    def hang_up(self) -> None:
+        if self._sock is not None:
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)
+        if self._response is not None:
+            self._response.close()
+        self._connection.close()
+
+    def streamed(self, response: HTTPResponse) -> Streamed:
+        return Streamed(response)
+
+    def whole(self, response: HTTPResponse) -> Whole:
+        return Whole(response)
+
+
+class Streamed:
+    """The events of a streamed answer."""
+
+    def __init__(self, response: HTTPResponse) -> None:
+        from farmgate.wire.openai.stream import StreamReader
+
+        self._response = response
+        self._reader = StreamReader(provider="farmgate", show_usage=True)
+
+    async def next(self) -> Event | None:
+        while not self._reader.is_done:
+            data = await read(self._response)
+            if not data:
+                break
+            event = self._reader.feed(data)
+            if event is not None:
+                return event
+        self._reader.end()
+        return None
+
+
+class Whole:
+    """A whole answer, as one event."""
+
+    def __init__(self, response: HTTPResponse) -> None:
+        self._response = response
+        self._told = False
+
+    async def next(self) -> Event | None:
+        from farmgate.wire.openai.answers import decode_whole
+
+        if self._told:
+            return None
+        self._told = True
+        pieces = []
+        while data := await read(self._response):
+            pieces.append(data)
+        return decode_whole(b"".join(pieces), kind=Kind.CHAT, provider="farmgate")
+
+
+async def read(response: HTTPResponse) -> bytes:
+    """What comes next, nothing at the end. Raises UpstreamUnreachable when the connection breaks."""
+    try:
+        return await asyncio.to_thread(response.read1, READ_BYTES)
+    except (OSError, HTTPException, ValueError, AttributeError) as error:
+        # ValueError and AttributeError: it was closed from another thread, which is how a read is ended.
+        raise UpstreamUnreachable("The connection to the running Farmgate broke.") from error
+
+
+def refusal(status: int, body: bytes, url: str) -> FarmError:
+    """The error a running gate answered with."""
+    try:
+        told = json.loads(body)["error"]
+        message, code, kind = str(told["message"]), str(told.get("code") or ""), str(told.get("type") or "")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        message, code, kind = f"{url} answered HTTP {status}.", "", ""
+    if status == 401:
+        return InvalidApiKey(f"The Farmgate at {url} wants an API key: set FARM_KEY to one of its keys.")
+    error = GateRefused(message)
+    error.status, error.code, error.type = status, code or error.code, kind or error.type
+    return error
+
+
+def unreachable(url: str) -> UpstreamUnreachable:
+    return UpstreamUnreachable(f"no Farmgate is running at {url}: farmgate dev")
+
+
+def model_of(entry: Mapping[str, object]) -> ModelInfo:
+    size, loaded, context = entry.get("size"), entry.get("loaded"), entry.get("contextTokens")
+    description = entry.get("description")
+    return ModelInfo(
+        name=str(entry.get("name", "")),
+        provider=str(entry.get("provider", "")),
+        size_bytes=size if isinstance(size, int) else None,
+        description=str(description) if description else None,
+        loaded=loaded if isinstance(loaded, bool) else None,
+        context_tokens=context if isinstance(context, int) else None,
+    )

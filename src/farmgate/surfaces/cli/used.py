@@ -1,0 +1,71 @@
+"""`farmgate usage`: what the journal says was used, by key, provider and model."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from farmgate.admin.usage import Line, summarise
+from farmgate.core.errors import InvalidValue
+from farmgate.surfaces.cli.exits import Exit
+from farmgate.surfaces.cli.session import Session
+
+__all__ = ["seconds", "usage"]
+
+HEAD = ("KEY", "PROVIDER", "MODEL", "CALLS", "UNFINISHED", "PROMPT", "COMPLETION", "TOKENS")
+UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def seconds(since: str) -> float | None:
+    """`24h`, `7d`, `30m`, `2w` in seconds; None for `all`. Raises InvalidValue."""
+    if since == "all":
+        return None
+    match = re.fullmatch(r"([0-9]{1,6})([mhdw])", since)
+    if match is None:
+        raise InvalidValue(f"--since takes 30m, 24h, 7d, 2w or all, not {since!r}.", param="--since")
+    return int(match[1]) * UNITS[match[2]]
+
+
+def usage(session: Session, since: str) -> Exit:
+    """One line per key, provider and model, and the sum."""
+    span_s = seconds(since)
+    config = session.load()
+    since_unix = time.time() - span_s if span_s is not None else 0.0
+    lines = summarise(session.house.calls(config), since_unix=since_unix)
+    out = session.out
+    if out.json:
+        for line in lines:
+            out.record(record(line))
+        return Exit.OK
+    when = "at all" if span_s is None else f"in the last {since}"
+    if not lines:
+        out.say(f"no calls {when}")
+        return Exit.OK
+    out.table(HEAD, [row(line) for line in lines])
+    total = sum(line.prompt_tokens + line.completion_tokens for line in lines)
+    estimated = sum(line.estimated_calls for line in lines)
+    note = f"; {estimated} of them with estimated tokens" if estimated else ""
+    out.say(f"{sum(line.calls for line in lines)} calls, {total} tokens {when}{note}")
+    return Exit.OK
+
+
+def row(line: Line) -> tuple[str, ...]:
+    unfinished = line.errors + line.cancelled + line.lost
+    total = line.prompt_tokens + line.completion_tokens
+    counts = (line.calls, unfinished, line.prompt_tokens, line.completion_tokens, total)
+    return (line.key_name, line.provider, line.model, *map(str, counts))
+
+
+def record(line: Line) -> dict[str, object]:
+    return {
+        "key": line.key_name,
+        "provider": line.provider,
+        "model": line.model,
+        "calls": line.calls,
+        "errors": line.errors,
+        "cancelled": line.cancelled,
+        "lost": line.lost,
+        "promptTokens": line.prompt_tokens,
+        "completionTokens": line.completion_tokens,
+        "estimatedCalls": line.estimated_calls,
+    }

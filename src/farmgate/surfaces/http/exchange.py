@@ -1,0 +1,385 @@
+"""One HTTP exchange on plain ASGI: read the body within its limits, answer whole or in pieces, notice who left.
+
+Every endpoint of the data path works through this; it is written for few allocations and no framework in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Protocol, TypeAlias, cast
+
+from farmgate.core.errors import (
+    AmbiguousCredentials,
+    BadRequest,
+    ClientGone,
+    FarmError,
+    HeadersTooLarge,
+    InternalError,
+    MethodNotAllowed,
+    RequestTimeout,
+    RequestTooLarge,
+    ShuttingDown,
+    UnsupportedEncoding,
+    UnsupportedMediaType,
+    UpstreamTimeout,
+)
+from farmgate.core.identity import Principal
+from farmgate.core.ids import new_id
+from farmgate.core.reply import Event, Reply
+from farmgate.surfaces.http.auth import Doorman
+from farmgate.telemetry import Telemetry, log
+from farmgate.wire.openai.rules import ListLimits
+from farmgate.wire.strictjson import JsonLimits
+
+__all__ = ["Desk", "Exchange", "HttpLimits", "Receive", "Scope", "Send"]
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Shape: TypeAlias = Callable[[FarmError], bytes]
+
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+HEADER_VALUE = re.compile(r"[\x20-\x7e]{1,256}")
+JSON = b"application/json"
+TWICE = b"\x00 sent twice"
+"""Stands for a header that was sent twice where two readers could pick different ones; compared by identity."""
+STREAM_HEADERS = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+)
+ONCE = frozenset((b"authorization", b"x-api-key", b"content-type", b"host", b"content-length"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpLimits:
+    """What a caller may send, and for how long a request may take."""
+
+    body_bytes: int = 20 << 20
+    headers: int = 100
+    body_timeout_s: float = 60.0
+    request_timeout_s: float = 600.0
+    json: JsonLimits = field(default_factory=JsonLimits)
+    lists: ListLimits = field(default_factory=ListLimits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What every endpoint shares."""
+
+    doorman: Doorman
+    limits: HttpLimits
+    telemetry: Telemetry
+
+
+LAST_WORDS_S = 5.0
+"""How long a caller who reads nothing is waited for once its answer is over."""
+DOOR = "farmgate.door"
+"""The ASGI extension under which our own server offers a Door."""
+
+
+class Door(Protocol):
+    """A connection that tells when its client leaves."""
+
+    when_lost: Callable[[], None] | None
+
+    def write_piece(self, data: bytes) -> Awaitable[None] | None:
+        """Send a piece of a chunked answer whose head was sent; what to wait for if the client reads too slowly."""
+
+    def cut(self) -> None:
+        """End the connection; what was not sent is lost."""
+
+
+class Departure:
+    """Notices that the client has left, by waiting in ASGI's `receive`.
+
+    It drives the coroutine itself, as a Task would, at a tenth of a Task's cost: one is needed for every request and
+    nearly none has anything to say.
+    """
+
+    __slots__ = ("_gone", "_is_over", "_receive", "_waiting")
+
+    def __init__(self, receive: Receive, gone: Callable[[], None]) -> None:
+        self._receive = receive
+        self._gone = gone
+        self._is_over = False
+        self._waiting = cast("Coroutine[Any, None, Message]", receive())
+        self._step()
+
+    def _step(self, _: object = None) -> None:
+        if self._is_over:
+            return
+        try:
+            awaited = self._waiting.send(None)
+        except StopIteration as done:
+            if done.value["type"] == "http.disconnect":
+                self._gone()
+            else:  # bytes after the body's end: not ours to read
+                self._waiting = cast("Coroutine[Any, None, Message]", self._receive())
+                self._step()
+            return
+        if awaited is None:
+            asyncio.get_running_loop().call_soon(self._step)
+            return
+        awaited._asyncio_future_blocking = False  # noqa: SLF001 - the handshake every Task does with what it awaits
+        awaited.add_done_callback(self._step)
+
+    def stop(self) -> None:
+        """No longer wait."""
+        self._is_over = True
+        self._waiting.close()
+
+
+class Exchange:
+    """One request and its answer. `run` it with the work to do and the surface's way to tell errors."""
+
+    __slots__ = (
+        "_departure",
+        "_door",
+        "_has_begun",
+        "_headers",
+        "_is_gone",
+        "_is_watched",
+        "_overdue",
+        "_receive",
+        "_send",
+        "_task",
+        "_timer",
+        "asked_id",
+        "deadline",
+        "desk",
+        "id",
+        "loop",
+        "method",
+        "path",
+        "started",
+    )
+
+    def __init__(
+        self,
+        desk: Desk,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        """`loop`: the running one, from a caller who knows it; asking for it is a system call before Python 3.12."""
+        self.started = time.monotonic()
+        self.desk = desk
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self._receive = receive
+        self._send = send
+        self._has_begun = False
+        self._is_gone = False
+        self._overdue: FarmError | None = None
+        self._departure: Departure | None = None
+        self._is_watched = False
+        extensions = scope.get("extensions")
+        self._door: Door | None = extensions.get(DOOR) if extensions else None
+        self.loop = loop or asyncio.get_running_loop()
+        self.deadline = self.loop.time() + desk.limits.request_timeout_s
+        headers: dict[bytes, bytes] = {}
+        for name, value in scope["headers"]:
+            if name in headers and name in ONCE:
+                headers[name] = TWICE
+            else:
+                headers[name] = value
+        self._headers = headers
+        self.id = new_id()
+        """Our own, unique."""
+        asked = headers.get(b"x-request-id")
+        self.asked_id = asked if asked is not None and REQUEST_ID.fullmatch(asked) else None
+        """The caller's name for the request, given back in the answer."""
+
+    async def run(self, work: Callable[[], Awaitable[None]], *, shape: Shape, frame: Shape) -> None:
+        """Do `work` while somebody waits for it and there is time; tell the caller what breaks it.
+
+        `shape` writes an error as a body, `frame` as the last frame of a stream that has begun.
+        """
+        task = asyncio.current_task(self.loop)
+        assert task is not None
+        self._task = task
+        # One timer: for the body at first, then for the whole request.
+        self._timer = self.loop.call_later(self.desk.limits.body_timeout_s, self._body_is_late)
+        try:
+            await work()
+        except asyncio.CancelledError as error:
+            if self._overdue is not None:
+                task.uncancel()
+                await self._tell(self._overdue, shape, frame)
+            elif self._is_gone:
+                task.uncancel()
+            else:
+                await self._tell(ShuttingDown(), shape, frame)
+                raise error from None
+        except ClientGone:
+            pass
+        except FarmError as error:
+            await self._tell(error, shape, frame, until=self.deadline)
+        except Exception as error:  # noqa: BLE001 - our own mistake: told as such, logged with its place
+            log.error("request_failed", request=self.id, path=self.path, reason=type(error).__name__)
+            log.traceback(error)
+            await self._tell(InternalError(f"Farmgate made a mistake: request {self.id} in the log."), shape, frame)
+        finally:
+            self._timer.cancel()
+            if self._door is not None:
+                self._door.when_lost = None
+            elif self._departure is not None:
+                self._departure.stop()
+
+    def _body_is_late(self) -> None:
+        if not self._is_watched:
+            self._give_up(RequestTimeout())
+        else:
+            self._timer = self.loop.call_at(self.deadline, self._answer_is_late)
+
+    def _answer_is_late(self) -> None:
+        limit = self.desk.limits.request_timeout_s
+        self._give_up(UpstreamTimeout(f"The answer was not complete after {limit:g} s."))
+
+    def _give_up(self, error: FarmError) -> None:
+        self._overdue = error
+        self._task.cancel()
+
+    def _client_left(self) -> None:
+        self._is_gone = True
+        self._task.cancel()
+
+    # ------------------------------------------------------------------------------------- what was asked
+
+    def header(self, name: bytes) -> bytes | None:
+        """A header's value; of a repeated one the last, unless it may only come once."""
+        return self._headers.get(name)
+
+    def principal(self) -> Principal:
+        """Who asks. Raises what Doorman.admit raises."""
+        headers = self._headers
+        if len(headers) > self.desk.limits.headers:
+            raise HeadersTooLarge
+        authorization, x_api_key = headers.get(b"authorization"), headers.get(b"x-api-key")
+        if authorization is TWICE or x_api_key is TWICE:
+            raise AmbiguousCredentials
+        host = headers.get(b"host")
+        if host is TWICE:
+            raise BadRequest("Two Host headers were sent.")
+        return self.desk.doorman.admit(authorization, x_api_key, host)
+
+    async def body(self) -> bytes:
+        """The JSON body, read once. From here on a client that leaves ends the work."""
+        headers = self._headers
+        kind = headers.get(b"content-type", b"")
+        if not kind.startswith(JSON) and not kind.lower().startswith(JSON):
+            raise UnsupportedMediaType
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise UnsupportedEncoding
+        told = headers.get(b"content-length", b"0")
+        most = self.desk.limits.body_bytes
+        if not told.isdigit() or len(told) > 12 or int(told) > most:
+            raise RequestTooLarge(f"The body is larger than {most} bytes.")
+        message = await self._receive()
+        body: bytes = message.get("body", b"")
+        pieces = [body]
+        size = len(body)
+        while message.get("more_body"):
+            message = await self._receive()
+            pieces.append(message.get("body", b""))
+            size += len(pieces[-1])
+            if size > most:
+                raise RequestTooLarge(f"The body is larger than {most} bytes.")
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        self.watch()
+        return body if len(pieces) == 1 else b"".join(pieces)
+
+    def watch(self) -> None:
+        """Notice from here on when the client leaves. Called by `body`; by hand where there is none."""
+        self._is_watched = True
+        if self._door is not None:
+            self._door.when_lost = self._client_left
+        else:
+            self._departure = Departure(self._receive, self._client_left)
+
+    # ------------------------------------------------------------------------------------- what is answered
+
+    async def answer(
+        self, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...] = (), kind: bytes = JSON
+    ) -> None:
+        """Answer whole."""
+        self._has_begun = True
+        length = str(len(body)).encode()
+        lines = [(b"content-type", kind), (b"content-length", length), self._name(), *headers]
+        await self._send({"type": "http.response.start", "status": status, "headers": lines})
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def stream(self, reply: Reply, write: Callable[[Event], bytes], end: bytes) -> None:
+        """Answer with what each event of the reply writes, then `end`. Raises what breaks the reply."""
+        send, door = self._send, self._door
+        self._has_begun = True
+        lines = [*STREAM_HEADERS, self._name(), *served_by(reply)]
+        await send({"type": "http.response.start", "status": 200, "headers": lines})
+
+        def emit(event: Event) -> Awaitable[None] | None:
+            data = write(event)
+            if not data:
+                return None
+            if door is not None:
+                return door.write_piece(data)
+            return send({"type": "http.response.body", "body": data, "more_body": True})
+
+        await reply.pour(emit)
+        await send({"type": "http.response.body", "body": end})
+
+    async def _tell(self, error: FarmError, shape: Shape, frame: Shape, *, until: float = 0.0) -> None:
+        """Tell the caller what went wrong; one who has not read what was sent before by `until` is cut off."""
+        self._timer.cancel()
+        if self._door is not None:
+            self._door.when_lost = None
+        self.desk.telemetry.failed(error.code)
+        try:
+            async with asyncio.timeout_at(max(until, self.loop.time() + LAST_WORDS_S)):
+                await self._fail(error, shape, frame)
+        except TimeoutError:
+            if self._door is not None:
+                self._door.cut()
+
+    async def _fail(self, error: FarmError, shape: Shape, frame: Shape) -> None:
+        if self._has_begun:
+            await self._send({"type": "http.response.body", "body": frame(error)})
+        else:
+            await self.answer(error.status, shape(error), error_headers(error))
+
+    def _name(self) -> tuple[bytes, bytes]:
+        return (b"x-request-id", self.asked_id or self.id.encode())
+
+
+@lru_cache(maxsize=1024)
+def who(provider: str, model: str) -> tuple[tuple[bytes, bytes], ...]:
+    told = ((b"x-farmgate-provider", provider), (b"x-farmgate-model", model))
+    return tuple((name, value.encode()) for name, value in told if HEADER_VALUE.fullmatch(value))
+
+
+def served_by(reply: Reply) -> tuple[tuple[bytes, bytes], ...]:
+    """Headers that tell who answers; a name that cannot stand in a header is left out."""
+    return who(reply.provider, reply.model)
+
+
+def error_headers(error: FarmError) -> tuple[tuple[bytes, bytes], ...]:
+    """When to come back, and which methods there are."""
+    headers: list[tuple[bytes, bytes]] = []
+    if error.retry_after_s is not None:
+        whole_s = max(1, round(error.retry_after_s))
+        headers.append((b"retry-after", str(whole_s).encode()))
+        headers.append((b"retry-after-ms", str(round(error.retry_after_s * 1000)).encode()))
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", error.allow.encode()))
+    if error.status in (408, 413, 431):
+        # What is left of the body was not read: the connection cannot carry another request.
+        headers.append((b"connection", b"close"))
+    return tuple(headers)

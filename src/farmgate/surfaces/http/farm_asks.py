@@ -1,0 +1,133 @@
+"""The asks of Farmgate's own API: chat, generate and embed, answered whole or piece by piece."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from farmgate.core.answer import Answer, fold, gather
+from farmgate.core.errors import UnsupportedParameter, UpstreamInvalidResponse
+from farmgate.core.identity import Principal
+from farmgate.core.ports import Target
+from farmgate.core.reply import Event, Reply
+from farmgate.core.request import Ask, Embed, Kind, Request, Typed
+from farmgate.surfaces.http.exchange import Exchange, served_by
+from farmgate.surfaces.http.farm_models import (
+    Asked,
+    AskRequest,
+    ChatRequest,
+    EmbedAnswer,
+    EmbedRequest,
+    GenerateRequest,
+    SampledRequest,
+    TextAnswer,
+    UsageAnswer,
+)
+from farmgate.surfaces.http.farm_reading import chat_words, embed_words, generate_words, read
+from farmgate.wire.farm import content_frame, response_text
+from farmgate.wire.sse import DONE
+from farmgate.wire.strictjson import decode_object
+
+__all__ = ["Asks", "fields_of"]
+
+AskedT = TypeVar("AskedT", bound=Asked)
+
+
+class Asks:
+    """The endpoints. `streaming`: whether streams are answered at all (`ai.features.streaming`)."""
+
+    def __init__(self, target: Target, *, streaming: bool) -> None:
+        self._target = target
+        self._streaming = streaming
+
+    async def chat(self, exchange: Exchange, principal: Principal) -> None:
+        asked = await fields_of(exchange, ChatRequest)
+        await self._text(exchange, principal, asked, Kind.CHAT, chat_words(asked))
+
+    async def chat_stream(self, exchange: Exchange, principal: Principal) -> None:
+        asked = await fields_of(exchange, ChatRequest)
+        await self._text(exchange, principal, asked, Kind.CHAT, chat_words(asked), streams=True)
+
+    async def generate(self, exchange: Exchange, principal: Principal) -> None:
+        asked = await fields_of(exchange, GenerateRequest)
+        await self._text(exchange, principal, asked, Kind.COMPLETION, generate_words(asked))
+
+    async def generate_stream(self, exchange: Exchange, principal: Principal) -> None:
+        asked = await fields_of(exchange, GenerateRequest)
+        await self._text(exchange, principal, asked, Kind.COMPLETION, generate_words(asked), streams=True)
+
+    async def embed(self, exchange: Exchange, principal: Principal) -> None:
+        asked = await fields_of(exchange, EmbedRequest)
+        request = request_of(exchange, principal, asked, Kind.EMBEDDING, embed_words(asked), stream=False)
+        await self._answer(exchange, request)
+
+    async def _text(
+        self,
+        exchange: Exchange,
+        principal: Principal,
+        asked: SampledRequest,
+        kind: Kind,
+        words: Ask,
+        *,
+        streams: bool = False,
+    ) -> None:
+        stream = streams or asked.stream is True
+        if stream and not self._streaming:
+            raise UnsupportedParameter("Streaming is switched off here (ai.features.streaming).", param="stream")
+        request = request_of(exchange, principal, asked, kind, words, stream=stream)
+        await self._answer(exchange, request)
+
+    async def _answer(self, exchange: Exchange, request: Request) -> None:
+        async with await self._target.send(request) as reply:
+            if request.stream:
+                await exchange.stream(reply, pieces, DONE)
+                return
+            told = whole(request, reply, fold(await gather(reply)))
+            await exchange.answer(200, told.json_bytes(), served_by(reply))
+
+
+async def fields_of(exchange: Exchange, model: type[AskedT]) -> AskedT:
+    """The body as that model. Raises what makes it unreadable."""
+    limits = exchange.desk.limits
+    return read(model, decode_object(await exchange.body(), limits.json), limits.lists)
+
+
+def request_of(
+    exchange: Exchange, principal: Principal, asked: AskRequest, kind: Kind, words: Ask, *, stream: bool
+) -> Request:
+    """The request that sets out on its way."""
+    return Request(
+        id=exchange.id,
+        kind=kind,
+        body=Typed(words),
+        principal=principal,
+        deadline=exchange.deadline,
+        started=exchange.started,
+        asked_id=exchange.asked_id.decode() if exchange.asked_id else None,
+        model=asked.model,
+        provider=asked.provider,
+        stream=stream,
+    )
+
+
+def pieces(event: Event) -> bytes:
+    """What an event says, as frames of this API."""
+    return content_frame(event.parts)
+
+
+def whole(request: Request, reply: Reply, answer: Answer) -> TextAnswer | EmbedAnswer:
+    """A whole answer. Raises UpstreamInvalidResponse when vectors are missing."""
+    usage = UsageAnswer.of(answer.usage)
+    words = request.body.ask()
+    if not isinstance(words, Embed):
+        return TextAnswer(response=response_text(answer), model=reply.model, provider=reply.provider, usage=usage)
+    if sorted(answer.vectors) != list(range(len(words.inputs))):
+        raise UpstreamInvalidResponse(
+            f"{reply.provider} gave {len(answer.vectors)} embeddings for {len(words.inputs)} inputs."
+        )
+    return EmbedAnswer.model_construct(
+        # Not validated: a thousand vectors hold a million numbers, and they were typed where they were read.
+        embeddings=tuple(answer.vectors[index] for index in range(len(words.inputs))),
+        model=reply.model,
+        provider=reply.provider,
+        usage=usage,
+    )

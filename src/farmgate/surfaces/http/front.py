@@ -1,0 +1,83 @@
+"""The front door: a table of exact paths on plain ASGI; what is not in it goes to the typed API."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
+
+from farmgate.core.errors import FarmError, MethodNotAllowed, UnknownUrl
+from farmgate.surfaces.http.exchange import Desk, Exchange, Receive, Scope, Send
+from farmgate.wire.openai.errors import encode_error, error_frame
+
+__all__ = ["Endpoint", "Front", "Lifespan"]
+
+Endpoint: TypeAlias = Callable[[Exchange], Awaitable[None]]
+Asgi: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+Lifespan: TypeAlias = Callable[[], Awaitable[None]]
+
+MODELS = "/v1/models/"
+
+
+class Front:
+    """The ASGI application. `routes`: path to method to endpoint; `api`: what answers under /api."""
+
+    def __init__(
+        self, desk: Desk, routes: Mapping[str, Mapping[str, Endpoint]], *, api: Asgi, start: Lifespan, stop: Lifespan
+    ) -> None:
+        self._desk = desk
+        self._routes = routes
+        self._api = api
+        self._start = start
+        self._stop = stop
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            methods = self._routes.get(path)
+            if methods is None and path.startswith(MODELS):
+                methods = self._routes[MODELS]
+            if methods is not None:
+                endpoint = methods.get(scope["method"]) or self._not_allowed(methods)
+                loop = self._loop = self._loop or asyncio.get_running_loop()
+                await endpoint(Exchange(self._desk, scope, receive, send, loop))
+            elif path.startswith("/api/"):
+                await self._api(scope, receive, send)
+            else:
+                await self._unknown(Exchange(self._desk, scope, receive, send))
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+
+    @staticmethod
+    async def _unknown(exchange: Exchange) -> None:
+        await refuse(exchange, UnknownUrl(f"There is nothing at {exchange.path[:200]}."))
+
+    @staticmethod
+    def _not_allowed(methods: Mapping[str, Endpoint]) -> Endpoint:
+        allowed = ", ".join(sorted(methods))
+
+        async def endpoint(exchange: Exchange) -> None:
+            await refuse(exchange, MethodNotAllowed(f"{exchange.path[:200]} answers {allowed}.", allow=allowed))
+
+        return endpoint
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self._start()
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self._stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+async def refuse(exchange: Exchange, error: FarmError) -> None:
+    """Answer with an error and nothing else."""
+
+    async def work() -> None:
+        raise error
+
+    await exchange.run(work, shape=encode_error, frame=error_frame)

@@ -1,0 +1,211 @@
+"""Every metric and log-field name, once."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import traceback
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import CollectorRegistry
+
+from farmgate.core.usage import Call, Outcome
+
+__all__ = ["CONTENT_TYPE", "Telemetry", "configure_logging", "log"]
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+MAX_SERIES = 500
+"""Pairs of provider and model with series of their own; a caller cannot make more by inventing names."""
+MAX_CODES = 200
+
+OVERHEAD_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+
+
+class Log:
+    """Events with fields. Values are names, numbers and reasons: never prompts, keys or answers."""
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def info(self, event: str, **fields: object) -> None:
+        self._say(logging.INFO, event, fields)
+
+    def warning(self, event: str, **fields: object) -> None:
+        self._say(logging.WARNING, event, fields)
+
+    def error(self, event: str, **fields: object) -> None:
+        self._say(logging.ERROR, event, fields)
+
+    def traceback(self, error: BaseException) -> None:
+        """Where a mistake of our own was made. Exception texts may hold a caller's words, so only places are told."""
+        places = traceback.extract_tb(error.__traceback__)
+        self._logger.error("at %s", " < ".join(f"{Path(p.filename).name}:{p.lineno}" for p in reversed(places)))
+
+    def _say(self, level: int, event: str, fields: Mapping[str, object]) -> None:
+        if self._logger.isEnabledFor(level):
+            told = " ".join(f"{name}={printable(str(value))}" for name, value in fields.items())
+            self._logger.log(level, "%s %s", event, told, extra={"event": event, "fields": dict(fields)})
+
+
+def printable(value: str) -> str:
+    """A value that cannot begin a line of its own."""
+    return value if value.isprintable() else repr(value)
+
+
+log = Log("farmgate")
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object per event."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told = {"time": self.formatTime(record), "level": record.levelname.lower()}
+        fields: dict[str, object] = getattr(record, "fields", {})
+        event = getattr(record, "event", None) or record.getMessage()
+        return json.dumps(told | {"event": event} | fields, default=str)
+
+
+def configure_logging(*, level: str, as_json: bool) -> None:
+    """Send events of that level and above to stderr. Called once, by whoever serves."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines() if as_json else logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("farmgate").setLevel(level.upper())
+
+
+class Distribution:
+    """A histogram that costs a tenth of a microsecond to add to; read at scrape time."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Cumulative counts by upper bound, as Prometheus wants them."""
+        names = [*(str(bound) for bound in self.bounds), "+Inf"]
+        return list(zip(names, itertools.accumulate(map(float, self.counts)), strict=True))
+
+
+class Series:
+    """What is counted of one provider's model."""
+
+    __slots__ = ("duration", "first_token", "outcomes", "tokens")
+
+    def __init__(self) -> None:
+        self.outcomes: dict[str, int] = dict.fromkeys((Outcome.OK, Outcome.ERROR, Outcome.CANCELLED), 0)
+        self.tokens = {"prompt": 0, "completion": 0}
+        self.duration = Distribution(LATENCY_S)
+        self.first_token = Distribution(LATENCY_S)
+
+
+class Telemetry:
+    """The metrics of one gate. Kept in plain numbers on the hot path, told to Prometheus when it asks."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+        self._series: dict[tuple[str, str], Series] = {}
+        self._overhead = Distribution(OVERHEAD_S)
+        self._errors: Counter[str] = Counter()
+        self._journal_failures = 0
+        self.count_in_flight: Callable[[], int] = lambda: 0
+
+    def ended(self, call: Call, *, overhead_s: float) -> None:
+        """Count one finished call."""
+        series = self._of(call)
+        series.outcomes[call.outcome] += 1
+        if call.duration_ms is not None:
+            series.duration.observe(call.duration_ms / 1000)
+        if call.first_token_ms is not None and call.stream:
+            series.first_token.observe(call.first_token_ms / 1000)
+        series.tokens["prompt"] += call.prompt_tokens
+        series.tokens["completion"] += call.completion_tokens
+        self._overhead.observe(overhead_s)
+
+    def failed(self, code: str) -> None:
+        """Count one request that was answered with an error."""
+        # Some codes are a provider's own words.
+        if code not in self._errors and (len(self._errors) >= MAX_CODES or len(code) > 64):
+            code = "other"
+        self._errors[code] += 1
+
+    def journal_failed(self, error: OSError) -> None:
+        """Count one record that could not be written; the first is logged."""
+        if not self._journal_failures:
+            log.error("journal_failed", reason=error.strerror or type(error).__name__)
+        self._journal_failures += 1
+
+    def _of(self, call: Call) -> Series:
+        key = (call.provider, call.model)
+        series = self._series.get(key)
+        if series is None:
+            # A name that was never answered is a caller's word, and the series are bounded anyway.
+            if call.outcome is not Outcome.OK or len(self._series) >= MAX_SERIES:
+                key = (call.provider, "other")
+                series = self._series.get(key)
+            if series is None:
+                series = self._series[key] = Series()
+        return series
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric now, for Prometheus' client."""
+        labels = ("provider", "model")
+        requests = CounterMetricFamily(
+            "farmgate_requests", "Calls to providers, by how they ended.", labels=(*labels, "outcome")
+        )
+        tokens = CounterMetricFamily("farmgate_tokens", "Tokens used.", labels=(*labels, "direction"))
+        duration = HistogramMetricFamily(
+            "farmgate_request_duration_seconds", "From the call to the end of the answer.", labels=labels
+        )
+        first_token = HistogramMetricFamily(
+            "farmgate_first_token_seconds", "From the call to the first content of a stream.", labels=labels
+        )
+        for key, series in self._series.items():
+            for outcome, count in series.outcomes.items():
+                requests.add_metric((*key, outcome), count)
+            for direction, count in series.tokens.items():
+                tokens.add_metric((*key, direction), count)
+            duration.add_metric(key, series.duration.buckets(), series.duration.total)
+            first_token.add_metric(key, series.first_token.buckets(), series.first_token.total)
+        yield from (requests, tokens, duration, first_token)
+        errors = CounterMetricFamily("farmgate_errors", "Requests answered with an error.", labels=("code",))
+        for code, count in self._errors.items():
+            errors.add_metric((code,), count)
+        yield errors
+        overhead = HistogramMetricFamily(
+            "farmgate_overhead_seconds",
+            "The gate's own share of a request: before the provider is called and after its last byte.",
+        )
+        overhead.add_metric((), self._overhead.buckets(), self._overhead.total)
+        yield overhead
+        yield GaugeMetricFamily(
+            "farmgate_requests_in_flight", "Requests being answered now.", value=self.count_in_flight()
+        )
+        yield CounterMetricFamily(
+            "farmgate_journal_failures", "Records that could not be written.", value=self._journal_failures
+        )
+
+    def render(self) -> bytes:
+        """The metrics in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,89 @@
+"""Ollama's messages and tools: arguments are objects, images are base64, text is one string."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from farmgate.core.errors import InvalidMessages, UnsupportedParameter
+from farmgate.core.request import Content, ContentPart, ImagePart, Message, OtherPart, Role, TextPart, Tool, ToolUse
+
+__all__ = ["encode_messages", "encode_tool"]
+
+
+def encode_messages(messages: Iterable[Message]) -> list[dict[str, object]]:
+    """A conversation. Raises a BadRequest that names the message for what Ollama has no form for."""
+    told: list[dict[str, object]] = []
+    called: dict[str, str] = {}
+    for at, message in enumerate(messages):
+        called |= {use.id: use.name for use in message.tool_uses}
+        told.append(encode_message(message, f"messages[{at}]", called))
+    return told
+
+
+def encode_message(message: Message, where: str, called: Mapping[str, str]) -> dict[str, object]:
+    """One turn; `called` names the tool of every call so far, because Ollama's templates go by names, not by ids."""
+    role = Role.SYSTEM if message.role is Role.DEVELOPER else message.role
+    told: dict[str, object] = {"role": role, "content": text_of(message.content)}
+    if images := images_of(message.content, where):
+        told["images"] = images
+    if message.tool_uses:
+        told["tool_calls"] = [encode_tool_use(use, at, where) for at, use in enumerate(message.tool_uses)]
+    if role is Role.TOOL:
+        answered = message.tool_call_id or ""
+        if answered:
+            told["tool_call_id"] = answered
+        if name := message.name or called.get(answered):
+            told["tool_name"] = name
+    return told
+
+
+def text_of(content: Content) -> str:
+    """All text of a message. Parts become lines, as other servers join them for templates that know only strings."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    return "\n".join(part.text for part in content if isinstance(part, TextPart))
+
+
+def images_of(content: Content, where: str) -> list[str]:
+    """The base64 of every image of a message."""
+    if content is None or isinstance(content, str):
+        return []
+    found = [encode_image(part, f"{where}.content[{at}]") for at, part in enumerate(content)]
+    return [image for image in found if image is not None]
+
+
+def encode_image(part: ContentPart, where: str) -> str | None:
+    """An image's base64; None for text. Nothing a caller sends makes Farmgate fetch an address."""
+    match part:
+        case TextPart():
+            return None
+        case ImagePart():
+            head, _, data = part.url.partition(",")
+            if head.lower().startswith("data:") and head.lower().endswith(";base64") and data:
+                return data
+            raise UnsupportedParameter(
+                f"`{where}`: send the image itself, as `data:image/...;base64,...`. Farmgate fetches no addresses.",
+                param=where,
+            )
+        case OtherPart():
+            raise UnsupportedParameter(f"`{where}`: Ollama takes text and images, not `{part.kind[:40]}`.", param=where)
+
+
+def encode_tool_use(use: ToolUse, at: int, where: str) -> dict[str, object]:
+    try:
+        arguments: object = msgspec.json.decode(use.arguments) if use.arguments.strip() else {}
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        arguments = None
+    if not isinstance(arguments, dict):
+        place = f"{where}.tool_calls[{at}].function.arguments"
+        raise InvalidMessages(f"`{place}` must be the text of a JSON object.", param=place)
+    return {"id": use.id, "function": {"index": at, "name": use.name, "arguments": arguments}}
+
+
+def encode_tool(tool: Tool) -> dict[str, object]:
+    """A function the model may call. Ollama wants a schema even where there is nothing to pass."""
+    parameters = dict(tool.parameters) or {"type": "object", "properties": {}}
+    function: dict[str, object] = {"name": tool.name, "description": tool.description or "", "parameters": parameters}
+    return {"type": "function", "function": function}

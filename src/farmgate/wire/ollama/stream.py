@@ -1,0 +1,165 @@
+"""Ollama's answers to chat and generate: lines read, one after the other, until the one that says `done`.
+
+A whole answer is a stream of one line.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from farmgate.core.errors import UpstreamInvalidResponse, UpstreamStreamTruncated
+from farmgate.core.reply import Event, Finish, FinishReason, Part, Reasoning, Text, ToolDelta, Usage
+from farmgate.wire.ndjson import LineTooLarge, Splitter
+from farmgate.wire.ollama.errors import decode_error_line
+
+__all__ = ["StreamReader", "tokens"]
+
+NOTHING = (b"", b"null", b'""')
+NONE = msgspec.Raw(b"")
+PLAUSIBLE_TOKENS = 1 << 32
+
+
+class CalledFunction(msgspec.Struct):
+    """Which function is called; `arguments` is a JSON object, whole."""
+
+    name: str
+    arguments: msgspec.Raw = NONE
+
+
+class Call(msgspec.Struct):
+    """A tool call. Old versions give no id."""
+
+    function: CalledFunction
+    id: str | None = None
+
+
+class Said(msgspec.Struct):
+    """What a chat line adds."""
+
+    content: str | None = None
+    thinking: str | None = None
+    tool_calls: list[Call] | None = None
+
+
+class Line(msgspec.Struct):
+    """One line of an answer. generate says `response` and `thinking` where chat says `message`.
+
+    Counts of zero are left out; `done_reason` without `done` has been seen with MLX models.
+    """
+
+    message: Said | None = None
+    response: str | None = None
+    thinking: str | None = None
+    done: bool | None = None
+    done_reason: str | None = None
+    prompt_eval_count: int | None = None
+    eval_count: int | None = None
+    error: msgspec.Raw = NONE
+
+
+decode_line = msgspec.json.Decoder(Line).decode
+
+
+class StreamReader:
+    """Reads one answer: bytes in, events out, and whether it came to its end."""
+
+    __slots__ = ("_calls", "_model", "_provider", "_splitter", "is_done")
+
+    def __init__(self, *, provider: str, model: str, frame_bytes: int = 8 << 20) -> None:
+        self._splitter = Splitter(frame_bytes)
+        self._provider = provider
+        self._model = model
+        self._calls = 0
+        self.is_done = False
+
+    def feed(self, data: bytes) -> Event | None:
+        """What `data` completes, in one event; None if nothing. Raises FarmError for an error line or nonsense."""
+        try:
+            return self._event(self._splitter.feed(data))
+        except LineTooLarge as error:
+            raise UpstreamInvalidResponse(f"{self._provider} sent a line larger than the limit.") from error
+
+    def end(self) -> Event | None:
+        """The stream ended: what its last line said if no newline followed it.
+
+        Raises UpstreamStreamTruncated unless the answer is whole.
+        """
+        try:
+            event = self._event(self._splitter.end())
+        except LineTooLarge as error:
+            raise UpstreamInvalidResponse(f"{self._provider} sent a line larger than the limit.") from error
+        except UpstreamInvalidResponse as error:
+            raise self._truncated() from error
+        if not self.is_done:
+            raise self._truncated()
+        return event
+
+    def _truncated(self) -> UpstreamStreamTruncated:
+        return UpstreamStreamTruncated(
+            f"{self._provider}'s stream ended before the answer did: what came is not the whole answer."
+        )
+
+    def _event(self, lines: list[bytes]) -> Event | None:
+        parts: list[Part] = []
+        for line in lines:
+            if self.is_done:
+                break
+            parts += self._parts(line)
+        return Event(tuple(parts)) if parts else None
+
+    def _parts(self, payload: bytes) -> list[Part]:
+        line = self._look(payload)
+        said = line.message
+        parts: list[Part] = []
+        if thought := line.thinking if said is None else said.thinking:
+            parts.append(Reasoning(thought))
+        if text := line.response if said is None else said.content:
+            parts.append(Text(text))
+        if said is not None and said.tool_calls:
+            parts += [self._call(call) for call in said.tool_calls]
+        if line.done or line.done_reason:
+            self.is_done = True
+            parts.append(Finish(self._reason(line.done_reason)))
+            parts.append(Usage(prompt_tokens=tokens(line.prompt_eval_count), completion_tokens=tokens(line.eval_count)))
+        return parts
+
+    def _look(self, payload: bytes) -> Line:
+        try:
+            if not payload.isascii():
+                payload.decode()
+            line = decode_line(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise UpstreamInvalidResponse(f"{self._provider} sent a line that is not a piece of an answer.") from error
+        if bytes(line.error) not in NOTHING:
+            raise decode_error_line(payload, provider=self._provider, model=self._model)
+        return line
+
+    def _call(self, call: Call) -> ToolDelta:
+        """Counted here: every call comes whole, and not every version numbers them."""
+        index = self._calls
+        self._calls += 1
+        return ToolDelta(
+            index=index,
+            id=call.id or f"call_{index}",
+            name=call.function.name,
+            arguments=arguments_of(bytes(call.function.arguments)),
+        )
+
+    def _reason(self, told: str | None) -> FinishReason:
+        if told == "length":
+            return FinishReason.LENGTH
+        return FinishReason.TOOL_CALLS if self._calls else FinishReason.STOP
+
+
+def arguments_of(raw: bytes) -> str:
+    """A call's arguments as JSON text. Some models' parsers give that text already, as a string."""
+    if raw in NOTHING:
+        return "{}"
+    if raw.startswith(b'"'):
+        return str(msgspec.json.decode(raw))
+    return raw.decode()
+
+
+def tokens(count: int | None) -> int:
+    """A believable count of tokens; 0 for one that was left out."""
+    return count if count is not None and 0 <= count < PLAUSIBLE_TOKENS else 0

@@ -1,0 +1,110 @@
+"""OpenAI's error object, written for our callers and read from providers in all the shapes they send."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from farmgate.core.errors import (
+    FarmError,
+    UpstreamError,
+    UpstreamRateLimited,
+    UpstreamRefusedKey,
+    UpstreamRejected,
+    UpstreamTimeout,
+)
+from farmgate.wire.sse import frame
+from farmgate.wire.strictjson import encode
+
+__all__ = ["decode_error", "decode_told_error", "encode_error", "error_frame", "error_object", "is_flat_error"]
+
+MESSAGE_LIMIT = 2_000
+
+
+def error_object(error: FarmError) -> dict[str, object]:
+    """`{"error": {"message", "type", "param", "code"}}`."""
+    return {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
+
+
+def encode_error(error: FarmError) -> bytes:
+    """The error as a JSON body."""
+    return encode(error_object(error))
+
+
+def error_frame(error: FarmError) -> bytes:
+    """The error as the last frame of a stream; no `[DONE]` follows it."""
+    return frame(encode_error(error))
+
+
+def decode_error(status: int, body: bytes | Mapping[str, object], *, provider: str) -> FarmError:
+    """What a provider's error means to our caller.
+
+    401 and 403 are about our own credential and are told without the provider's words, which may quote the key.
+    """
+    if status in (401, 403):
+        return UpstreamRefusedKey(
+            f"{provider} refused the API key Farmgate is configured with (HTTP {status}). "
+            f"Check ai.providers.{provider}.apiKey."
+        )
+    message, type_, code, param = told(body)
+    text = f"{provider}: {message[:MESSAGE_LIMIT]}" if message else f"{provider} answered HTTP {status}."
+    if status == 429:
+        return UpstreamRateLimited(text)
+    if status in (408, 504):
+        return UpstreamTimeout(text)
+    if 400 <= status < 500:
+        return UpstreamRejected(text, status=status, type_=type_ or "invalid_request_error", code=code, param=param)
+    return UpstreamError(text)
+
+
+def decode_told_error(body: bytes, *, provider: str) -> FarmError:
+    """What an error means that came under HTTP 200 or in the middle of a stream: its status is its `code`, if any."""
+    decoded = msgspec.json.decode(body)
+    inner = decoded.get("error") if isinstance(decoded, dict) else None
+    inner = inner if isinstance(inner, dict) else decoded
+    status = inner.get("code", inner.get("status")) if isinstance(inner, dict) else None
+    if isinstance(status, str) and status.isdecimal() and len(status) == 3:
+        status = int(status)
+    known = status if isinstance(status, int) and 400 <= status < 600 else 500
+    return decode_error(known, decoded, provider=provider)
+
+
+def is_flat_error(body: bytes) -> bool:
+    """Whether an object that is no answer is an error without the `error` around it, as some engines send it."""
+    decoded = msgspec.json.decode(body)
+    if not isinstance(decoded, dict) or not isinstance(decoded.get("message"), str):
+        return False
+    return decoded.get("object") == "error" or "code" in decoded or "type" in decoded
+
+
+def told(body: bytes | Mapping[str, object]) -> tuple[str, str | None, str | None, str | None]:
+    """Message, type, code and param from `{"error": {...}}`, `{"error": "..."}` or a flat object; or from nothing."""
+    if isinstance(body, bytes):
+        try:
+            decoded: object = msgspec.json.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return "", None, None, None
+    else:
+        decoded = body
+    if not isinstance(decoded, Mapping):
+        return "", None, None, None
+    inner = decoded.get("error", decoded)
+    if isinstance(inner, str):
+        return inner, text_or_none(decoded.get("error_type")), None, None
+    if not isinstance(inner, Mapping):
+        return "", None, None, None
+    message = inner.get("message") or inner.get("detail") or ""
+    code = inner.get("code")
+    return (
+        message if isinstance(message, str) else "",
+        text_or_none(inner.get("type")),
+        # llama.cpp and vLLM repeat the HTTP status here as a number; a caller's `code` is always a word.
+        code if isinstance(code, str) else None,
+        text_or_none(inner.get("param")),
+    )
+
+
+def text_or_none(value: object) -> str | None:
+    """The value if it is text."""
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,1 @@
+"""Long journeys: pulls, loads and whatever else outlives one request."""

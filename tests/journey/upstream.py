@@ -1,0 +1,208 @@
+"""A provider that speaks OpenAI on threads and does what the model's name says, to the frame.
+
+`say`: a whole, proper answer. `wait-N`: N frames, then nothing until the caller leaves. `die-N`: N frames, then the
+socket closes within the body. `end-N`: N frames, then a proper end of the body. `fail-N`: N frames, then an error frame
+once `go` is set. `flood`: text without end. `refuse-S`: status S. A request without `stream` gets N as 0.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import socket
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+PATIENCE_S = 30.0
+CHUNK: dict[str, Any] = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "fake"}
+PIECES = ("Hel", "lo", " there")
+
+
+def chunk(delta: dict[str, str], finish: str | None = None) -> str:
+    return json.dumps(CHUNK | {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+
+
+USAGE: dict[str, int] = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+FRAMES = (
+    chunk({"role": "assistant", "content": ""}),
+    *(chunk({"content": piece}) for piece in PIECES),
+    chunk({}, "stop"),
+    json.dumps(CHUNK | {"choices": [], "usage": USAGE}),
+    "[DONE]",
+)
+FAILURE = json.dumps({"error": {"message": "the GPU is on fire", "type": "server_error", "param": None, "code": None}})
+WHOLE = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "fake",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello there"}, "finish_reason": "stop"}],
+    "usage": USAGE,
+}
+
+
+@dataclass
+class Seen:
+    """One request as it came.
+
+    `left`: its caller has gone. `is_paused`: a flood could not be written any more; `sent_bytes` of it are out.
+    """
+
+    path: str
+    body: dict[str, Any]
+    headers: dict[str, str]
+    left: threading.Event = field(default_factory=threading.Event)
+    go: threading.Event = field(default_factory=threading.Event)
+    is_paused: threading.Event = field(default_factory=threading.Event)
+    sent_bytes: int = 0
+
+
+class Upstream:
+    """Listens from the start; `close` it."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1"
+        self._changed = threading.Condition()
+        self._open: set[socket.socket] = set()
+        self.seen: list[Seen] = []
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
+
+    def __enter__(self) -> Upstream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self._changed:
+            for connection in self._open:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+        self._accepting.join(PATIENCE_S)
+
+    @property
+    def connections(self) -> int:
+        """Open ones, whoever uses them."""
+        with self._changed:
+            return len(self._open)
+
+    def has_connections(self, most: int, within_s: float = PATIENCE_S) -> bool:
+        """Wait until no more than so many are open."""
+        with self._changed:
+            return self._changed.wait_for(lambda: len(self._open) <= most, within_s)
+
+    def saw(self, count: int, within_s: float = PATIENCE_S) -> list[Seen]:
+        """Wait until so many requests have come."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.seen) >= count, within_s), f"saw {len(self.seen)}"
+            return list(self.seen)
+
+    def last(self, count: int) -> Seen:
+        """The request with that number, counted from 1."""
+        return self.saw(count)[count - 1]
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with self._changed:
+                self._open.add(connection)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        connection.settimeout(PATIENCE_S)
+        try:
+            with connection, connection.makefile("rb") as file:
+                while (seen := self._read(file)) is not None and self._answer(connection, seen):
+                    pass
+        except OSError:
+            pass
+        finally:
+            with self._changed:
+                self._open.discard(connection)
+                self._changed.notify_all()
+
+    def _read(self, file: Any) -> Seen | None:
+        line = file.readline()
+        if not line:
+            return None
+        headers: dict[str, str] = {}
+        while (text := file.readline()) not in (b"\r\n", b""):
+            name, _, value = text.decode().partition(":")
+            headers[name.lower()] = value.strip()
+        body = file.read(int(headers.get("content-length", "0")))
+        seen = Seen(path=line.split()[1].decode(), body=json.loads(body or b"{}"), headers=headers)
+        with self._changed:
+            self.seen.append(seen)
+            self._changed.notify_all()
+        return seen
+
+    def _answer(self, connection: socket.socket, seen: Seen) -> bool:
+        """Whether the connection may carry another exchange."""
+        act, _, number = str(seen.body.get("model", "say")).partition("-")
+        count = int(number) if number else len(FRAMES)
+        if act == "refuse":
+            whole(connection, {"error": {"message": "no", "type": "x", "param": None, "code": "told"}}, status=count)
+            return True
+        if not seen.body.get("stream"):
+            if act == "wait":
+                self._until_left(connection, seen)
+            elif act != "die":
+                whole(connection, WHOLE)
+                return True
+            return False
+        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+        if act == "flood":
+            self._flood(connection, seen)
+            return False
+        for frame in FRAMES[:count]:
+            send(connection, frame)
+        if act == "wait":
+            self._until_left(connection, seen)
+        if act == "fail":
+            seen.go.wait(PATIENCE_S)
+            send(connection, FAILURE)
+        if act in ("wait", "die"):
+            return False
+        connection.sendall(b"0\r\n\r\n")
+        return True
+
+    def _until_left(self, connection: socket.socket, seen: Seen) -> None:
+        with contextlib.suppress(ConnectionError):
+            connection.recv(1)
+        seen.left.set()
+
+    def _flood(self, connection: socket.socket, seen: Seen) -> None:
+        text = chunk({"content": "x" * 16_000})
+        data = b"%x\r\ndata: %b\n\n\r\n" % (len(text) + 8, text.encode())
+        left = memoryview(data)
+        connection.setblocking(False)
+        try:
+            while True:
+                if not select.select([], [connection], [], 1.0)[1]:
+                    seen.is_paused.set()
+                    select.select([], [connection], [], PATIENCE_S)
+                sent = connection.send(left)
+                seen.sent_bytes += sent
+                left = left[sent:] or memoryview(data)
+        except OSError:
+            seen.left.set()
+
+
+def send(connection: socket.socket, frame: str) -> None:
+    data = f"data: {frame}\n\n".encode()
+    connection.sendall(b"%x\r\n%b\r\n" % (len(data), data))
+
+
+def whole(connection: socket.socket, body: object, status: int = 200) -> None:
+    data = json.dumps(body).encode()
+    head = f"HTTP/1.1 {status} Whatever\r\ncontent-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
+    connection.sendall(head.encode() + data)

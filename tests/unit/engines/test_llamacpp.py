@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from farmgate.core.ports import Purpose
+from farmgate.engines.engine import Spec
+from farmgate.engines.llamacpp import LlamaCpp, _arguments, parameters
+
+FAKE_PACKAGE = SimpleNamespace(
+    CommonParams=lambda: SimpleNamespace(
+        model=SimpleNamespace(), cpuparams=SimpleNamespace(), cpuparams_batch=SimpleNamespace()
+    ),
+    llama_pooling_type=SimpleNamespace(LLAMA_POOLING_TYPE_MEAN="mean"),
+)
+
+
+def spec(purpose: Purpose = Purpose.GENERATE) -> Spec:
+    path = Path("/models/a b.gguf")
+    return Spec(model="a-b", path=path, purpose=purpose, context_tokens=2048, parallel=4, threads=2)
+
+
+def test_the_command_line_carries_the_whole_spec_and_not_the_key() -> None:
+    launch = LlamaCpp().launch(spec(Purpose.EMBED), key="secret", environment={})
+    assert "secret" not in launch.command
+    read, parent = _arguments(launch.command[4:])
+    assert read == spec(Purpose.EMBED)
+    assert parent > 0
+
+
+def test_the_context_is_per_slot_and_the_door_is_closed_to_strangers() -> None:
+    p = parameters(spec(), "secret", FAKE_PACKAGE)
+    assert p.n_ctx == 8192
+    assert p.n_parallel == 4
+    assert p.hostnames == ["127.0.0.1"]
+    assert p.port == 0
+    assert p.api_keys == ["secret"]
+    assert p.cors_origins == "http://farmgate.invalid"
+    assert not hasattr(p, "embedding")
+
+
+def test_embeddings_are_pooled_and_a_batch_holds_a_context() -> None:
+    p = parameters(spec(Purpose.EMBED), "secret", FAKE_PACKAGE)
+    assert p.embedding is True
+    assert p.pooling_type == "mean"
+    assert p.n_batch == p.n_ubatch == 2048
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"", b"loading\n", b"[1]\n", b'{"url": 7}\n', b'{"url": "http://10.0.0.1:80"}\n', b'{"url": "/x"}\n', b"\xff\n"],
+)
+def test_only_a_loopback_address_is_an_address(line: bytes) -> None:
+    assert LlamaCpp().address(line) is None
+
+
+def test_the_address_is_read_from_its_line() -> None:
+    assert LlamaCpp().address(b'{"url": "http://127.0.0.1:4000"}\n') == "http://127.0.0.1:4000"
+
+
+def test_a_missing_package_is_named_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert LlamaCpp().missing() == "the llama.cpp engine is not installed: pip install 'farmgate[local]'"
+
+
+def test_the_gate_does_not_load_the_engine() -> None:
+    script = "import farmgate.engines.lifecycle, farmgate.engines.weights, sys; print('xllamacpp' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_a_child_whose_parent_is_somebody_else_ends_at_once() -> None:
+    arguments = list(LlamaCpp().launch(spec(), key="k", environment={}).command)
+    arguments[-1] = "1"
+    done = subprocess.run(arguments, input=b"k\n", capture_output=True, timeout=20)
+    assert (done.returncode, done.stdout) == (0, b"")

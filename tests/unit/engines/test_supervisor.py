@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from tests.unit.engines.fakes import FakeEngine, FakeTime, becomes, until
+
+from farmgate.core.errors import EngineUnavailable, ShuttingDown
+from farmgate.core.ports import Purpose
+from farmgate.engines.engine import Spec
+from farmgate.engines.supervisor import (
+    TRANSITIONS,
+    IllegalTransition,
+    Settings,
+    State,
+    Supervisor,
+    check_transition,
+)
+
+Make = Callable[..., Supervisor]
+
+
+@pytest.fixture
+def time() -> FakeTime:
+    return FakeTime()
+
+
+@pytest.fixture
+async def make(tmp_path: Path, time: FakeTime) -> AsyncIterator[Make]:
+    """Makes a supervisor of fake_engine.py in the given modes."""
+    spec = Spec(
+        model="tiny",
+        path=tmp_path / "tiny.gguf",
+        purpose=Purpose.GENERATE,
+        context_tokens=64,
+        parallel=1,
+        threads=1,
+    )
+    async with AsyncExitStack() as stack:
+
+        def make(*modes: str) -> Supervisor:
+            supervisor = Supervisor(
+                spec,
+                FakeEngine(*modes),
+                log_file=tmp_path / "logs" / "tiny.log",
+                environment={},
+                settings=Settings(),
+                clock=time.clock,
+                sleep=time.sleep,
+            )
+            # Fake time stands still: an engine that ignores SIGTERM is the test's own business.
+            stack.push_async_callback(supervisor.close)
+            return supervisor
+
+        yield make
+
+
+def engine_of(supervisor: Supervisor) -> FakeEngine:
+    engine = supervisor._engine
+    assert isinstance(engine, FakeEngine)
+    return engine
+
+
+def pid_of(supervisor: Supervisor) -> int:
+    assert supervisor.pid is not None
+    return supervisor.pid
+
+
+def is_gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.parametrize(("now", "to"), list(itertools.product(State, State)))
+def test_every_pair_of_states_is_in_the_table_or_refused(now: State, to: State) -> None:
+    allowed = {
+        "stopped starting",
+        "starting ready",
+        "starting backing_off",
+        "starting stopping",
+        "ready backing_off",
+        "ready stopping",
+        "backing_off starting",
+        "backing_off stopped",
+        "backing_off stopping",
+        "stopping stopped",
+    }
+    assert set(TRANSITIONS) == set(State)
+    if f"{now} {to}" in allowed:
+        check_transition(now, to)
+    else:
+        with pytest.raises(IllegalTransition):
+            check_transition(now, to)
+
+
+async def test_a_lease_starts_the_process_and_waits_until_it_is_ready(make: Make) -> None:
+    supervisor = make("serves")
+    assert supervisor.pid is None
+    lease = await supervisor.lease()
+    assert supervisor.state is State.READY
+    assert lease.url == "http://127.0.0.1:1"
+    assert len(lease.key) >= 32
+    assert lease.key not in " ".join(engine_of(supervisor).launched[0].command)
+    assert not is_gone(pid_of(supervisor))
+
+
+async def test_many_leases_start_one_process(make: Make) -> None:
+    supervisor = make("serves")
+    leases = await asyncio.gather(*(supervisor.lease() for _ in range(20)))
+    assert len(engine_of(supervisor).launched) == 1
+    assert supervisor.leases.in_flight == 20
+    for lease in leases:
+        lease.release()
+    assert supervisor.leases.in_flight == 0
+
+
+async def test_stop_returns_when_the_process_is_gone_and_a_lease_starts_another(make: Make) -> None:
+    supervisor = make("serves")
+    (await supervisor.lease()).release()
+    pid = pid_of(supervisor)
+    await supervisor.stop()
+    assert is_gone(pid)
+    assert supervisor.state is State.STOPPED
+    (await supervisor.lease()).release()
+    assert pid_of(supervisor) != pid
+
+
+async def test_a_process_that_ignores_sigterm_is_killed_after_two_seconds(make: Make, time: FakeTime) -> None:
+    supervisor = make("deaf")
+    (await supervisor.lease()).release()
+    pid = pid_of(supervisor)
+    stopping = asyncio.create_task(supervisor.stop())
+    await time.until_asleep(2.0)
+    assert not is_gone(pid)
+    time.advance(2.0)
+    await stopping
+    assert is_gone(pid)
+
+
+async def test_a_start_that_fails_tells_how_and_quotes_the_log(make: Make) -> None:
+    supervisor = make("exits")
+    with pytest.raises(EngineUnavailable) as caught:
+        await supervisor.lease()
+    assert "exited with code 3" in caught.value.message
+    assert "no such weights" in caught.value.message
+    assert str(supervisor._log_file) in caught.value.message
+    assert caught.value.retry_after_s == 0.5
+
+
+async def test_everybody_who_waits_for_a_failing_start_is_told(make: Make) -> None:
+    supervisor = make("exits")
+    outcomes = await asyncio.gather(*(supervisor.lease() for _ in range(5)), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [EngineUnavailable] * 5
+    assert len(engine_of(supervisor).launched) == 1
+
+
+async def test_a_command_that_cannot_run_is_a_failed_start(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor = make("serves")
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    with pytest.raises(EngineUnavailable, match="could not be started"):
+        await supervisor.lease()
+
+
+async def test_a_bug_in_an_engine_is_a_failed_start_too(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor = make("serves")
+    monkeypatch.setattr(FakeEngine, "launch", None)
+    with pytest.raises(EngineUnavailable, match="could not be supervised"):
+        await supervisor.lease()
+
+
+async def test_a_process_that_never_gets_ready_is_killed_in_time(make: Make, time: FakeTime) -> None:
+    supervisor = make("hangs")
+    asking = asyncio.create_task(supervisor.lease())
+    await time.until_asleep(180.0)
+    pid = pid_of(supervisor)
+    time.advance(180.0)
+    with pytest.raises(EngineUnavailable, match="was not ready within 180 s"):
+        await asking
+    assert is_gone(pid)
+
+
+async def test_a_line_without_an_end_is_a_failed_start(make: Make) -> None:
+    supervisor = make("endless_line")
+    with pytest.raises(EngineUnavailable, match="a line without an end"):
+        await supervisor.lease()
+
+
+async def test_what_an_engine_prints_later_does_not_block_it(make: Make) -> None:
+    supervisor = make("babbles")
+    (await supervisor.lease()).release()
+    await until(lambda: "said it all" in supervisor._log_file.read_text())
+
+
+async def test_a_crash_in_use_is_told_at_once_and_repaired_after_the_pause(make: Make, time: FakeTime) -> None:
+    supervisor = make("serves")
+    lease = await supervisor.lease()
+    pid = pid_of(supervisor)
+    os.kill(pid, signal.SIGUSR1)
+    await becomes(supervisor, State.BACKING_OFF)
+    time.advance(0.2)
+    with pytest.raises(EngineUnavailable) as caught:
+        await supervisor.lease()
+    assert "was killed by SIGUSR1" in caught.value.message
+    assert caught.value.retry_after_s == pytest.approx(0.3)
+    assert supervisor.failure == "was killed by SIGUSR1"
+    time.advance(0.3)
+    await becomes(supervisor, State.READY)
+    assert engine_of(supervisor).specs[0] == supervisor.spec
+    assert pid_of(supervisor) != pid
+    lease.release()
+    assert supervisor.leases.in_flight == 0
+
+
+async def test_a_model_used_lately_comes_back_and_one_used_long_ago_does_not(make: Make, time: FakeTime) -> None:
+    supervisor = make("serves")
+    (await supervisor.lease()).release()
+    time.advance(299.0)
+    os.kill(pid_of(supervisor), signal.SIGUSR1)
+    await time.until_asleep(0.5)
+    time.advance(0.5)
+    await becomes(supervisor, State.READY)
+
+    time.advance(400.0)
+    os.kill(pid_of(supervisor), signal.SIGUSR1)
+    await time.until_asleep(0.5)
+    time.advance(0.5)
+    await becomes(supervisor, State.STOPPED)
+    assert len(engine_of(supervisor).launched) == 2
+
+
+async def test_crashes_in_a_row_wait_longer_and_a_healthy_minute_forgets_them(make: Make, time: FakeTime) -> None:
+    supervisor = make("exits", "exits", "serves")
+    for wait_s in (0.5, 1.0):
+        with pytest.raises(EngineUnavailable) as caught:
+            await supervisor.lease()
+        assert caught.value.retry_after_s == wait_s
+        await time.until_asleep(wait_s)
+        time.advance(wait_s)
+        await becomes(supervisor, State.STOPPED)
+    (await supervisor.lease()).release()
+    time.advance(60.0)
+    os.kill(pid_of(supervisor), signal.SIGUSR1)
+    await time.until_asleep(0.5)
+
+
+async def test_a_caller_who_leaves_does_not_stop_the_start(make: Make) -> None:
+    supervisor = make("serves")
+    asking = asyncio.create_task(supervisor.lease())
+    await until(lambda: supervisor.state is State.STARTING)
+    asking.cancel()
+    await asyncio.wait({asking})
+    await becomes(supervisor, State.READY)
+    assert supervisor.leases.in_flight == 0
+
+
+async def test_closing_while_somebody_waits_tells_them_and_leaves_no_process(make: Make) -> None:
+    supervisor = make("hangs")
+    asking = asyncio.create_task(supervisor.lease())
+    await until(lambda: supervisor.pid is not None)
+    pid = pid_of(supervisor)
+    await supervisor.close()
+    assert is_gone(pid)
+    async with asyncio.timeout(10):
+        with pytest.raises(ShuttingDown):
+            await asking
+    with pytest.raises(ShuttingDown):
+        await supervisor.lease()
+
+
+async def test_closing_before_the_start_began_starts_nothing(make: Make) -> None:
+    supervisor = make("serves")
+    supervisor._begin()
+    await supervisor.close()
+    assert supervisor.state is State.STOPPED
+    assert engine_of(supervisor).launched == []
+
+
+async def test_closing_during_the_pause_ends_it(make: Make, time: FakeTime) -> None:
+    supervisor = make("exits")
+    with pytest.raises(EngineUnavailable):
+        await supervisor.lease()
+    await time.until_asleep(0.5)
+    await supervisor.close()
+    assert supervisor.state is State.STOPPED
+
+
+async def test_the_log_starts_anew_with_each_process_and_the_one_before_is_kept(make: Make, time: FakeTime) -> None:
+    supervisor = make("exits", "serves")
+    with pytest.raises(EngineUnavailable):
+        await supervisor.lease()
+    await time.until_asleep(0.5)
+    time.advance(0.5)
+    await becomes(supervisor, State.STOPPED)
+    (await supervisor.lease()).release()
+    log = supervisor._log_file
+    assert "no such weights" not in log.read_text()
+    assert "no such weights" in log.with_name(log.name + ".1").read_text()
+
+
+async def test_the_child_gets_only_the_environment_it_is_given_and_no_socket_of_ours(make: Make) -> None:
+    supervisor = make("serves")
+    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
+    async with server:
+        (await supervisor.lease()).release()
+        child = Path(f"/proc/{pid_of(supervisor)}")
+        assert (child / "environ").read_bytes() == b""
+        targets = [os.readlink(link) for link in (child / "fd").iterdir()]
+        inode = os.fstat(server.sockets[0].fileno()).st_ino
+        assert f"socket:[{inode}]" not in targets
+        assert os.getsid(pid_of(supervisor)) == pid_of(supervisor)

@@ -1,0 +1,156 @@
+"""From the name a caller uses to who answers."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from farmgate.core.errors import InvalidValue, ModelNotFound
+from farmgate.flow.route import Candidate, ProviderView, View, plan
+
+VIEW = View(
+    default_provider="ollama",
+    providers={
+        "openai": ProviderView(models=frozenset({"gpt-4", "gpt-3.5-turbo", "llama3.1"}), default_model="gpt-3.5-turbo"),
+        "ollama": ProviderView(
+            models=frozenset({"llama3.1:latest", "phi3:mini", "qwen:latest", "qwen"}), default_model="llama3.1"
+        ),
+        "huggingface": ProviderView(
+            models=frozenset({"microsoft/DialoGPT-medium", "openai/whisper", "ollama/phi3:mini"})
+        ),
+        "bare": ProviderView(),
+    },
+)
+OPEN = View(
+    default_provider="a",
+    providers={
+        "a": ProviderView(models=frozenset({"one"})),
+        "b": ProviderView(models=frozenset({"two"}), is_open=True),
+        "c": ProviderView(models=frozenset({"three"}), is_open=True),
+    },
+)
+# The same model everywhere: the default provider first, then in the order of the configuration.
+SAME = View(
+    default_provider="z",
+    providers={
+        name: ProviderView(models=frozenset({"m", *more})) for name, more in (("b", "x"), ("a", "x"), ("z", ""))
+    },
+)
+
+CASES = [
+    # model, provider -> who answers
+    (VIEW, "gpt-4", None, "openai", "gpt-4"),
+    (VIEW, "phi3:mini", None, "ollama", "phi3:mini"),
+    # the default provider comes before the others, and `:latest` goes without saying
+    (VIEW, "llama3.1", None, "ollama", "llama3.1:latest"),
+    (VIEW, "llama3.1:latest", None, "ollama", "llama3.1:latest"),
+    (VIEW, "qwen", None, "ollama", "qwen"),
+    (SAME, "m", None, "z", "m"),
+    (SAME, "x", None, "b", "x"),
+    # with the provider's name
+    (VIEW, "openai/llama3.1", None, "openai", "llama3.1"),
+    (VIEW, "ollama/llama3.1", None, "ollama", "llama3.1:latest"),
+    (VIEW, "llama3.1", "openai", "openai", "llama3.1"),
+    (VIEW, "openai/gpt-4", "openai", "openai", "gpt-4"),
+    # slashes belong to a model's name where it has them
+    (VIEW, "microsoft/DialoGPT-medium", None, "huggingface", "microsoft/DialoGPT-medium"),
+    (VIEW, "huggingface/microsoft/DialoGPT-medium", None, "huggingface", "microsoft/DialoGPT-medium"),
+    (VIEW, "microsoft/DialoGPT-medium", "huggingface", "huggingface", "microsoft/DialoGPT-medium"),
+    # a model by the very name comes before a provider by its first word
+    (VIEW, "openai/whisper", None, "huggingface", "openai/whisper"),
+    (VIEW, "ollama/phi3:mini", None, "huggingface", "ollama/phi3:mini"),
+    # no name
+    (VIEW, None, None, "ollama", "llama3.1:latest"),
+    (VIEW, "", None, "ollama", "llama3.1:latest"),
+    (VIEW, "default", None, "ollama", "llama3.1:latest"),
+    (VIEW, None, "openai", "openai", "gpt-3.5-turbo"),
+    (VIEW, "openai/default", None, "openai", "gpt-3.5-turbo"),
+    (VIEW, None, "huggingface", "huggingface", "microsoft/DialoGPT-medium"),
+    # who may have models it does not list
+    (OPEN, "one", None, "a", "one"),
+    (OPEN, "three", None, "c", "three"),
+    (OPEN, "four", None, "b", "four"),
+    (OPEN, "x/y/z", None, "b", "x/y/z"),
+    (OPEN, "c/four", None, "c", "four"),
+    (OPEN, "four", "c", "c", "four"),
+    (OPEN, "c/", None, "b", "c/"),
+    (OPEN, "/four", None, "b", "/four"),
+]
+
+
+@pytest.mark.parametrize(("view", "model", "provider", "answers", "as_model"), CASES)
+def test_who_answers(view: View, model: str | None, provider: str | None, answers: str, as_model: str) -> None:
+    assert plan(model, provider, view) == Candidate(provider=answers, model=as_model)
+
+
+UNKNOWN = [
+    (VIEW, "gpt-5", None, "There is no model 'gpt-5'. Did you mean 'gpt-4'?"),
+    (VIEW, "gpt-4", "ollama", "ollama has no model 'gpt-4'."),
+    (VIEW, "openai/gpt-44", None, "openai has no model 'gpt-44'. Did you mean 'gpt-4'?"),
+    (VIEW, "zzz", "openai", "openai has no model 'zzz'. There is: gpt-3.5-turbo, gpt-4, llama3.1."),
+    (VIEW, None, "bare", "bare has no default model"),
+    (VIEW, "a", "bare", "bare has no model 'a'."),
+    (OPEN, "four", "a", "a has no model 'four'."),
+    (View(), None, None, "There is no default provider"),
+    (View(), "a", None, "There is no model 'a'."),
+    (View(default_provider="gone"), "default", None, "There is no default provider"),
+]
+
+
+@pytest.mark.parametrize(("view", "model", "provider", "message"), UNKNOWN)
+def test_a_name_nobody_has_is_told_with_what_there_is(
+    view: View, model: str | None, provider: str | None, message: str
+) -> None:
+    with pytest.raises(ModelNotFound) as caught:
+        plan(model, provider, view)
+    assert caught.value.message.startswith(message)
+    assert (caught.value.status, caught.value.code, caught.value.param) == (404, "model_not_found", "model")
+
+
+def test_an_unknown_provider_is_told_with_those_there_are() -> None:
+    with pytest.raises(InvalidValue) as caught:
+        plan("gpt-4", "opena", VIEW)
+    assert caught.value.message == "There is no provider 'opena'. There is: openai, ollama, huggingface, bare."
+    assert caught.value.param == "provider"
+
+
+HOSTILE = [
+    "../../etc/passwd",
+    "a\0b",
+    "x" * 10_000,
+    "\n\r\x1b[31m" * 50,
+    "\u202e" * 200,
+    "'; DROP TABLE",
+    "{}",
+    "%s%n",
+    "/",
+    "//",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_name_is_an_unknown_one_and_is_told_short_and_harmless(name: str) -> None:
+    with pytest.raises(ModelNotFound) as caught:
+        plan(name, None, VIEW)
+    assert len(caught.value.message) <= 300
+    assert caught.value.message.isprintable()
+    with pytest.raises(InvalidValue) as other:
+        plan("gpt-4", name, VIEW)
+    assert len(other.value.message) <= 300
+    assert other.value.message.isprintable()
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(
+    st.none() | st.text(max_size=20) | st.sampled_from([case[1] for case in CASES]),
+    st.none() | st.text(max_size=5) | st.sampled_from([*VIEW.providers]),
+)
+def test_whoever_answers_is_there_and_no_name_does_more_harm_than_not_to_be_found(
+    model: str | None, provider: str | None
+) -> None:
+    with contextlib.suppress(InvalidValue, ModelNotFound):
+        found = plan(model, provider, VIEW)
+        assert found.model in VIEW.providers[found.provider].models

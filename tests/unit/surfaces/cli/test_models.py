@@ -1,0 +1,123 @@
+"""`ls`, `pull`, `rm` and `usage`; `ps` and a running gate are in test_remote.py."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.unit.surfaces.cli.fakes import STARTER, FakeHouse, Shell
+
+from farmgate.core.errors import InvalidValue, Unavailable
+from farmgate.core.model import ModelInfo
+from farmgate.core.usage import Call, Outcome
+from farmgate.surfaces.cli.used import seconds
+
+
+def test_ls_is_a_table(shell: Shell, house: FakeHouse) -> None:
+    house.gate.known = [STARTER, ModelInfo(name="gpt-4", provider="openai")]
+    ran = shell("ls")
+    assert ran.out.splitlines() == [
+        "NAME     PROVIDER  SIZE     CONTEXT  STATE",
+        "starter  local     98.4 MB  8k       ready",
+        "gpt-4    openai    -        -        -",
+    ]
+    first = json.loads(shell("ls", "--json").out.splitlines()[0])
+    assert first["name"] == "starter"
+    assert first["size"] == 98_362_432
+
+
+def test_ls_without_models_says_what_to_do(shell: Shell, house: FakeHouse) -> None:
+    house.gate.known = []
+    ran = shell("ls")
+    assert (ran.code, ran.out) == (0, "")
+    assert "farmgate pull starter" in ran.err
+
+
+def test_pull_shows_progress_and_what_is_next(shell: Shell, house: FakeHouse) -> None:
+    ran = shell("pull", "starter")
+    assert (ran.code, ran.out) == (0, "")
+    assert "starter: downloading 50 %" in ran.err
+    assert "farmgate run starter" in ran.err
+    assert house.store.pulls == ["starter"]
+
+
+def test_pull_for_programs_is_a_line_per_report(shell: Shell) -> None:
+    told = [json.loads(line) for line in shell("pull", "local/starter", "--json").out.splitlines()]
+    assert told[0] == {"status": "downloading", "completed": 0, "total": 100_000_000}
+    assert told[-1] == {"status": "success"}
+
+
+def test_pull_from_another_provider_is_a_load_there(shell: Shell, house: FakeHouse) -> None:
+    assert shell("pull", "ollama/library/llama3.1").code == 0
+    assert house.gate.loads == [("library/llama3.1", "ollama")]
+
+
+def test_a_pull_that_fails_tells_what_was_tried(shell: Shell, house: FakeHouse) -> None:
+    house.store.error = Unavailable("starter could not be fetched. Tried a and b.")
+    ran = shell("pull", "starter")
+    assert ran.code == 6
+    assert ran.err.endswith("error: starter could not be fetched. Tried a and b.\n")
+    assert shell("pull", "nothing").code == 6
+
+
+def test_rm_asks_first(shell: Shell, house: FakeHouse) -> None:
+    house.store.known["starter"] = STARTER
+    ran = shell("rm", "starter", stdin="n\n", is_terminal=True)
+    assert ran.code == 1
+    assert "delete starter (98.4 MB)? [y/N]" in ran.err
+    assert "starter" in house.store.known
+    assert shell("rm", "starter").code == 1, "nobody is there to be asked"
+    assert "starter" in house.store.known
+    assert shell("rm", "starter", stdin="y\n", is_terminal=True).code == 0
+    assert "starter" not in house.store.known
+
+
+def test_rm_with_yes_does_not_ask(shell: Shell, house: FakeHouse) -> None:
+    house.store.known["starter"] = STARTER
+    assert json.loads(shell("rm", "local/starter", "--yes", "--json").out) == {"deleted": "starter"}
+    ran = shell("rm", "starter", "--yes")
+    assert ran.code == 5
+    assert "On this machine: none" in ran.err
+
+
+# ------------------------------------------------------------------------------------------------------ usage
+
+
+def call(model: str, began_unix: float, tokens: int, outcome: Outcome = Outcome.OK) -> Call:
+    return Call(
+        id="1",
+        key_name="team",
+        kind="chat",
+        provider="local",
+        model=model,
+        stream=True,
+        began_unix=began_unix,
+        outcome=outcome,
+        prompt_tokens=tokens,
+        completion_tokens=1,
+    )
+
+
+def test_usage_sums_up_by_key_provider_and_model(
+    shell: Shell, house: FakeHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 100_000.0)
+    house.journal = [call("a", 99_000, 10), call("a", 99_500, 5, Outcome.ERROR), call("b", 1_000, 100)]
+    ran = shell("usage")
+    assert ran.out.splitlines()[1].split() == ["team", "local", "a", "2", "1", "15", "2", "17"]
+    assert len(ran.out.splitlines()) == 2
+    assert "2 calls, 17 tokens in the last 24h" in ran.err
+    assert len(shell("usage", "--since", "all").out.splitlines()) == 3
+    assert json.loads(shell("usage", "--json").out)["promptTokens"] == 15
+
+
+def test_usage_of_nothing_says_so(shell: Shell) -> None:
+    ran = shell("usage", "--since", "30m")
+    assert (ran.code, ran.out, ran.err) == (0, "", "no calls in the last 30m\n")
+
+
+def test_spans() -> None:
+    assert [seconds(text) for text in ("30m", "24h", "7d", "2w", "all")] == [1800, 86_400, 604_800, 1_209_600, None]
+    for text in ("", "7", "d", "7y", "-1d", "1.5h"):
+        with pytest.raises(InvalidValue):
+            seconds(text)

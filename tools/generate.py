@@ -1,0 +1,53 @@
+"""Files made from code: write them, or with --check say which are out of date."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def openapi() -> str:
+    """The typed API's OpenAPI document."""
+    from farmgate.surfaces.http.auth import Doorman
+    from farmgate.surfaces.http.exchange import Desk, HttpLimits
+    from farmgate.surfaces.http.farm import document, farm_app
+    from farmgate.telemetry import Telemetry
+
+    nobody: Any = None  # the document asks nobody anything
+    desk = Desk(doorman=Doorman({}), limits=HttpLimits(), telemetry=Telemetry())
+    app = farm_app(desk, target=nobody, models=nobody, health=nobody, load=nobody, jobs=nobody, streaming=True)
+    return json.dumps(document(app, needs_key=True), indent=2, ensure_ascii=False) + "\n"
+
+
+def config_schema() -> str:
+    """The configuration's JSON schema."""
+    from farmgate.config import published_schema
+
+    return published_schema()
+
+
+GENERATED = {"docs/farm.config.schema.json": config_schema, "docs/openapi.json": openapi}
+
+
+def main(check: bool) -> int:
+    stale = []
+    for name, make in GENERATED.items():
+        path = ROOT / name
+        text = make()
+        if path.exists() and path.read_text() == text:
+            continue
+        stale.append(name)
+        if not check:
+            path.write_text(text)
+            print(f"wrote {name}")
+    if check and stale:
+        print(f"out of date: {', '.join(stale)}. Run: python tools/generate.py")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main("--check" in sys.argv[1:]))
