@@ -6,7 +6,6 @@ import json
 import sys
 
 import pytest
-
 from bench.work import BASELINE, measure
 
 # Between Python versions the interpreter itself calls more or less.
@@ -28,4 +27,3 @@ def calls() -> dict[str, float]:
 def test_the_data_path_takes_no_more_calls_than_the_baseline(what: str, calls: dict[str, float]) -> None:
     baseline = json.loads(BASELINE.read_text())[what]
     assert calls[what] <= baseline * ALLOWED, f"{what}: {calls[what]} calls, baseline {baseline}"
-

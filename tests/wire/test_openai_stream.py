@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from farmgate.core.answer import fold
 from farmgate.core.errors import (
     FarmError,
+    UpstreamError,
     UpstreamInvalidResponse,
     UpstreamRateLimited,
     UpstreamRefusedKey,
@@ -416,3 +417,14 @@ def test_ten_thousand_ways_to_be_cut_and_broken_off_are_whole_or_an_error() -> N
         else:
             with pytest.raises(UpstreamStreamTruncated):
                 reader.end()
+
+
+def test_content_before_an_error_in_the_same_read_is_relayed_and_then_the_error_told() -> None:
+    reader = StreamReader(provider="p", show_usage=False)
+    said = b'data: {"choices":[{"index":0,"delta":{"content":"half"},"finish_reason":null}]}\n\n'
+    event = reader.feed(said + b'data: {"error":{"message":"out of memory"}}\n\n')
+    assert event is not None
+    assert event.raw == said
+    assert reader.is_done
+    with pytest.raises(UpstreamError, match="out of memory"):
+        reader.end()

@@ -22,6 +22,7 @@ CASES = {
     "a mark later on is text": (b"data: a\n\ndata: \xef\xbb\xbfb\n\n", [b"a", b"\xef\xbb\xbfb"]),
     "comments": (b": ping\n\n:\n\ndata: a\n: within\n\n", [b"a"]),
     "other fields": (b"event: x\nid: 1\nretry: 5\ndata: a\ndatabase: b\ndat: c\n\n", [b"a"]),
+    "two lines": (b"data: a\ndata: b\n\n", [b"a\nb"]),
     "several lines": (b"data: a\ndata: b\ndata:c\n\n", [b"a\nb\nc"]),
     "a bare field is an empty line": (b"data\ndata: a\ndata\n\n", [b"\na\n"]),
     "empty data": (b"data\n\ndata:\n\ndata: \n\n", [b"", b"", b""]),

@@ -59,7 +59,7 @@ class Running:
 
     async def _let_go(self) -> None:
         """Stop the gates that have finished what they had begun."""
-        for gate in [gate for gate in self._leaving if not gate.target.in_flight]:
+        for gate in [gate for gate in self._leaving if not gate.front.open]:
             self._leaving.discard(gate)
             await gate.stop()
 

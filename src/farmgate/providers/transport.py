@@ -225,7 +225,7 @@ class Upstream:
                 if isinstance(error, Broken) and error.is_clean and may_be_stale:
                     is_second = True
                     continue
-                if isinstance(error, TimeoutError) and loop.time() >= until:
+                if isinstance(error, TimeoutError) and until - now <= self.timeouts.connect_s:
                     error = TimedOut("its time was over")
                 if isinstance(error, FAILURES):
                     self.fail(error, begun=False)

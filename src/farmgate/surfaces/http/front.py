@@ -31,23 +31,32 @@ class Front:
         self._start = start
         self._stop = stop
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.open = 0
+        """Requests that have begun and not ended, those whose body is still arriving included."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            path: str = scope["path"]
-            methods = self._routes.get(path)
-            if methods is None and path.startswith(MODELS):
-                methods = self._routes[MODELS]
-            if methods is not None:
-                endpoint = methods.get(scope["method"]) or self._not_allowed(methods)
-                loop = self._loop = self._loop or asyncio.get_running_loop()
-                await endpoint(Exchange(self._desk, scope, receive, send, loop))
-            elif path.startswith("/api/"):
-                await self._api(scope, receive, send)
-            else:
-                await self._unknown(Exchange(self._desk, scope, receive, send))
-        elif scope["type"] == "lifespan":
+        if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            self.open += 1
+            try:
+                await self._route(scope, receive, send)
+            finally:
+                self.open -= 1
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        methods = self._routes.get(path)
+        if methods is None and path.startswith(MODELS):
+            methods = self._routes[MODELS]
+        if methods is not None:
+            endpoint = methods.get(scope["method"]) or self._not_allowed(methods)
+            loop = self._loop = self._loop or asyncio.get_running_loop()
+            await endpoint(Exchange(self._desk, scope, receive, send, loop))
+        elif path.startswith("/api/"):
+            await self._api(scope, receive, send)
+        else:
+            await self._unknown(Exchange(self._desk, scope, receive, send))
 
     @staticmethod
     async def _unknown(exchange: Exchange) -> None:

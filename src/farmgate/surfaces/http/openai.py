@@ -89,6 +89,7 @@ class OpenAISurface:
 
     async def _list(self, exchange: Exchange) -> None:
         exchange.principal()
+        exchange.watch()
         await self._models.refresh()
         named = name_each(self._models.models())
         wanted = exchange.path.removeprefix("/v1/models").strip("/")

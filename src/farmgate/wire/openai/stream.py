@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from farmgate.core.errors import UpstreamInvalidResponse, UpstreamStreamTruncated
+from farmgate.core.errors import FarmError, UpstreamInvalidResponse, UpstreamStreamTruncated
 from farmgate.core.reply import (
     Event,
     Finish,
@@ -107,7 +107,7 @@ class StreamReader:
     its absence does not make it partial.
     """
 
-    __slots__ = ("_finished", "_one_choice", "_provider", "_seen", "_show_usage", "_splitter", "is_done")
+    __slots__ = ("_finished", "_one_choice", "_provider", "_seen", "_show_usage", "_splitter", "failure", "is_done")
 
     def __init__(
         self, *, provider: str, show_usage: bool, frame_bytes: int = 8 << 20, one_choice: bool = False
@@ -123,6 +123,8 @@ class StreamReader:
         self._seen: set[int] = set()
         self._finished: set[int] = set()
         self.is_done = False
+        self.failure: FarmError | None = None
+        """What broke the stream behind frames that are still to be relayed; `end` raises it."""
 
     def feed(self, data: bytes) -> Event | None:
         """What `data` completes, in one event; None if nothing. Raises FarmError for an error frame or nonsense."""
@@ -171,7 +173,13 @@ class StreamReader:
             if payload == b"[DONE]":
                 self.is_done = True
                 break
-            head = self._look(payload)
+            try:
+                head = self._look(payload)
+            except FarmError as error:
+                if not kept:
+                    raise
+                self.failure, self.is_done = error, True
+                break
             told = bytes(head.usage)
             if told not in EMPTY:
                 usage = decode_usage(told) or usage
@@ -187,7 +195,9 @@ class StreamReader:
         return Frames(b"".join(map(frame, kept)), kept, bears_content=content, usage=usage)
 
     def end(self) -> None:
-        """The stream ended. Raises UpstreamStreamTruncated unless the answer is whole."""
+        """The stream ended. Raises what broke it, or UpstreamStreamTruncated unless the answer is whole."""
+        if self.failure is not None:
+            raise self.failure
         if not self._seen or self._seen - self._finished:
             raise UpstreamStreamTruncated(
                 f"{self._provider}'s stream ended before the answer did: what came is not the whole answer."

@@ -1,0 +1,140 @@
+"""The demo says that it is one, and says the same thing every time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from farmgate.core.answer import Answer, fold, gather
+from farmgate.core.errors import InvalidValue, NotSupported
+from farmgate.core.identity import ANONYMOUS
+from farmgate.core.model import HealthStatus
+from farmgate.core.reply import FinishReason
+from farmgate.core.request import (
+    Ask,
+    Chat,
+    Complete,
+    Embed,
+    ImagePart,
+    Kind,
+    Message,
+    Request,
+    Role,
+    Sampling,
+    TextPart,
+    Typed,
+)
+from farmgate.providers.demo import DemoProvider
+from farmgate.providers.provider import Provider
+from farmgate.providers.settings import ProviderSettings
+
+
+def provider_with(**options: object) -> DemoProvider:
+    return DemoProvider(ProviderSettings(name="demo", options=options))
+
+
+def chat(*contents: str | tuple[TextPart | ImagePart, ...] | None, most: int | None = None) -> Chat:
+    messages = tuple(Message(role=Role.USER, content=content) for content in contents)
+    return Chat(messages=messages, sampling=Sampling(max_tokens=most))
+
+
+async def answer_of(provider: DemoProvider, words: Ask) -> Answer:
+    request = Request(
+        id="r",
+        kind=Kind.CHAT,
+        body=Typed(words),
+        principal=ANONYMOUS,
+        deadline=asyncio.get_running_loop().time() + 60.0,
+        started=0.0,
+    )
+    return fold(await gather(await provider.send(request)))
+
+
+async def test_it_says_that_it_is_no_model_and_what_to_do() -> None:
+    answer = await answer_of(provider_with(), chat("What is love?"))
+    assert "not a language model" in answer.text
+    assert "farmgate pull starter" in answer.text
+    assert '3 words, beginning with "What is love?"' in answer.text
+    assert answer.choices[0].finish is FinishReason.STOP
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        chat(),
+        chat(None),
+        chat(""),
+        chat("{} {0} {count} %s \N{PARTY POPPER} \udce4"),
+        chat((TextPart(text="look"), ImagePart(url="data:,"))),
+        Complete(prompt="Once"),
+        Complete(prompt=""),
+    ],
+)
+async def test_the_same_question_has_the_same_answer(words: Ask) -> None:
+    first, second = [await answer_of(provider_with(), words) for _ in range(2)]
+    assert first == second
+    assert first.text
+    assert first.usage is not None
+    assert first.usage.completion_tokens == len(first.choices[0].texts)
+    assert not first.usage.estimated
+
+
+@pytest.mark.parametrize("most", [1, 5])
+async def test_it_stops_where_it_is_told_to(most: int) -> None:
+    answer = await answer_of(provider_with(), chat("hi", most=most))
+    assert len(answer.choices[0].texts) == most
+    assert answer.choices[0].finish is FinishReason.LENGTH
+
+
+async def test_it_says_what_it_is_told_to() -> None:
+    answer = await answer_of(provider_with(text="a  b {c}"), chat("hi"))
+    assert answer.text == "a  b {c}"
+
+
+@pytest.mark.parametrize("delay", [None, "soon", [], -5])
+async def test_an_option_that_makes_no_sense_is_no_delay(delay: object) -> None:
+    assert (await answer_of(provider_with(chunkDelayMs=delay), chat("hi"))).text
+
+
+async def test_a_delay_lies_between_the_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+
+    async def sleep(delay_s: float) -> None:
+        waited.append(delay_s)
+
+    monkeypatch.setattr("farmgate.providers.demo.asyncio.sleep", sleep)
+    await answer_of(provider_with(chunkDelayMs=20, text="a b c"), chat("hi"))
+    assert waited == [0.02] * 3
+
+
+async def test_equal_texts_have_equal_vectors_of_length_one() -> None:
+    answer = await answer_of(provider_with(), Embed(inputs=("a", "b", "a", "\udce4")))
+    assert answer.vectors[0] == answer.vectors[2] != answer.vectors[1]
+    for values in answer.vectors.values():
+        assert len(values) == 64
+        assert sum(value * value for value in values) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("size", [1, 2, 1536])
+async def test_vectors_are_as_long_as_asked(size: int) -> None:
+    answer = await answer_of(provider_with(), Embed(inputs=("a",), dimensions=size))
+    assert len(answer.vectors[0]) == size
+
+
+@pytest.mark.parametrize("size", [-1, 2049, 1 << 20, 1 << 40])
+async def test_nobody_can_ask_for_vectors_that_fill_the_memory(size: int) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        await answer_of(provider_with(), Embed(inputs=("a",), dimensions=size))
+    assert refused.value.param == "dimensions"
+
+
+async def test_it_is_a_provider_with_one_model() -> None:
+    provider = provider_with()
+    assert isinstance(provider, Provider)
+    assert [(model.name, model.loaded) for model in await provider.models()] == [("demo", True)]
+    health = await provider.health()
+    assert (health.status, health.models) == (HealthStatus.HEALTHY, ("demo",))
+    with pytest.raises(NotSupported):
+        await provider.load("demo", lambda _: None)
+    await provider.close()
