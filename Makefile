@@ -35,7 +35,7 @@ unit: $(VENV)/dev.stamp ## the tests without coverage: make unit ARGS='tests/uni
 	@$(BIN)/pytest $(ARGS)
 
 coverage: $(VENV)/dev.stamp
-	@$(BIN)/pytest -q --cov --cov-report=term --durations=5
+	@$(BIN)/pytest -q -n 2 --dist loadfile --cov --cov-report=term --durations=5
 	@$(BIN)/python tools/coverage_floor.py
 
 lock: $(VENV)/dev.stamp ## compile requirements/*.txt from pyproject.toml

@@ -29,7 +29,7 @@ from farmgate.core.reply import (
 from farmgate.core.request import Kind
 from farmgate.wire.openai.answers import Whole, decode_whole, encode_answer, encode_embeddings, encode_models
 
-steady = settings(max_examples=300, deadline=None, derandomize=True, database=None)
+steady = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 
 CHAT = (
     b'{ "id":"c","object":"chat.completion","created":1,"model":"m",'
@@ -180,7 +180,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(steady, max_examples=600)
+@settings(steady, max_examples=200)
 @given(st.dictionaries(NAMES, ANYTHING, max_size=4), st.sampled_from(list(Kind)))
 def test_any_object_is_words_or_the_providers_fault(body: dict[str, object], kind: Kind) -> None:
     try:

@@ -20,7 +20,7 @@ from farmgate.core.errors import (
 from farmgate.wire.openai.errors import decode_error, encode_error, error_frame, is_flat_error
 from farmgate.wire.sse import Splitter
 
-steady = settings(max_examples=200, deadline=None, derandomize=True, database=None)
+steady = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 
 
 def test_our_callers_see_one_shape() -> None:

@@ -34,7 +34,7 @@ from farmgate.wire.openai.requests import OpenAIBody, decode_request, encode_req
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.strictjson import JsonLimits
 
-steady = settings(max_examples=200, deadline=None, derandomize=True, database=None)
+steady = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 KINDS: dict[type, Kind] = {Chat: Kind.CHAT, Complete: Kind.COMPLETION, Embed: Kind.EMBEDDING}
 
 

@@ -15,7 +15,7 @@ from farmgate.wire.openai.requests import OpenAIBody, decode_request
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.strictjson import JsonLimits
 
-steady = settings(max_examples=300, deadline=None, derandomize=True, database=None)
+steady = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 
 HI = {"role": "user", "content": "hi"}
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -370,7 +370,7 @@ ANYTHING = st.recursive(
 TURNS = st.dictionaries(NAMES, ANYTHING, max_size=4).map(lambda more: {"role": "user", "content": "x"} | more)
 
 
-@settings(steady, max_examples=600)
+@settings(steady, max_examples=200)
 @given(
     st.sampled_from(list(Kind)),
     st.dictionaries(NAMES, ANYTHING, max_size=6),

@@ -37,7 +37,7 @@ from farmgate.core.request import Dialect
 from farmgate.wire.openai.stream import StreamReader
 from farmgate.wire.sse import DONE, Splitter, frame
 
-steady = settings(max_examples=200, deadline=None, derandomize=True, database=None)
+steady = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 
 
 def recorded(engine: str) -> list[bytes]:
@@ -362,7 +362,7 @@ def test_what_is_no_json_in_utf8_is_never_relayed(payload: bytes, one_choice: bo
         reader.feed(frame(payload))
 
 
-@settings(steady, max_examples=1000)
+@settings(steady, max_examples=300)
 @given(
     st.sampled_from([OPENAI[1], LLAMACPP[2], VLLM[2]]),
     st.integers(0, 400),

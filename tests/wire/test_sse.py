@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from farmgate.wire.sse import DONE, FrameTooLarge, Splitter, frame
 
-steady = settings(max_examples=300, deadline=None, derandomize=True, database=None)
+steady = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 
 CASES = {
     "one": (b"data: a\n\n", [b"a"]),

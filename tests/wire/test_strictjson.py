@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from farmgate.core.errors import BadRequest, DuplicateKey, JsonTooDeep
 from farmgate.wire.strictjson import JsonLimits, decode_object
 
-steady = settings(max_examples=300, deadline=None, derandomize=True, database=None)
+steady = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 VALUES = st.recursive(

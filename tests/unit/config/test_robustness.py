@@ -92,7 +92,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=100)
 @given(text=TEXTS)
 def test_any_text_is_a_config_or_a_config_error(place: Path, ending: str, text: str) -> None:
     assert is_clear(outcome(place, f"any.{ending}", text.encode("utf-8", "surrogatepass")))

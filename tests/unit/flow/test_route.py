@@ -143,7 +143,7 @@ def test_a_hostile_name_is_an_unknown_one_and_is_told_short_and_harmless(name: s
     assert other.value.message.isprintable()
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=100, deadline=None, derandomize=True, database=None)
 @given(
     st.none() | st.text(max_size=20) | st.sampled_from([case[1] for case in CASES]),
     st.none() | st.text(max_size=5) | st.sampled_from([*VIEW.providers]),

@@ -205,7 +205,7 @@ NAMES = some.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     fields=some.dictionaries(NAMES, ANYTHING, max_size=5),
     model=some.sampled_from((ChatRequest, GenerateRequest, EmbedRequest)),

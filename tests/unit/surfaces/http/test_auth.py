@@ -78,7 +78,7 @@ def test_two_credentials_are_one_too_many(second: bytes) -> None:
     assert (caught.value.status, caught.value.code) == (400, "ambiguous_credentials")
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=100, deadline=None, derandomize=True, database=None)
 @given(
     st.none() | st.binary(max_size=40) | st.binary(max_size=20).map(b"Bearer ".__add__),
     st.none() | st.binary(max_size=40),

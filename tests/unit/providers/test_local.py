@@ -1,0 +1,409 @@
+"""Local models: every request holds a lease for exactly as long as it runs, and a dead engine is told as one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from tests.fakes.upstream import (
+    CHUNKED,
+    EVENTS,
+    OK,
+    FakeUpstream,
+    Script,
+    chunk,
+    chunked,
+    closed_port,
+    event,
+    say,
+    say_and_close,
+    say_and_reset,
+    say_and_stall,
+    whole,
+)
+
+from farmgate.core.answer import fold, gather
+from farmgate.core.errors import (
+    EngineUnavailable,
+    FarmError,
+    ModelNotFound,
+    UpstreamError,
+    UpstreamRejected,
+    UpstreamStreamTruncated,
+    UpstreamTimeout,
+)
+from farmgate.core.identity import ANONYMOUS
+from farmgate.core.model import HealthStatus, ModelInfo
+from farmgate.core.ports import Progress, Purpose, Report
+from farmgate.core.reply import Event, Reply
+from farmgate.core.request import Ask, Chat, Complete, Embed, Kind, Message, Request, Role, Typed
+from farmgate.providers import local as module
+from farmgate.providers.local import LocalProvider
+from farmgate.providers.provider import Provider
+from farmgate.providers.settings import ProviderSettings
+from farmgate.providers.transport import Timeouts
+
+WITHIN_S = 10.0
+SAID = {"choices": [{"index": 0, "message": {"content": "Hello"}, "finish_reason": "stop"}]}
+VECTORS = {"data": [{"index": 0, "embedding": [1.0]}]}
+ASKS: dict[Kind, Ask] = {
+    Kind.CHAT: Chat(messages=(Message(role=Role.USER, content="hi"),)),
+    Kind.COMPLETION: Complete(prompt="Once"),
+    Kind.EMBEDDING: Embed(inputs=("a",)),
+}
+
+
+def piece(delta: dict[str, object], finish: str | None = None) -> bytes:
+    return event({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+
+
+ROLE = piece({"role": "assistant", "content": ""})
+FRAMES = [ROLE, piece({"content": "Hel"}), piece({"content": "lo"}), piece({}, "stop"), event(b"[DONE]")]
+START = OK + EVENTS + CHUNKED + b"\r\n"
+
+
+@dataclass
+class FakeLease:
+    """A lease that counts how often it was released."""
+
+    url: str
+    key: str
+    released: int = 0
+
+    def release(self) -> None:
+        self.released += 1
+
+
+@dataclass
+class FakeLender:
+    """Lends the addresses it is given, one after the other; the last for ever."""
+
+    urls: list[str]
+    key: str = "engine-key"
+    refuses: FarmError | None = None
+    waits: bool = False
+    is_closed: bool = False
+    leases: list[FakeLease] = field(default_factory=list)
+    asked: list[tuple[str, Purpose]] = field(default_factory=list)
+
+    async def lease(self, model: str, *, purpose: Purpose = Purpose.GENERATE) -> FakeLease:
+        self.asked.append((model, purpose))
+        if self.refuses is not None:
+            raise self.refuses
+        if self.waits:
+            await asyncio.Event().wait()
+        url = self.urls.pop(0) if len(self.urls) > 1 else self.urls[0]
+        self.leases.append(FakeLease(url, self.key))
+        return self.leases[-1]
+
+    async def load(self, model: str, report: Report) -> None:
+        report(Progress(status=model))
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        return (ModelInfo(name="m", provider="local"),)
+
+    def state(self) -> tuple[HealthStatus, str | None]:
+        return HealthStatus.LOADING, "one moment"
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+    @property
+    def all_released_once(self) -> bool:
+        return [lease.released for lease in self.leases] == [1] * len(self.leases)
+
+
+@dataclass
+class FakeWeights:
+    """One model is there; another can be had."""
+
+    pulled: list[str] = field(default_factory=list)
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        return (ModelInfo(name="m", provider="local"),)
+
+    def path(self, model: str) -> Path | None:
+        return None
+
+    async def pull(self, model: str, report: Report) -> Path:
+        if model == "nowhere":
+            raise ModelNotFound
+        self.pulled.append(model)
+        report(Progress(status="pulled"))
+        return Path(model)
+
+    def remove(self, model: str) -> bool:
+        return False
+
+
+def provider_of(lender: FakeLender, weights: FakeWeights | None = None) -> LocalProvider:
+    timeouts = Timeouts(connect_s=1.0, first_byte_s=0.05, idle_s=0.05)
+    return LocalProvider(ProviderSettings(name="local", timeouts=timeouts), lender, weights or FakeWeights())
+
+
+def request(kind: Kind = Kind.CHAT, *, stream: bool = False) -> Request:
+    return Request(
+        id="r",
+        kind=kind,
+        body=Typed(ASKS[kind]),
+        principal=ANONYMOUS,
+        deadline=asyncio.get_running_loop().time() + 60.0,
+        started=0.0,
+        model="m",
+        stream=stream,
+    )
+
+
+async def read_then_poured(reply: Reply) -> list[Event]:
+    """What the gate does: look until something was said, pour the rest."""
+    got: list[Event] = []
+    with reply:
+        while True:
+            seen = await reply.next()
+            if seen is None:
+                return got
+            got.append(seen)
+            if seen.bears_content:
+                break
+        await reply.pour(got.append)
+    return got
+
+
+Take = Callable[[Reply], Awaitable[list[Event]]]
+both_ways = pytest.mark.parametrize("take", [gather, read_then_poured], ids=["read", "poured"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "purpose"),
+    [
+        (Kind.CHAT, "/v1/chat/completions", Purpose.GENERATE),
+        (Kind.COMPLETION, "/v1/completions", Purpose.GENERATE),
+        (Kind.EMBEDDING, "/v1/embeddings", Purpose.EMBED),
+    ],
+)
+async def test_the_engine_is_asked_in_openais_words_with_its_own_key(kind: Kind, path: str, purpose: Purpose) -> None:
+    answer = VECTORS if kind is Kind.EMBEDDING else SAID
+    async with FakeUpstream(say(whole(answer))) as fake:
+        lender = FakeLender([fake.url])
+        provider = provider_of(lender)
+        assert isinstance(provider, Provider)
+        await gather(await provider.send(request(kind)))
+        await provider.close()
+    assert (fake.asked[0].method, fake.asked[0].path) == ("POST", path)
+    assert fake.asked[0].header("authorization") == "Bearer engine-key"
+    assert lender.asked == [("m", purpose)]
+    assert lender.all_released_once
+
+
+async def test_an_engine_without_a_key_is_sent_none() -> None:
+    async with FakeUpstream(say(whole(SAID))) as fake:
+        provider = provider_of(FakeLender([fake.url], key=""))
+        await gather(await provider.send(request()))
+        await provider.close()
+    assert fake.asked[0].header("authorization") is None
+
+
+@both_ways
+async def test_a_lease_lasts_as_long_as_its_stream(take: Take) -> None:
+    async with FakeUpstream(say(chunked(FRAMES))) as fake:
+        lender = FakeLender([fake.url])
+        provider = provider_of(lender)
+        for _ in range(2):
+            reply = await provider.send(request(stream=True))
+            assert lender.leases[-1].released == 0
+            assert fold(await take(reply)).text == "Hello"
+            reply.close()
+        assert lender.all_released_once
+        assert fake.connections == 1
+        await provider.close()
+
+
+async def test_a_whole_answers_lease_ends_when_it_is_closed() -> None:
+    async with FakeUpstream(say(whole(SAID))) as fake:
+        lender = FakeLender([fake.url])
+        provider = provider_of(lender)
+        reply = await provider.send(request())
+        assert reply.event is not None
+        reply.close()
+        reply.close()
+        assert lender.all_released_once
+        await provider.close()
+
+
+async def test_a_model_that_is_not_lent_is_not_asked() -> None:
+    lender = FakeLender([], refuses=ModelNotFound())
+    with pytest.raises(ModelNotFound):
+        await provider_of(lender).send(request())
+
+
+async def test_cancelled_while_it_waits_for_an_engine() -> None:
+    lender = FakeLender([], waits=True)
+    sending = asyncio.create_task(provider_of(lender).send(request()))
+    while not lender.asked:
+        await asyncio.sleep(0)
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert not lender.leases
+
+
+@both_ways
+@pytest.mark.parametrize("turns", [*range(10), 30])
+@pytest.mark.parametrize(
+    "script", [say_and_stall(), say_and_stall(START + chunk(ROLE)), say_and_stall(chunked(FRAMES[:2], end=b""))]
+)
+async def test_cancelled_anywhere_the_lease_ends_and_the_engine_sees_it(take: Take, script: Script, turns: int) -> None:
+    async def work(provider: LocalProvider) -> None:
+        await take(await provider.send(request(stream=True)))
+
+    async with FakeUpstream(script) as fake:
+        lender = FakeLender([fake.url])
+        working = asyncio.create_task(work(provider_of(lender)))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        working.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await working
+        assert lender.all_released_once
+        await fake.until_all_left()
+
+
+async def test_an_engine_that_is_not_there_is_unavailable() -> None:
+    lender = FakeLender([f"http://127.0.0.1:{closed_port()}"])
+    with pytest.raises(EngineUnavailable) as failed:
+        await provider_of(lender).send(request())
+    assert (failed.value.status, failed.value.retry_after_s) == (503, 1.0)
+    assert lender.all_released_once
+
+
+BEFORE_CONTENT = {
+    "no answer": say_and_close(),
+    "reset": say_and_reset(),
+    "half a head": say_and_close(OK),
+    "a head": say_and_close(START),
+    "only who speaks": say_and_close(START + chunk(ROLE)),
+}
+
+
+@both_ways
+@pytest.mark.parametrize("name", BEFORE_CONTENT)
+async def test_an_engine_that_dies_before_it_has_said_anything_is_unavailable(take: Take, name: str) -> None:
+    async with FakeUpstream(BEFORE_CONTENT[name]) as fake:
+        lender = FakeLender([fake.url])
+        with pytest.raises(EngineUnavailable) as failed:
+            await take(await provider_of(lender).send(request(stream=True)))
+        assert failed.value.retry_after_s == 1.0
+        assert lender.all_released_once
+
+
+@both_ways
+@pytest.mark.parametrize("count", [2, 3])
+async def test_an_engine_that_dies_later_has_cut_its_answer(take: Take, count: int) -> None:
+    async with FakeUpstream(say_and_close(chunked(FRAMES[:count], end=b""))) as fake:
+        lender = FakeLender([fake.url])
+        with pytest.raises(UpstreamStreamTruncated):
+            await take(await provider_of(lender).send(request(stream=True)))
+        assert lender.all_released_once
+
+
+@both_ways
+@pytest.mark.parametrize("count", [0, 1, 2])
+async def test_an_answer_that_ends_too_early_on_a_living_engine_is_truncated(take: Take, count: int) -> None:
+    async with FakeUpstream(say(chunked(FRAMES[:count]))) as fake:
+        lender = FakeLender([fake.url])
+        provider = provider_of(lender)
+        with pytest.raises(UpstreamStreamTruncated):
+            await take(await provider.send(request(stream=True)))
+        assert lender.all_released_once
+        await provider.close()
+
+
+async def test_half_a_whole_answer_means_that_the_engine_is_gone() -> None:
+    async with FakeUpstream(say_and_close(whole(SAID)[:-1])) as fake:
+        lender = FakeLender([fake.url])
+        with pytest.raises(EngineUnavailable):
+            await provider_of(lender).send(request())
+        assert lender.all_released_once
+
+
+@pytest.mark.parametrize(("status", "kind"), [(400, UpstreamRejected), (500, UpstreamError)])
+async def test_what_a_living_engine_says_is_told(status: int, kind: type[FarmError]) -> None:
+    async with FakeUpstream(say(whole({"error": {"message": "too long for me"}}, status=status))) as fake:
+        lender = FakeLender([fake.url])
+        provider = provider_of(lender)
+        with pytest.raises(kind, match="too long for me") as failed:
+            await provider.send(request())
+        assert not isinstance(failed.value, EngineUnavailable)
+        assert lender.all_released_once
+        await provider.close()
+
+
+@pytest.mark.usefixtures("quick_sweeps")
+async def test_an_engine_that_hangs_is_a_timeout() -> None:
+    async with FakeUpstream(say_and_stall()) as fake:
+        lender = FakeLender([fake.url])
+        with pytest.raises(UpstreamTimeout):
+            async with asyncio.timeout(WITHIN_S):
+                await provider_of(lender).send(request())
+        assert lender.all_released_once
+        await fake.until_all_left()
+
+
+async def test_two_engines_in_turn_keep_their_connections() -> None:
+    async with FakeUpstream(say(whole(SAID))) as one, FakeUpstream(say(whole(SAID))) as other:
+        provider = provider_of(FakeLender([one.url, other.url] * 4))
+        for _ in range(8):
+            (await provider.send(request())).close()
+        assert (one.connections, other.connections) == (1, 1)
+        await provider.close()
+        await one.until_all_left()
+        await other.until_all_left()
+
+
+async def test_addresses_that_are_no_more_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ADDRESSES_KEPT", 2)
+    async with FakeUpstream(say(whole(SAID)), say_and_stall()) as first, FakeUpstream(say(whole(SAID))) as then:
+        provider = provider_of(FakeLender([first.url, *(f"{then.url}/{number}" for number in range(4))]))
+        for _ in range(5):
+            (await provider.send(request())).close()
+        await first.until_all_left()
+        assert len(provider._upstreams) == 2
+        await provider.close()
+
+
+async def test_an_address_in_use_is_not_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ADDRESSES_KEPT", 1)
+    async with FakeUpstream(say(START + chunk(ROLE))) as first, FakeUpstream(say(whole(SAID))) as then:
+        provider = provider_of(FakeLender([first.url, then.url]))
+        reply = await provider.send(request(stream=True))
+        (await provider.send(request())).close()
+        assert first.still_open == 1
+        reply.close()
+        await first.until_all_left()
+        await provider.close()
+
+
+async def test_loading_gets_the_weights_that_are_not_there() -> None:
+    weights = FakeWeights()
+    provider = provider_of(FakeLender([]), weights)
+    said: list[Progress] = []
+    await provider.load("m", said.append)
+    await provider.load("another", said.append)
+    assert weights.pulled == ["another"]
+    assert [progress.status for progress in said] == ["m", "pulled", "another"]
+    with pytest.raises(ModelNotFound):
+        await provider.load("nowhere", said.append)
+
+
+async def test_the_rest_is_the_lenders_business() -> None:
+    lender = FakeLender([])
+    provider = provider_of(lender)
+    assert [model.name for model in await provider.models()] == ["m"]
+    health = await provider.health()
+    assert (health.name, health.status, health.models) == ("local", HealthStatus.LOADING, ("m",))
+    assert health.detail == "one moment"
+    await provider.close()
+    assert not lender.is_closed  # Engines outlive a configuration.
