@@ -49,7 +49,7 @@ class Splitter:
             data.startswith(b"data: ")
             and data.find(b"\n", 6) == size - 2
             and data.endswith(b"\n\n")
-            and b"\r" not in data
+            and data.find(b"\r") < 0
             and not self._buffer
             and not self._after_cr
         ):
