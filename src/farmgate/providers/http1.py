@@ -21,6 +21,7 @@ __all__ = ["Broken", "Connection", "Garbled", "Pool", "Sink", "TimedOut"]
 Sink: TypeAlias = Callable[[bytes], Awaitable[None] | None]
 """Takes bytes; may give something to wait for before it takes more."""
 
+DECRYPTED: Final = memoryview(bytearray(64 * 1024))
 HIGH_WATER: Final = 64 * 1024
 MAX_HEADER_BYTES: Final = 64 * 1024
 IDLE_KEPT_S: Final = 60.0
@@ -45,7 +46,7 @@ class TimedOut(Exception):
     """The provider kept silent for too long."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BaseProtocol):
     """One socket. `begin` an exchange, await `head()`, then `read()` until None.
 
     A sweeper of the pool looks at `waiting_since` and `deadline` once a second: timers cost nothing per read.
@@ -320,6 +321,23 @@ class Connection(asyncio.Protocol):
             self._is_complete = True
 
 
+class TlsConnection(Connection, asyncio.BufferedProtocol):
+    """A connection that lends the event loop a buffer to decrypt into.
+
+    Without one, each read of a TLS stream allocates 256 KiB and shrinks them to what came, which the C library does by
+    mapping and unmapping memory: a fifth of the gate's time with 500 streams.
+    """
+
+    __slots__ = ()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        # One for all: it is filled and emptied within one callback.
+        return DECRYPTED
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(bytes(DECRYPTED[:nbytes]))
+
+
 class Pool:
     """The connections to one address. Whoever takes one gives it back or aborts it."""
 
@@ -357,7 +375,7 @@ class Pool:
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(min(self._connect_s, within_s)):
             _, connection = await loop.create_connection(
-                lambda: Connection(loop),
+                lambda: Connection(loop) if self._tls is None else TlsConnection(loop),
                 self._host,
                 self._port,
                 ssl=self._tls,

@@ -13,6 +13,7 @@ from tests.fakes.upstream import (
     Script,
     chunk,
     closed_port,
+    drip_for_ever,
     flood,
     say,
     say_and_close,
@@ -76,6 +77,7 @@ async def test_nothing_is_found_where_nobody_listens(monkeypatch: pytest.MonkeyP
         say_and_reset(),
         say_and_stall(),
         say_and_stall(OK),
+        drip_for_ever(OK + CHUNKED + b"\r\n", chunk(b"x")),
         flood(OK + CHUNKED + b"\r\n", chunk(b"x" * 8192)),
     ],
 )
@@ -83,7 +85,7 @@ async def test_who_answers_otherwise_is_not_found(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(discovery, "PROBE_S", 0.05)
     async with FakeUpstream(script) as fake:
         at(monkeypatch, {"ollama": fake.url})
-        async with asyncio.timeout(10.0):
+        async with asyncio.timeout(5.0):
             assert await servers_found() == ()
         await fake.until_all_left()
 

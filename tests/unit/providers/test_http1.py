@@ -256,6 +256,24 @@ async def test_bytes_on_an_idle_connection_make_it_useless() -> None:
     assert not connection.is_reusable
 
 
+@pytest.mark.parametrize("more", [b"\r\n", b"\0", BARE, b"x"])
+async def test_nothing_at_all_is_welcome_on_an_idle_connection(more: bytes) -> None:
+    connection, wire = wired()
+    connection.data_received(BARE)
+    assert await body_of(connection) == b"ok"
+    connection.data_received(more)
+    assert wire.is_aborted
+
+
+async def test_a_connection_whose_answer_goes_on_is_not_kept() -> None:
+    connection, _ = wired()
+    connection.data_received(OK + CHUNKED + b"\r\n" + chunk(b"ok"))
+    assert await connection.read() == b"ok"
+    assert not connection.is_reusable
+    connection.data_received(END)
+    assert connection.is_reusable
+
+
 async def test_a_connection_is_kept_only_when_both_directions_are_done() -> None:
     connection, wire = wired()
     wire.unsent_bytes = 1

@@ -375,11 +375,13 @@ async def test_addresses_that_are_no_more_are_closed(monkeypatch: pytest.MonkeyP
 
 
 async def test_an_address_in_use_is_not_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ADDRESSES_KEPT", 1)
+    monkeypatch.setattr(module, "ADDRESSES_KEPT", 2)
     async with FakeUpstream(say(START + chunk(ROLE))) as first, FakeUpstream(say(whole(SAID))) as then:
-        provider = provider_of(FakeLender([first.url, then.url]))
+        provider = provider_of(FakeLender([first.url, *(f"{then.url}/{number}" for number in range(3))]))
         reply = await provider.send(request(stream=True))
-        (await provider.send(request())).close()
+        for _ in range(3):
+            (await provider.send(request())).close()
+        assert await reply.next() is not None
         assert first.still_open == 1
         reply.close()
         await first.until_all_left()
