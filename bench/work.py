@@ -20,8 +20,9 @@ from typing import Any, cast
 
 from farmgate.admin.catalog import Listed, ModelCatalog
 from farmgate.flow.chain import chain
-from farmgate.providers.http1 import Connection, Pool
+from farmgate.providers.http1 import Connection
 from farmgate.providers.openai import OpenAIProvider
+from farmgate.providers.pool import Pool
 from farmgate.providers.registry import ROWS
 from farmgate.providers.settings import ProviderSettings
 from farmgate.stores.journal import MemoryJournal

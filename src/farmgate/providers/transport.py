@@ -22,7 +22,8 @@ from farmgate.core.errors import (
     UpstreamTlsError,
     UpstreamUnreachable,
 )
-from farmgate.providers.http1 import Broken, Connection, Garbled, Pool, Sink, TimedOut
+from farmgate.providers.http1 import Broken, Connection, Garbled, Sink, TimedOut
+from farmgate.providers.pool import Pool
 
 __all__ = ["Answer", "Timeouts", "Upstream", "translate"]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import pytest
 import uvloop
 
-from farmgate.providers import http1
+from farmgate.providers import http1, pool
 
 ON_BOTH_LOOPS = ("test_http1.py", "test_transport.py")
 
@@ -24,5 +24,5 @@ def pytest_asyncio_loop_factories(
 @pytest.fixture
 def quick_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Timers are looked at every hundredth of a second instead of every second; draining gets as little."""
-    monkeypatch.setattr(http1, "SWEEP_S", 0.01)
+    monkeypatch.setattr(pool, "SWEEP_S", 0.01)
     monkeypatch.setattr(http1, "DRAIN_S", 0.01)

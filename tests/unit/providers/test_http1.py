@@ -31,7 +31,8 @@ from tests.fakes.upstream import (
 )
 
 from farmgate.providers import http1
-from farmgate.providers.http1 import Broken, Connection, Garbled, Pool, TimedOut
+from farmgate.providers.http1 import Broken, Connection, Garbled, TimedOut
+from farmgate.providers.pool import Pool
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 BARE = OK + b"content-length: 2\r\n\r\nok"
