@@ -576,7 +576,7 @@ async def test_silence_is_ended_by_the_sweeper() -> None:
 
 @pytest.mark.usefixtures("quick_sweeps")
 async def test_idle_sockets_are_ended_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http1, "IDLE_KEPT_S", 0.02)
+    monkeypatch.setattr("farmgate.providers.pool.IDLE_KEPT_S", 0.02)
     async with FakeUpstream(say(whole())) as fake:
         pool = pool_to(fake)
         connection = await asked(pool)
