@@ -62,9 +62,10 @@ class Corked:
         self.resume_reading = transport.resume_reading
 
     def write(self, data: bytes) -> None:
-        if not self._held:
+        held = self._held
+        held.append(data)
+        if len(held) == 1:
             self._outbox.add(self)
-        self._held.append(data)
 
     def flush(self) -> None:
         """Send what is held."""
