@@ -18,7 +18,7 @@ from farmgate.core.model import Health, ModelInfo
 from farmgate.core.ports import Journal, Lender, Report, Weights
 from farmgate.flow.chain import chain
 from farmgate.flow.route import Candidate, plan
-from farmgate.providers.registry import ROWS
+from farmgate.providers.registry import ROWS, is_cloud
 from farmgate.surfaces.cli.house import Finding
 from farmgate.surfaces.http.auth import Doorman
 from farmgate.surfaces.http.exchange import Desk, HttpLimits, Receive, Scope, Send
@@ -75,8 +75,7 @@ class Gate:
                 default_model=(default_model if name == self._entries.default else None) or entry.default_model,
                 is_open=is_open(name, entry),
                 # A cloud's list of hundreds is not fetched just to route: it is asked for what a caller names.
-                asks=(entry.provider or name) not in ROWS
-                or (not entry.models and ROWS[entry.provider or name].is_local),
+                asks=is_asked(entry.provider or name, names_models=bool(entry.models)),
             )
             for name, entry in self._entries.entries.items()
         }
@@ -207,6 +206,11 @@ class Gate:
             if name is None:
                 raise
             return Candidate(provider=name, model=model)
+
+
+def is_asked(kind: str, *, names_models: bool) -> bool:
+    """Whether routing needs a provider's own list of models."""
+    return not is_cloud(kind) and not (kind in ROWS and names_models)
 
 
 def http_limits(limits: Limits) -> HttpLimits:

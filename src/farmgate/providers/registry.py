@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from farmgate.core.model import Capability
 
-__all__ = ["CODED", "ROWS", "Row"]
+__all__ = ["CODED", "LOCAL", "ROWS", "Coded", "Row", "is_cloud", "key_variable", "key_variables"]
 
 ALL = frozenset({Capability.CHAT, Capability.COMPLETION, Capability.EMBEDDING, Capability.TOOLS})
 CHAT_ONLY = frozenset({Capability.CHAT, Capability.TOOLS})
@@ -52,5 +52,42 @@ ROWS: dict[str, Row] = {
     ),
 }
 
-CODED = ("ollama", "local", "demo")
-"""Providers with a module of their own."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coded:
+    """A provider with a module of its own: `make` is its class, imported when one is configured.
+
+    `key_variable` is the environment variable its key is read from. `is_cloud`: it may be asked for models nobody
+    listed, and its own list is not fetched just to route.
+    """
+
+    make: str
+    key_variable: str | None = None
+    is_cloud: bool = False
+
+
+CODED: dict[str, Coded] = {
+    "demo": Coded(make="farmgate.providers.demo:DemoProvider"),
+    "ollama": Coded(make="farmgate.providers.ollama:OllamaProvider"),
+}
+
+LOCAL = "local"
+"""The embedded engines: a provider that is made of more than its settings."""
+
+
+def key_variable(kind: str) -> str | None:
+    """The environment variable a provider's key is read from."""
+    known = ROWS.get(kind) or CODED.get(kind)
+    return known.key_variable if known else None
+
+
+def key_variables() -> dict[str, str]:
+    """The providers in the cloud that have one, each with its variable."""
+    rows = {name: row.key_variable for name, row in ROWS.items() if not row.is_local}
+    coded = {name: one.key_variable for name, one in CODED.items() if one.is_cloud}
+    return {name: variable for name, variable in (rows | coded).items() if variable}
+
+
+def is_cloud(kind: str) -> bool:
+    """Whether it has models by the hundred that nobody lists just to route."""
+    return not ROWS[kind].is_local if kind in ROWS else kind in CODED and CODED[kind].is_cloud

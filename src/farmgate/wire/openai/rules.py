@@ -362,6 +362,7 @@ SAMPLING: dict[str, Rule] = {
     "stream_options": stream_options,
     "temperature": number(0, 2),
     "top_p": number(0, 1),
+    "top_k": integer(-1),
     "max_tokens": integer(1),
     "max_completion_tokens": integer(1),
     "n": integer(1, 128),
