@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from farmgate.core.errors import FarmError, UpstreamRefusedKey, UpstreamUnreachable
 from farmgate.providers.credentials.credential import Credential, CredentialError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["azure_credential"]
 
 SCOPE = "https://cognitiveservices.azure.com/.default"
-PATIENCE = {"read_timeout": 10, "retry_total": 3}
+PATIENCE: Mapping[str, Any] = {"read_timeout": 10, "retry_total": 3}
 """Of one call to a token service, for azure-core: seconds, and tries after the first."""
 
 

@@ -8,7 +8,7 @@ from farmgate.providers.settings import ProviderSettings
 __all__ = ["headers_of", "settings_of"]
 
 
-def settings_of(*, api_key: str | None = None, **options: object) -> ProviderSettings:
+def settings_of(api_key: str | None = None, /, **options: object) -> ProviderSettings:
     return ProviderSettings(name="cloud", api_key=api_key, options=options)
 
 

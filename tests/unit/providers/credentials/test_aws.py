@@ -34,7 +34,7 @@ def in_a_pod(clouds: FakeClouds, monkeypatch: pytest.MonkeyPatch, directory: Pat
 
 
 async def test_bedrocks_own_keys_are_bearers_and_nothing_is_fetched() -> None:
-    settings = settings_of(api_key="CANARY-key")
+    settings = settings_of("CANARY-key")
     credential = aws_credential(settings, service="bedrock", region="eu-west-1", url=URL)
     assert await headers_of(credential) == {"authorization": "Bearer CANARY-key"}
     assert "CANARY" not in repr(credential)
@@ -43,7 +43,7 @@ async def test_bedrocks_own_keys_are_bearers_and_nothing_is_fetched() -> None:
 
 def test_sagemaker_has_no_keys() -> None:
     with pytest.raises(CredentialError, match="leave apiKey out"):
-        aws_credential(settings_of(api_key="CANARY-key"), service="sagemaker", region="eu-west-1", url=URL)
+        aws_credential(settings_of("CANARY-key"), service="sagemaker", region="eu-west-1", url=URL)
 
 
 async def test_keys_of_the_environment_sign(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def query_of(path: str) -> dict[str, list[str]]:
 
 
 async def test_an_api_key_goes_in_its_own_header_and_nothing_is_fetched() -> None:
-    credential = azure_credential(settings_of(api_key="CANARY-key"))
+    credential = azure_credential(settings_of("CANARY-key"))
     assert await headers_of(credential) == {"api-key": "CANARY-key"}
     assert "CANARY" not in repr(credential)
     await credential.close()
@@ -129,7 +129,7 @@ async def test_where_nothing_is_found_the_reader_learns_what_to_do(
     # A port at which nobody is, instead of the address of every metadata server.
     monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{closed_port()}/token")
     monkeypatch.setenv("IDENTITY_HEADER", "CANARY-of-the-app")
-    monkeypatch.setattr(azure, "PATIENCE", azure.PATIENCE | {"retry_total": 0})
+    monkeypatch.setattr(azure, "PATIENCE", {**azure.PATIENCE, "retry_total": 0})
     credential = azure_credential(settings_of(credential={"kind": kind}))
     with pytest.raises(UpstreamRefusedKey, match=told) as refused:
         await headers_of(credential)
@@ -151,7 +151,7 @@ async def test_a_machine_without_an_identity_is_told_to_get_one(monkeypatch: pyt
 async def test_a_token_service_that_cannot_be_reached_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{closed_port()}/token")
     monkeypatch.setenv("IDENTITY_HEADER", "CANARY-of-the-app")
-    monkeypatch.setattr(azure, "PATIENCE", azure.PATIENCE | {"retry_total": 0})
+    monkeypatch.setattr(azure, "PATIENCE", {**azure.PATIENCE, "retry_total": 0})
     credential = azure_credential(settings_of(credential={"kind": "managed"}))
     with pytest.raises(UpstreamUnreachable, match="does not answer"):
         await headers_of(credential)

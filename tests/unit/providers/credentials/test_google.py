@@ -76,7 +76,7 @@ def part_of(token: str, at: int) -> dict[str, object]:
 
 
 async def test_an_api_key_goes_in_its_own_header_and_nothing_is_fetched() -> None:
-    credential = google_credential(settings_of(api_key="CANARY-key", project="mine"))
+    credential = google_credential(settings_of("CANARY-key", project="mine"))
     assert await headers_of(credential) == {"x-goog-api-key": "CANARY-key"}
     assert await credential.project() == "mine"
     assert "CANARY" not in repr(credential)
