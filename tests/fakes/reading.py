@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from farmgate.core.answer import Answer, fold
+from farmgate.core.errors import FarmError
 from farmgate.core.reply import Event
 from farmgate.providers.exchange import Reader
 
@@ -33,7 +34,7 @@ def read(make: Make, pieces: Iterable[bytes]) -> Answer:
     return fold(events if event is None else [*events, event])
 
 
-def said_before(make: Make, data: bytes) -> tuple[str, Exception]:
+def said_before(make: Make, data: bytes) -> tuple[str, FarmError]:
     """The text that came out before a stream broke, and what broke it."""
     reader = make()
     texts: list[Event] = []
@@ -41,6 +42,6 @@ def said_before(make: Make, data: bytes) -> tuple[str, Exception]:
         event = reader.feed(data)
         texts += [event] if event is not None else []
         reader.end()
-    except Exception as error:
+    except FarmError as error:
         return fold(texts).text, error
     raise AssertionError("it did not break")

@@ -58,17 +58,28 @@ class Coded:
     """A provider with a module of its own: `make` is its class, imported when one is configured.
 
     `key_variable` is the environment variable its key is read from. `is_cloud`: it may be asked for models nobody
-    listed, and its own list is not fetched just to route.
+    listed, and its own list is not fetched just to route. `is_found`: its key in the environment is all it needs.
     """
 
     make: str
     key_variable: str | None = None
     is_cloud: bool = False
+    is_found: bool = True
 
 
 CODED: dict[str, Coded] = {
     "demo": Coded(make="farmgate.providers.demo:DemoProvider"),
     "ollama": Coded(make="farmgate.providers.ollama:OllamaProvider"),
+    # A region has to be named, and may not be guessed: prompts would go there.
+    "bedrock": Coded(
+        make="farmgate.providers.bedrock:BedrockProvider",
+        key_variable="AWS_BEARER_TOKEN_BEDROCK",
+        is_cloud=True,
+        is_found=False,
+    ),
+    "sagemaker": Coded(make="farmgate.providers.sagemaker:SageMakerProvider", is_cloud=True),
+    "cohere": Coded(make="farmgate.providers.cohere:CohereProvider", key_variable="COHERE_API_KEY", is_cloud=True),
+    "triton": Coded(make="farmgate.providers.triton:TritonProvider"),
 }
 
 LOCAL = "local"
@@ -84,7 +95,7 @@ def key_variable(kind: str) -> str | None:
 def key_variables() -> dict[str, str]:
     """The providers in the cloud that have one, each with its variable."""
     rows = {name: row.key_variable for name, row in ROWS.items() if not row.is_local}
-    coded = {name: one.key_variable for name, one in CODED.items() if one.is_cloud}
+    coded = {name: one.key_variable for name, one in CODED.items() if one.is_cloud and one.is_found}
     return {name: variable for name, variable in (rows | coded).items() if variable}
 
 
