@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
+from botocore.eventstream import EventStream
+from botocore.parsers import EventStreamJSONParser, RestJSONParser
+from botocore.session import Session
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fakes.eventstream import event, exception, stream_error
 from tests.fakes.reading import cuts, read, said_before
-from tests.fakes.recordings import recorded, recorded_events
+from tests.fakes.recordings import recorded, recorded_events, recorded_lines
 
 from farmgate.core.answer import Answer, fold
 from farmgate.core.errors import (
@@ -48,6 +53,32 @@ def reader() -> StreamReader:
 
 def whole(name: str) -> Answer:
     return fold([decode_whole(recorded(f"bedrock/{name}"), provider="aws")])
+
+
+# ----------------------------------------------------------------------------------------- recordings
+
+
+@pytest.mark.parametrize("name", ["text", "tools", "parallel_tools", "reasoning", "structured"])
+def test_aws_s_own_reader_knows_a_whole_recording(name: str) -> None:
+    body = recorded(f"bedrock/{name}.json")
+    read = RestJSONParser().parse({"status_code": 200, "headers": {}, "body": body}, operation("Converse").output_shape)
+    assert len(read["output"]["message"]["content"]) == len(json.loads(body)["output"]["message"]["content"])
+    assert all(len(block) == 1 for block in read["output"]["message"]["content"])
+    assert read["stopReason"] == json.loads(body)["stopReason"]
+
+
+@pytest.mark.parametrize("name", ["stream", "tools_stream", "reasoning_stream"])
+def test_aws_s_own_reader_knows_a_streamed_recording(name: str) -> None:
+    stream = BytesIO(b"".join(recorded_events(f"bedrock/{name}.jsonl")))
+    raw = SimpleNamespace(stream=lambda: iter([stream.read()]), close=stream.close)
+    shape = operation("ConverseStream").output_shape.members["stream"]
+    told = list(EventStream(raw, shape, EventStreamJSONParser(), "ConverseStream"))
+    assert [next(iter(one)) for one in told] == [line["event"] for line in recorded_lines(f"bedrock/{name}.jsonl")]
+
+
+def operation(name: str) -> Any:
+    """What botocore knows of an operation."""
+    return Session().get_service_model("bedrock-runtime").operation_model(name)
 
 
 # ----------------------------------------------------------------------------------------- whole

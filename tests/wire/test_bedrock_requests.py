@@ -11,6 +11,7 @@ from botocore.session import Session
 from botocore.validate import validate_parameters
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.fakes.words import PIXEL, chats
 
 from farmgate.core.errors import BadRequest, InvalidMessages, InvalidType, UnsupportedParameter
 from farmgate.core.identity import ANONYMOUS
@@ -43,7 +44,6 @@ from farmgate.wire.bedrock.thinking import Thinks
 steady = settings(max_examples=300, deadline=None, derandomize=True, database=None)
 CLAUDE = "eu.anthropic.claude-sonnet-4-20250514-v1:0"
 LLAMA = "meta.llama3-3-70b-instruct-v1:0"
-PIXEL = "data:image/png;base64,iVBORw0KGgo="
 CONVERSE = Session().get_service_model("bedrock-runtime").operation_model("Converse").input_shape
 
 
@@ -371,6 +371,8 @@ def test_later_models_are_told_an_effort() -> None:
     fields, _ = sent(chat(thinking=Thinking(effort="minimal")), habits=Habits(thinks=Thinks.ADAPTIVE))
     assert fields["additionalModelRequestFields"] == {"thinking": {"type": "adaptive"}}
     assert fields["outputConfig"] == {"effort": "low"}
+    fields, _ = sent(chat(thinking=Thinking()), habits=Habits(thinks=Thinks.ADAPTIVE))
+    assert "additionalModelRequestFields" not in fields
 
 
 def test_converse_s_own_fields_go_by_their_own_names() -> None:
@@ -402,47 +404,9 @@ def test_openai_s_marks_and_tiers_are_converse_s() -> None:
 
 # ----------------------------------------------------------------------------------------- anything
 
-TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
-NAMES = st.text(st.sampled_from("abcdefghij_-"), min_size=1, max_size=8)
-CACHES = st.none() | st.builds(CacheMark, ttl=st.sampled_from([None, "5m", "1h", "9d"]))
-PARTS = st.one_of(
-    st.builds(TextPart, text=TEXTS, cache=CACHES),
-    st.builds(ImagePart, url=st.just(PIXEL) | TEXTS, cache=CACHES, detail=st.sampled_from([None, "auto", "low"])),
-    st.builds(AudioPart, data=st.just("AAAA"), format=st.sampled_from(["wav", "x"])),
-    st.builds(FilePart, text=TEXTS, name=st.none() | TEXTS, cache=CACHES),
-    st.builds(FilePart, data=st.just("AAAA"), name=st.none() | TEXTS),
-    st.builds(ThinkingPart, text=TEXTS, signature=st.none() | TEXTS),
-    st.builds(ThinkingPart, redacted=st.just("AAAA")),
-)
-USES = st.builds(ToolUse, id=TEXTS, name=NAMES, arguments=st.sampled_from(["{}", '{"a":1}', "", "[1]", "{"]))
-MESSAGES = st.builds(
-    Message,
-    role=st.sampled_from(list(Role)),
-    content=st.none() | TEXTS | st.lists(PARTS, max_size=3).map(tuple),
-    name=st.none() | NAMES,
-    tool_uses=st.lists(USES, max_size=2).map(tuple),
-    tool_call_id=st.none() | TEXTS,
-    is_error=st.booleans(),
-)
-CHATS = st.builds(
-    Chat,
-    messages=st.lists(MESSAGES, min_size=1, max_size=4).map(tuple),
-    sampling=st.builds(
-        Sampling,
-        temperature=st.none() | st.floats(0, 1.2),
-        top_k=st.none() | st.integers(1, 99),
-        max_tokens=st.none() | st.integers(1, 1 << 30),
-        stop=st.lists(TEXTS, max_size=2).map(tuple),
-    ),
-    tools=st.lists(st.builds(Tool, name=NAMES, cache=CACHES, strict=st.none() | st.booleans()), max_size=2).map(tuple),
-    tool_choice=st.none() | st.builds(ToolChoice, mode=st.sampled_from(list(ToolMode)), name=NAMES),
-    thinking=st.none() | st.builds(Thinking, effort=st.sampled_from([None, "none", "low", "max"])),
-    extra=st.dictionaries(st.sampled_from(["metadata", "service_tier", "x_y"]), TEXTS, max_size=2),
-)
-
 
 @steady
-@given(CHATS, st.sampled_from([CLAUDE, LLAMA, "amazon.nova-pro-v1:0"]))
+@given(chats(), st.sampled_from([CLAUDE, LLAMA, "amazon.nova-pro-v1:0"]))
 def test_any_conversation_is_one_bedrock_describes_or_a_bad_request(words: Chat, model: str) -> None:
     try:
         fields, _ = sent(words, model=model)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.fakes.words import PIXEL, chats
 
 from farmgate.core.errors import BadRequest, UnsupportedParameter
 from farmgate.core.identity import ANONYMOUS
@@ -40,7 +41,6 @@ from farmgate.core.words import (
 from farmgate.wire.cohere.requests import encode_chat, encode_embed, encode_rerank
 
 steady = settings(max_examples=200, deadline=None, derandomize=True, database=None)
-PIXEL = "data:image/png;base64,iVBORw0KGgo="
 
 
 def request_of(words: Ask, *, stream: bool = False) -> Request:
@@ -357,3 +357,13 @@ def test_a_conversation_comes_back_as_it_went(messages: tuple[Message, ...]) -> 
     fields, dropped = sent(Chat(messages=messages))
     assert tuple(map(read_back, fields["messages"])) == messages
     assert dropped == ()
+
+
+@steady
+@given(chats())
+def test_any_conversation_is_a_body_or_a_bad_request(words: Chat) -> None:
+    try:
+        fields, _ = sent(words)
+    except BadRequest:
+        return
+    assert len(fields["messages"]) == len(words.messages)

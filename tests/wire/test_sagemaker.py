@@ -7,6 +7,7 @@ from tests.fakes.eventstream import event, exception
 from tests.fakes.reading import cuts, read, said_before
 from tests.fakes.recordings import recorded, recorded_events
 
+from farmgate.core.answer import fold
 from farmgate.core.errors import (
     FarmError,
     ModelNotFound,
@@ -19,6 +20,8 @@ from farmgate.core.errors import (
     UpstreamStreamTruncated,
 )
 from farmgate.core.reply import FinishReason, Usage
+from farmgate.core.request import Kind
+from farmgate.wire.openai.answers import decode_whole
 from farmgate.wire.openai.stream import StreamReader as ContainerReader
 from farmgate.wire.sagemaker.errors import decode_error
 from farmgate.wire.sagemaker.stream import StreamReader
@@ -34,6 +37,21 @@ def test_any_cut_gives_the_same_answer() -> None:
         assert answer.text == "The gate opens at dawn. Ça va ?"
         assert answer.choices[0].finish is FinishReason.STOP
         assert answer.usage == Usage(prompt_tokens=17, completion_tokens=11)
+
+
+def test_tool_calls_come_out_of_their_parts() -> None:
+    choice = read(reader, recorded_events("sagemaker/tools_stream.jsonl")).choices[0]
+    assert [(use.name, use.arguments) for use in choice.tools.values()] == [
+        ("weather", '{"city": "Oslo"}'),
+        ("clock", "{}"),
+    ]
+    assert choice.finish is FinishReason.TOOL_CALLS
+    tools = (
+        fold([decode_whole(recorded("sagemaker/parallel_tools.json"), kind=Kind.CHAT, provider="there")])
+        .choices[0]
+        .tools
+    )
+    assert [use.name for use in tools.values()] == ["weather", "clock"]
 
 
 def test_a_stream_that_is_cut_off_is_not_whole() -> None:
@@ -73,6 +91,7 @@ def test_events_that_are_not_known_say_nothing() -> None:
     ("status", "body", "kind", "part"),
     [
         (424, recorded("sagemaker/error_424.json"), UpstreamRejected, "temperature must be non-negative"),
+        (424, recorded("sagemaker/error_429.json"), UpstreamRateLimited, "too many requests"),
         (424, b'{"Message":"it was lost"}', UpstreamError, "it was lost"),
         (424, b'{"OriginalStatusCode":401,"OriginalMessage":"x"}', UpstreamError, ""),
         (400, recorded("sagemaker/error_400.json"), ModelNotFound, "no endpoint 'farm'"),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.fakes.reading import cuts, read, said_before
 from tests.fakes.recordings import recorded
 from tests.fakes.upstream import event
+from tests.fakes.words import chats
 
 from farmgate.core.answer import fold
 from farmgate.core.errors import (
@@ -234,6 +235,16 @@ def test_what_is_left_out_of_a_text_is_announced() -> None:
     message = Message(role=Role.ASSISTANT, name="a", content=(ThinkingPart(text="hm"), TextPart(text="b")))
     render((message,), TEMPLATES["chatml"], losses)
     assert losses.dropped == ("messages[].name", "thinking")
+
+
+@steady
+@given(chats(), st.sampled_from(list(TEMPLATES)), st.sampled_from(list(Backend)))
+def test_any_conversation_is_a_text_or_a_bad_request(words: Chat, template: str, backend: Backend) -> None:
+    try:
+        fields, _ = sent(words, template=template, backend=backend)
+    except BadRequest:
+        return
+    assert fields["text_input"].endswith(TEMPLATES[template].opening)
 
 
 # ----------------------------------------------------------------------------------------- answers

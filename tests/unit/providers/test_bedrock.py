@@ -39,6 +39,7 @@ from farmgate.core.request import Kind
 from farmgate.core.words import Complete, Embed, Sampling
 from farmgate.providers.bedrock import BedrockProvider
 from farmgate.providers.provider import Provider
+from farmgate.providers.registry import key_variable, key_variables
 from farmgate.providers.settings import ProviderSettings
 
 CLAUDE = "eu.anthropic.claude-sonnet-4-20250514-v1:0"
@@ -316,6 +317,12 @@ def test_a_region_comes_from_the_environment_too(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("AWS_REGION", "us-east-2")
     provider = BedrockProvider(ProviderSettings(name="aws"))
     assert provider._amazon.upstream.address == "bedrock-runtime.us-east-2.amazonaws.com"
+
+
+def test_a_key_in_the_environment_alone_makes_no_provider_of_it() -> None:
+    assert key_variable("bedrock") == "AWS_BEARER_TOKEN_BEDROCK"
+    assert "bedrock" not in key_variables()
+    assert "cohere" in key_variables()
 
 
 @pytest.mark.parametrize(

@@ -64,13 +64,13 @@ def encode_thinking(
 
 
 def claude(wanted: Thinking, effort: str | None, thinks: Thinks, max_tokens: int | None, losses: Losses) -> Thought:
+    if effort is None and wanted.is_enabled is None:
+        return NOTHING
     if thinks is Thinks.ADAPTIVE:
         level = "low" if effort == "minimal" else effort
         return Thought({"thinking": {"type": "adaptive"}}, {} if level is None else {"effort": level})
     budget = wanted.budget_tokens
     if budget is None:
-        if effort is None and wanted.is_enabled is None:
-            return NOTHING
         budget = budget_of(effort or "medium")
         # A word is a wish: it gives way to the answer's length, which has to be larger than the budget.
         budget = budget if max_tokens is None else min(budget, max_tokens // 2)
