@@ -188,7 +188,7 @@ async def test_where_nothing_is_found_the_reader_learns_what_to_do(
     with pytest.raises(UpstreamRefusedKey, match="gcloud auth application-default login") as refused:
         await headers_of(credential)
     assert refused.value.status == 502
-    assert {record.name for record in caplog.records} == {"farmgate"}, "google-auth keeps its words to itself"
+    assert not caplog.records, "google-auth keeps its words to itself"
     await credential.close()
 
 
