@@ -51,7 +51,6 @@ def refusal_of(fields: dict[str, object], kind: Kind = Kind.CHAT) -> tuple[str, 
 FIELDS = [
     # required
     ("messages", None, "missing_required_parameter", "messages"),
-    ("model", None, "missing_required_parameter", "model"),
     # of the wrong type
     ("model", 5, "invalid_type", "model"),
     ("stream", "yes", "invalid_type", "stream"),

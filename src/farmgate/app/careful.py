@@ -7,7 +7,7 @@ from farmgate.core.model import Health, HealthStatus, ModelInfo
 from farmgate.providers.provider import Provider
 from farmgate.telemetry import log
 
-__all__ = ["CarefulSource", "careful_close", "careful_health"]
+__all__ = ["CarefulSource", "careful_close", "careful_health", "careful_kinds"]
 
 
 class CarefulSource:
@@ -24,6 +24,12 @@ class CarefulSource:
         except Exception as error:
             log.traceback(error)
             raise UpstreamError(f"{self._provider.name} could not list its models: {type(error).__name__}.") from error
+
+
+def careful_kinds(provider: Provider) -> frozenset[str] | None:
+    """The kinds of answers a provider says it gives; None where it does not say."""
+    said = getattr(provider, "capabilities", None)
+    return frozenset(map(str, said)) if isinstance(said, frozenset | set) else None
 
 
 async def careful_health(provider: Provider) -> Health:

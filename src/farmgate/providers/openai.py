@@ -7,8 +7,8 @@ from functools import partial
 
 import msgspec
 
-from farmgate.core.errors import FarmError, UnsupportedParameter, UpstreamInvalidResponse
-from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
+from farmgate.core.errors import FarmError, UpstreamInvalidResponse
+from farmgate.core.model import Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request
 from farmgate.providers.exchange import ProviderCodec, ask
@@ -18,16 +18,21 @@ from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Upstream
 from farmgate.wire.openai.answers import decode_whole
 from farmgate.wire.openai.errors import decode_error
+from farmgate.wire.openai.media import ANSWER_TYPES, MEDIA, Opaque, OpaqueReader, read_json
 from farmgate.wire.openai.requests import encode_request
 from farmgate.wire.openai.stream import StreamReader
 
 __all__ = ["OpenAIProvider", "send"]
 
-PATHS = {Kind.CHAT: "/chat/completions", Kind.COMPLETION: "/completions", Kind.EMBEDDING: "/embeddings"}
-NEEDS = {
-    Kind.CHAT: Capability.CHAT,
-    Kind.COMPLETION: Capability.COMPLETION,
-    Kind.EMBEDDING: Capability.EMBEDDING,
+PATHS = {
+    Kind.CHAT: "/chat/completions",
+    Kind.COMPLETION: "/completions",
+    Kind.EMBEDDING: "/embeddings",
+    Kind.RERANK: "/rerank",
+    Kind.MODERATION: "/moderations",
+    Kind.IMAGE: "/images/generations",
+    Kind.SPEECH: "/audio/speech",
+    Kind.TRANSCRIPTION: "/audio/transcriptions",
 }
 HEALTH_S = 3.0
 
@@ -63,8 +68,6 @@ class OpenAIProvider(ProviderBase):
         )
 
     async def send(self, request: Request) -> Reply:
-        if NEEDS[request.kind] not in self.capabilities:
-            raise UnsupportedParameter(f"{self.name} has no {request.kind} API.", param="model")
         return await send(self._upstream, request, settings=self._settings, asks_usage=self._row.asks_usage)
 
     async def models(self) -> tuple[ModelInfo, ...]:
@@ -135,6 +138,15 @@ async def send(
 def codec_of(request: Request, settings: ProviderSettings) -> ProviderCodec:
     """How the answer to this request is read."""
     name = settings.name
+    if request.kind in MEDIA:
+        types = ANSWER_TYPES.get(request.kind, ("application/json",))
+        return ProviderCodec(
+            error=partial(decode_error, provider=name),
+            whole=partial(read_json, provider=name) if request.kind not in ANSWER_TYPES else Opaque,
+            reader=lambda: OpaqueReader(name),
+            stream_type=types if request.kind is Kind.SPEECH else "text/event-stream",
+            whole_type=types,
+        )
     return ProviderCodec(
         error=partial(decode_error, provider=name),
         whole=partial(decode_whole, kind=request.kind, provider=name),

@@ -33,7 +33,6 @@ from farmgate.core.answer import fold, gather
 from farmgate.core.errors import (
     FarmError,
     NotSupported,
-    UnsupportedParameter,
     UpstreamError,
     UpstreamInvalidResponse,
     UpstreamRateLimited,
@@ -51,7 +50,7 @@ from farmgate.core.words import Chat, Complete, Embed, Message, Role
 from farmgate.providers import openai as module
 from farmgate.providers.openai import OpenAIProvider
 from farmgate.providers.provider import Provider
-from farmgate.providers.registry import CHAT_ONLY, CODED, ROWS, Row
+from farmgate.providers.registry import CODED, ROWS, Row
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Timeouts, Upstream
 from farmgate.wire.openai.requests import decode_request
@@ -236,15 +235,6 @@ async def test_typed_words_are_written_in_this_dialect(
         await events_of(provider, request(Typed(words), kind=kind))
         await provider.close()
     assert json.loads(fake.asked[0].body) == sent
-
-
-async def test_what_a_provider_does_not_have_is_not_asked_for() -> None:
-    async with FakeUpstream(say(whole())) as fake:
-        row = Row(url="http://127.0.0.1:1/v1", capabilities=CHAT_ONLY)
-        for kind in (Kind.COMPLETION, Kind.EMBEDDING):
-            error = await failure_of(provider_at(fake.url, row), request(kind=kind))
-            assert isinstance(error, UnsupportedParameter)
-        assert fake.connections == 0
 
 
 async def test_it_has_nothing_to_load() -> None:

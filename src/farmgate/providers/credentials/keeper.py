@@ -96,7 +96,9 @@ class Keeper(Generic[Value]):
         return held.value
 
     async def _waited(self, deadline: float | None) -> Held[Value]:
-        if self._failure is None or self._clock() >= self._cool_until_unix:
+        # A clock that was put back does not make a failure last.
+        is_fresh = 0 < self._cool_until_unix - self._clock() <= COOL_S
+        if self._failure is None or not is_fresh:
             renewing = self._begin()
             patience_s = WAIT_S if deadline is None else min(WAIT_S, deadline - asyncio.get_running_loop().time())
             # Not a wait_for: who stops waiting does not stop the fetch, others wait for it too.
@@ -147,10 +149,10 @@ class Keeper(Generic[Value]):
         self._failure, self._failures = failure, self._failures + 1
         self._cool_until_unix = now + COOL_S
         left_s = self._held.expires_unix - now if self._held is not None else 0.0
-        log.warning(
-            "credential_not_renewed", provider=self._name, reason=failure.message, good_for_s=max(0, round(left_s, 0))
-        )
+        # Where nothing is left to serve, whoever waits is told instead.
         if left_s > SKEW_S:
+            good_for_s = round(left_s) if left_s < math.inf else "unlimited"
+            log.warning("credential_not_renewed", provider=self._name, reason=failure.message, good_for_s=good_for_s)
             self._plan(retry_in_s(self._failures))
 
     def _plan(self, seconds: float) -> None:

@@ -36,7 +36,7 @@ from farmgate.telemetry import Telemetry, log
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.strictjson import JsonLimits
 
-__all__ = ["SSE", "Desk", "Exchange", "HttpLimits", "Receive", "Scope", "Send", "served_by"]
+__all__ = ["JSON", "SSE", "Desk", "Exchange", "HttpLimits", "Receive", "Scope", "Send", "served_by"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -154,6 +154,7 @@ class Exchange:
         "id",
         "loop",
         "method",
+        "model",
         "path",
         "started",
     )
@@ -171,6 +172,8 @@ class Exchange:
         self.desk = desk
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.model: str | None = None
+        """The model, where the address names it."""
         self._receive = receive
         self._send = send
         self._has_begun = False
@@ -268,12 +271,12 @@ class Exchange:
             raise BadRequest("Two Host headers were sent.")
         return self.desk.doorman.admit(authorization, x_api_key, host)
 
-    async def body(self) -> bytes:
-        """The JSON body, read once. From here on a client that leaves ends the work."""
+    async def body(self, wanted: bytes = JSON) -> bytes:
+        """The body, read once, if it is of the type that is wanted. From here on a client that leaves ends the work."""
         headers = self._headers
         kind = headers.get(b"content-type", b"")
-        if not kind.startswith(JSON) and not kind.lower().startswith(JSON):
-            raise UnsupportedMediaType
+        if not kind.startswith(wanted) and not kind.lower().startswith(wanted):
+            raise UnsupportedMediaType(f"Send the body as `Content-Type: {wanted.decode()}`.")
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise UnsupportedEncoding
         told = headers.get(b"content-length", b"0")
@@ -350,7 +353,12 @@ class Exchange:
 
     async def _fail(self, error: FarmError, shape: Shape, frame: Shape) -> None:
         if self._has_begun:
-            await self._send({"type": "http.response.body", "body": frame(error)})
+            last = frame(error)
+            if not last and self._door is not None:
+                # Nothing can be told here: whoever listens must see at least that this is not the end.
+                self._door.cut()
+                return
+            await self._send({"type": "http.response.body", "body": last, "more_body": not last})
         else:
             await self.answer(error.status, shape(error), error_headers(error))
 

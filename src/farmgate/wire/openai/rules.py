@@ -19,7 +19,21 @@ from farmgate.core.errors import (
 )
 from farmgate.wire.strictjson import kind_of
 
-__all__ = ["CHAT", "COMPLETION", "EMBEDDING", "InvalidImage", "ListLimits", "UrlNotAllowed", "check"]
+__all__ = [
+    "CHAT",
+    "COMPLETION",
+    "EMBEDDING",
+    "InvalidImage",
+    "ListLimits",
+    "Rule",
+    "UrlNotAllowed",
+    "boolean",
+    "check",
+    "integer",
+    "number",
+    "text",
+    "wrong_type",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -63,10 +66,15 @@ def written(directory: Path, what: object) -> str:
     return str(path)
 
 
-def near(clouds: FakeClouds, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The metadata server is this one. google-auth reads the name of its host when it is imported."""
-    monkeypatch.setenv("GCE_METADATA_IP", f"127.0.0.1:{clouds.port}")
-    monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", f"127.0.0.1:{clouds.port}")
+@contextmanager
+def near(clouds: FakeClouds) -> Iterator[None]:
+    """The metadata server is this one. google-auth reads where it is when it is imported."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GCE_METADATA_HOST", f"127.0.0.1:{clouds.port}")
+        patch.setenv("GCE_METADATA_IP", f"127.0.0.1:{clouds.port}")
+        importlib.reload(_metadata)
+        yield
+    importlib.reload(_metadata)
 
 
 def part_of(token: str, at: int) -> dict[str, object]:
@@ -83,18 +91,18 @@ async def test_an_api_key_goes_in_its_own_header_and_nothing_is_fetched() -> Non
     await credential.close()
 
 
-async def test_the_metadata_server_of_a_machine_or_a_pod_gives_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_metadata_server_of_a_machine_or_a_pod_gives_a_token() -> None:
     async with FakeClouds() as clouds:
-        near(clouds, monkeypatch)
-        credential = google_credential(settings_of())
-        assert await headers_of(credential) == {"authorization": "Bearer CANARY-1"}
-        assert await headers_of(credential) == {"authorization": "Bearer CANARY-1"}
-        assert await credential.project() == "metadata-project"
-        asked = clouds.asked_for("/token")
-        assert len(asked) == 1
-        assert asked[0].header("metadata-flavor") == "Google"
-        assert "cloud-platform" in asked[0].path
-        await credential.close()
+        with near(clouds):
+            credential = google_credential(settings_of())
+            assert await headers_of(credential) == {"authorization": "Bearer CANARY-1"}
+            assert await headers_of(credential) == {"authorization": "Bearer CANARY-1"}
+            assert await credential.project() == "metadata-project"
+            asked = clouds.asked_for("/token")
+            assert len(asked) == 1
+            assert asked[0].header("metadata-flavor") == "Google"
+            assert "cloud-platform" in asked[0].path
+            await credential.close()
 
 
 async def test_the_file_the_environment_names_is_a_service_account(
@@ -172,13 +180,15 @@ async def test_the_environment_may_name_a_federation_file_too(monkeypatch: pytes
         await credential.close()
 
 
-async def test_where_nothing_is_found_the_reader_learns_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_GCE_CHECK", "true")
-    monkeypatch.setattr(_metadata, "_NO_GCE_CHECK", True)
+async def test_where_nothing_is_found_the_reader_learns_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(_metadata, "is_on_gce", lambda request: False)
     credential = google_credential(settings_of())
     with pytest.raises(UpstreamRefusedKey, match="gcloud auth application-default login") as refused:
         await headers_of(credential)
     assert refused.value.status == 502
+    assert not caplog.records, "google-auth keeps its words to itself"
     await credential.close()
 
 

@@ -35,6 +35,7 @@ class Issuer:
         self.calls = 0
         self.failures: list[Exception] = []
         self.lifetime_s = 3600.0
+        self.renew_s = math.inf
         self.open = asyncio.Event()
         self.open.set()
         self.keeper = Keeper(
@@ -51,7 +52,8 @@ class Issuer:
         await self.open.wait()
         if self.failures:
             raise self.failures.pop(0)
-        return Held(value=f"token {number}", expires_unix=self.clock() + self.lifetime_s)
+        now = self.clock()
+        return Held(value=f"token {number}", expires_unix=now + self.lifetime_s, renew_unix=now + self.renew_s)
 
     def later(self, seconds: float, ring: Callable[[], object]) -> Alarm:
         self.alarms.append(Alarm(self.clock() + seconds, ring))
@@ -151,10 +153,23 @@ async def test_when_it_cannot_be_renewed_the_old_one_serves_to_its_end(caplog: p
         assert await issuer.keeper.get() == "token 1"
         await issuer.after(issuer.next_s)
     assert tries == [5, 10, 20, 40, 60, 60, 60]
-    assert caplog.text.count("credential_not_renewed") == 1 + len(tries)
+    assert caplog.text.count("credential_not_renewed") == len(tries), "the last one failed when it was over"
     assert "provider=cloud" in caplog.text
     with pytest.raises(UpstreamUnreachable, match="no token: RuntimeError"):
         await issuer.keeper.get()
+    await issuer.keeper.close()
+
+
+async def test_keys_without_an_end_serve_on_when_they_cannot_be_read_again(caplog: pytest.LogCaptureFixture) -> None:
+    issuer = Issuer()
+    issuer.lifetime_s, issuer.renew_s = math.inf, 300
+    await issuer.keeper.get()
+    issuer.failures = [RuntimeError()]
+    await issuer.after(300)
+    assert "good_for_s=unlimited" in caplog.text
+    assert await issuer.keeper.get() == "token 1"
+    await issuer.after(5)
+    assert await issuer.keeper.get() == "token 3"
     await issuer.keeper.close()
 
 

@@ -105,6 +105,16 @@ def test_the_host_is_signed_as_an_upstream_writes_it(url: str) -> None:
     assert host_of(url) == Upstream(url, name="aws").address
 
 
+def test_the_usual_port_is_signed_where_it_is_sent() -> None:
+    url = "https://there:443"
+    lines = Signer(KEYS, service="bedrock", region="r", url=url).lines(method="POST", path="/x", body=b"{}")
+    pairs = [line.split(": ", 1) for line in lines.decode().splitlines()]
+    headers = (("host", Upstream(url, name="aws").address), *((name, value) for name, value in pairs))
+    sent = Asked(method="POST", path="/x", headers=headers, body=b"{}", raw_head=b"")
+    expected = recomputed(sent, secret=SECRET, region="r", service="bedrock")
+    assert (sent.header("authorization") or "").endswith(f"Signature={expected}")
+
+
 async def test_each_request_has_a_signature_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
