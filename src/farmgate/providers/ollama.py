@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from typing import cast
 
 from farmgate.core.errors import (
     FarmError,
@@ -35,7 +36,15 @@ from farmgate.wire.ollama.models import (
     is_cloud,
 )
 from farmgate.wire.ollama.pull import PullReader
-from farmgate.wire.ollama.requests import PATHS, Residence, encode_preload, encode_pull, encode_request, encode_show
+from farmgate.wire.ollama.requests import (
+    PATHS,
+    Residence,
+    encode_preload,
+    encode_pull,
+    encode_request,
+    encode_show,
+    path_of,
+)
 from farmgate.wire.ollama.stream import StreamReader
 
 __all__ = ["OLLAMA_URL", "OllamaProvider"]
@@ -89,7 +98,7 @@ class OllamaProvider(ProviderBase):
         model = request.model or ""
         self._refuse_cloud(model)
         outgoing = encode_request(request, provider=self.name, stream=True, residence=self._residence)
-        answer = await self._ask("POST", PATHS[request.kind], outgoing.body, model=model, deadline=request.deadline)
+        answer = await self._ask("POST", path_of(request), outgoing.body, model=model, deadline=request.deadline)
         try:
             is_embedding = request.kind is Kind.EMBEDDING
             reply = await self._embedded(answer, request) if is_embedding else self._stream(answer, model)
@@ -100,8 +109,7 @@ class OllamaProvider(ProviderBase):
         return reply
 
     async def _embedded(self, answer: Answer, request: Request) -> Reply:
-        words = request.body.ask()
-        assert isinstance(words, Embed)
+        words = cast("Embed", request.body.ask())
         body = await answer.whole(self._settings.answer_bytes)
         answer.close()
         model = request.model or ""
