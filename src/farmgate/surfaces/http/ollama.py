@@ -153,8 +153,8 @@ class OllamaSurface:
         await exchange.answer(200, encode({"version": OLLAMA_VERSION}))
 
     async def alive(self, exchange: Exchange) -> None:
-        """HEAD /: Ollama's clients ask whether anybody is there before they ask for anything."""
-        await exchange.answer(200, b"Ollama is running", kind=b"text/plain; charset=utf-8")
+        """GET and HEAD /: Ollama's clients ask whether anybody is there before they ask for anything."""
+        await exchange.answer(200, b"Farmgate is running\n", kind=b"text/plain; charset=utf-8")
 
     # ------------------------------------------------------------------------------------------------------- pulling
 
@@ -242,7 +242,7 @@ def lines_of(job: Job) -> Reply:
 def ollama_routes(surface: OllamaSurface) -> Mapping[str, Mapping[str, Endpoint]]:
     """Where each is asked for."""
     return {
-        "/": {"HEAD": surface.alive},
+        "/": {"GET": surface.alive, "HEAD": surface.alive},
         "/api/chat": {"POST": surface.ask},
         "/api/generate": {"POST": surface.ask},
         "/api/embed": {"POST": surface.ask},
