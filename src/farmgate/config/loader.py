@@ -75,6 +75,7 @@ def load_config(
         watched=tuple(dict.fromkeys(load.files.read)),
         notices=(*load.notices, *notices_of(root, settled.tree, settled.left_out)),
         left_out=settled.left_out,
+        provider_places=places_of_providers(settled.tree),
         variables=load.variables,
         settings=listed,
     )
@@ -141,6 +142,11 @@ def cross_checks(
     yield from checks.default_model_problems(root.ai, tree, environment)
     if problem := checks.bind_problem(root.server, tree, has_keys=bool(written)):
         yield problem
+
+
+def places_of_providers(tree: Node) -> dict[str, str]:
+    entries = at(tree, ("ai", "providers"))
+    return {name: node.key_place or node.place for name, node in (entries.mapping if entries else {}).items()}
 
 
 def user_home(environ: Mapping[str, str]) -> Path:
