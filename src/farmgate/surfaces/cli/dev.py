@@ -115,6 +115,7 @@ class DevServer:
         facts = facts_of(self._session, self._watch.config, gate, self._url)
         if self._out.json:
             self._out.record(record(facts, "ready"))
+            return
         keys = {"r": "reload", "m": "models", "h": "this list", "q": "quit"} if self._has_keys else {}
         for line in panel(facts, keys):
             self._out.say(line)

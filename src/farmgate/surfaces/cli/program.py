@@ -32,10 +32,14 @@ def program(arguments: Sequence[str], house: Callable[[], House]) -> int:
     try:
         code = get_command(app).main(joined(arguments), prog_name="farmgate", standalone_mode=False, obj=begun)
     except typer.Abort:
+        # Typer's name for a Ctrl-C: what the terminal echoed of it stands on the line already.
+        out.say("\nstopped")
         return Exit.INTERRUPTED
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
-        message = f"{error.format_message()} Try: {context.command_path if context else 'farmgate'} --help"
+        said = error.format_message().rstrip()
+        said = said if said.endswith((".", "?", "!")) else f"{said}."
+        message = f"{said} Try: {context.command_path if context else 'farmgate'} --help"
         out.fail(message, error=told(message, code="usage", type="invalid_request_error"))
         return Exit.USAGE
     except KeyboardInterrupt:
