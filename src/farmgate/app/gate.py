@@ -57,7 +57,12 @@ class Gate:
             for name, entry in entries.entries.items()
         }
         self._listed_by_name = self._listed()
-        self.catalog = ModelCatalog(self._listed_by_name, default_provider=entries.default, clock=time.monotonic)
+        self.catalog = ModelCatalog(
+            self._listed_by_name,
+            default_provider=entries.default,
+            clock=time.monotonic,
+            left_out=config.left_out,
+        )
         self.target = chain(
             self.providers,
             catalog=self.catalog,

@@ -7,7 +7,13 @@ from collections.abc import Awaitable
 
 import msgspec
 
-from farmgate.core.errors import FarmError, UnsupportedParameter, UpstreamError, UpstreamInvalidResponse
+from farmgate.core.errors import (
+    FarmError,
+    UnsupportedParameter,
+    UpstreamError,
+    UpstreamInvalidResponse,
+    UpstreamUnreachable,
+)
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Emit, Event, Reply
 from farmgate.core.request import Kind, Request
@@ -65,7 +71,10 @@ class OpenAIProvider(ProviderBase):
     async def send(self, request: Request) -> Reply:
         if NEEDS[request.kind] not in self.capabilities:
             raise UnsupportedParameter(f"{self.name} has no {request.kind} API.", param="model")
-        return await send(self._upstream, request, settings=self._settings, asks_usage=self._row.asks_usage)
+        try:
+            return await send(self._upstream, request, settings=self._settings, asks_usage=self._row.asks_usage)
+        except UpstreamUnreachable as error:
+            raise self._with_advice(error) from error
 
     async def models(self) -> tuple[ModelInfo, ...]:
         if self._settings.models:
@@ -73,7 +82,11 @@ class OpenAIProvider(ProviderBase):
         return await self._listed()
 
     async def _listed(self) -> tuple[ModelInfo, ...]:
-        async with await self._upstream.send("GET", "/models") as answer:
+        try:
+            sent = await self._upstream.send("GET", "/models")
+        except UpstreamUnreachable as error:
+            raise self._with_advice(error) from error
+        async with sent as answer:
             body = await answer.whole(self._settings.answer_bytes)
             if answer.status != 200:
                 raise decode_error(answer.status, body, provider=self.name)
@@ -91,6 +104,11 @@ class OpenAIProvider(ProviderBase):
             )
             for entry in (listed if isinstance(listed, list) else listed.data)
         )
+
+    def _with_advice(self, error: UpstreamUnreachable) -> UpstreamUnreachable:
+        is_cloud = not self._row.is_local and self._settings.url is None
+        advice = "See that this machine is online." if is_cloud else "See that it runs and that its url is right."
+        return UpstreamUnreachable(f"{error.message} {advice}")
 
     async def health(self) -> Health:
         try:
