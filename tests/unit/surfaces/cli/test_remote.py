@@ -267,3 +267,12 @@ def test_another_server_is_no_farmgate(shell: Shell, server: FakeServer, monkeyp
 
     monkeypatch.setattr(Handler, "do_GET", nothing)
     assert not RemoteGate("127.0.0.1", server.port).is_alive()
+
+
+def test_a_starter_the_running_gate_does_not_have_is_got_first(
+    shell: Shell, server: FakeServer, house: FakeHouse
+) -> None:
+    server.models = []
+    ran = shell("run", "starter", "hi")
+    assert (ran.code, ran.out) == (0, "Hello\n")
+    assert house.store.pulls == ["starter"]
