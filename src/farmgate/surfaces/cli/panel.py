@@ -48,7 +48,9 @@ def panel(facts: Facts, keys: Mapping[str, str] | None = None) -> Iterator[str]:
     yield row("API", f"{facts.url}/v1   (OpenAI-compatible; {access})")
     for finding in facts.findings:
         yield row(finding.name, f"{'ok' if finding.is_there else '-':<4} {finding.text}")
-    yield row("default", default_text(facts.default))
+    silent = {finding.name for finding in facts.findings if not finding.is_there}
+    is_silent = facts.default is not None and facts.default[0] in silent
+    yield row("default", default_text(facts.default) + (", which cannot answer now" if is_silent else ""))
     config = facts.source or "none (farmgate config init writes one)"
     yield row("data", f"{facts.home}   config {config}")
     for notice in facts.notices:

@@ -361,3 +361,9 @@ def test_the_advice_without_a_model_fits_what_is_installed(shell: Shell, house: 
     ran = shell("serve")
     assert "pip install 'farmgate[local]' " in ran.err
     assert "farmgate pull starter " not in ran.err
+
+
+@pytest.mark.usefixtures("has_weights")
+def test_a_default_that_cannot_answer_is_said_to_be_one(shell: Shell, house: FakeHouse) -> None:
+    house.gate.findings = (Finding(name="local", is_there=False, text="no model yet"),)
+    assert "default   starter (local), which cannot answer now\n" in shell("dev").err
