@@ -230,6 +230,7 @@ def test_ctrl_c_hangs_up(shell: Shell, server: FakeServer) -> None:
     server.frames, server.hangs = HELLO[:1], True
     ran = shell("run", "anything", "hi")
     assert (ran.code, ran.out) == (130, "Hel\n")
+    assert ran.err.endswith("stopped\n")
     assert server.left.wait(5)
     assert server.hung_up == [True]
 
