@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,8 +45,16 @@ class Listed:
 class ModelCatalog:
     """The models of every provider. `view()` costs nothing; it is replaced whole."""
 
-    def __init__(self, providers: Mapping[str, Listed], *, default_provider: str | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        providers: Mapping[str, Listed],
+        *,
+        default_provider: str | None,
+        clock: Clock,
+        left_out: Iterable[str] = (),
+    ) -> None:
         self._providers = dict(providers)
+        self._left_out = frozenset(left_out)
         self._default = default_provider
         self._clock = clock
         self._asked_at = float("-inf")
@@ -117,6 +125,7 @@ class ModelCatalog:
                 for name, listed in self._providers.items()
             },
             default_provider=self._default,
+            left_out=self._left_out,
         )
 
     async def close(self) -> None:

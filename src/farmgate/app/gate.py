@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from farmgate.admin.catalog import Listed, ModelCatalog
 from farmgate.app.careful import CarefulSource, careful_close, careful_health, careful_kinds
-from farmgate.app.entries import DEMO, Entries, is_open, make_provider
+from farmgate.app.entries import DEMO, Entries, is_open, make_provider, missing_key
 from farmgate.config import Config
 from farmgate.config.schema import Limits
 from farmgate.core.errors import FarmError, ModelNotFound
@@ -18,7 +18,7 @@ from farmgate.core.model import Health, ModelInfo
 from farmgate.core.ports import Journal, Lender, Report, Weights
 from farmgate.flow.chain import chain
 from farmgate.flow.route import Candidate, plan
-from farmgate.providers.registry import ROWS, is_cloud, version_joint
+from farmgate.providers.registry import LOCAL, ROWS, is_cloud, version_joint
 from farmgate.surfaces.cli.house import Finding
 from farmgate.surfaces.http.auth import Doorman
 from farmgate.surfaces.http.exchange import Desk, Exchange, HttpLimits, Receive, Scope, Send
@@ -58,7 +58,13 @@ class Gate:
             name: make_provider(name, entry, config, lender=shared.engines, weights=shared.weights)
             for name, entry in entries.entries.items()
         }
-        self.catalog = ModelCatalog(self._listed(), default_provider=entries.default, clock=time.monotonic)
+        self._listed_by_name = self._listed()
+        self.catalog = ModelCatalog(
+            self._listed_by_name,
+            default_provider=entries.default,
+            clock=time.monotonic,
+            left_out=config.left_out,
+        )
         self.target = chain(
             self.providers,
             catalog=self.catalog,
@@ -180,15 +186,18 @@ class Gate:
 
     def _finding(self, name: str, count: int) -> Finding:
         found = self._entries.found.get(name)
+        entry = self._entries.entries[name]
         silent = self.catalog.silent.get(name)
         if silent is not None:
             return Finding(name=name, is_there=False, text=silent)
+        if variable := missing_key(name, entry, self.config):
+            return Finding(name=name, is_there=False, text=f"no key: set {variable}")
+        if not count and (entry.provider or name) == LOCAL:
+            return Finding(name=name, is_there=False, text="no model yet: farmgate pull starter")
         where = f"at {found.url}" if found and found.url else f"key from {found.key_variable}" if found else ""
-        models = (
-            f"{count} model{'s' if count != 1 else ''}"
-            if count or not is_open(name, self._entries.entries[name])
-            else ""
-        )
+        models = f"{count} model{'s' if count != 1 else ''}" if count or not is_open(name, entry) else ""
+        if count and not self._listed_by_name[name].asks:
+            models += " named, asked when needed"
         return Finding(
             name=name,
             is_there=models != "0 models",

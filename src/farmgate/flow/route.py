@@ -69,10 +69,12 @@ def written(name: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """Everything routing looks at, at one moment. `providers` is in order of preference."""
+    """Everything routing looks at, at one moment. `providers` is in order of preference; those `left_out` are
+    configured and cannot be used."""
 
     providers: Mapping[str, ProviderView] = field(default_factory=dict)
     default_provider: str | None = None
+    left_out: frozenset[str] = frozenset()
 
     @cached_property
     def by_name(self) -> Mapping[str, Candidate]:
@@ -182,7 +184,7 @@ def incapable(candidate: Candidate, kind: Kind, view: View) -> str:
 
 def unknown_model(model: str, view: View) -> str:
     every = {name for known in view.providers.values() for name in known.models}
-    return f"There is no model {shown(model)}.{nearest(model, every)}"
+    return f"There is no model {shown(model)}.{nearest(model, every)}{not_in_use(view)}"
 
 
 def nearest(name: str, names: frozenset[str] | set[str]) -> str:
@@ -195,4 +197,11 @@ def nearest(name: str, names: frozenset[str] | set[str]) -> str:
 
 
 def unknown_provider(provider: str, view: View) -> str:
-    return f"There is no provider {shown(provider)}. There is: {', '.join(view.providers) or 'none'}."
+    there = ", ".join(view.providers) or "none"
+    return f"There is no provider {shown(provider)}. There is: {there}.{not_in_use(view)}"
+
+
+def not_in_use(view: View) -> str:
+    """Providers that would answer if they could: their models are not known, so the name may be one of theirs."""
+    names = ", ".join(sorted(view.left_out))
+    return f" Configured and not in use: {names} (`farmgate doctor` says why)." if names else ""

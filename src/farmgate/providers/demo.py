@@ -23,7 +23,7 @@ DIMENSIONS = 64
 MOST_DIMENSIONS = 2048
 INTRO = (
     "This is Farmgate's demo, not a language model: every part of the gate works, but nobody thinks here. "
-    "You wrote {count} words{quote}. "
+    "You wrote {count}{quote}. "
     "For real answers run `farmgate pull starter` (needs `pip install 'farmgate[local]'`), start Ollama, "
     "or set OPENAI_API_KEY; `farmgate doctor` says what is missing."
 )
@@ -50,7 +50,7 @@ class DemoProvider(ProviderBase):
         if words.sampling.count != 1:
             raise UnsupportedParameter("The demo gives one answer to a request: leave `n` out.", param="n")
         said = asked(words)
-        text = str(self._text) if self._text else INTRO.format(count=len(said.split()), quote=quoted(said))
+        text = str(self._text) if self._text else INTRO.format(count=counted(said), quote=quoted(said))
         reply = Reply.stream(self._say(text, said, words.sampling.max_tokens), provider=self.name, model=MODEL)
         reply.dropped = losses.dropped
         return reply
@@ -104,6 +104,11 @@ def plain(content: Content) -> str:
     if content is None or isinstance(content, str):
         return content or ""
     return " ".join(part.text for part in content if isinstance(part, TextPart))
+
+
+def counted(text: str) -> str:
+    count = len(text.split())
+    return f"{count} word{'' if count == 1 else 's'}"
 
 
 def quoted(text: str) -> str:

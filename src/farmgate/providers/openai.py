@@ -7,7 +7,7 @@ from functools import partial
 
 import msgspec
 
-from farmgate.core.errors import FarmError, UpstreamInvalidResponse
+from farmgate.core.errors import FarmError, UpstreamInvalidResponse, UpstreamUnreachable
 from farmgate.core.model import Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request
@@ -68,7 +68,10 @@ class OpenAIProvider(ProviderBase):
         )
 
     async def send(self, request: Request) -> Reply:
-        return await send(self._upstream, request, settings=self._settings, asks_usage=self._row.asks_usage)
+        try:
+            return await send(self._upstream, request, settings=self._settings, asks_usage=self._row.asks_usage)
+        except UpstreamUnreachable as error:
+            raise self._with_advice(error) from error
 
     async def models(self) -> tuple[ModelInfo, ...]:
         if self._settings.models:
@@ -76,7 +79,11 @@ class OpenAIProvider(ProviderBase):
         return await self._listed()
 
     async def _listed(self) -> tuple[ModelInfo, ...]:
-        async with await self._upstream.send("GET", "/models") as answer:
+        try:
+            sent = await self._upstream.send("GET", "/models")
+        except UpstreamUnreachable as error:
+            raise self._with_advice(error) from error
+        async with sent as answer:
             body = await answer.whole(self._settings.answer_bytes)
             if answer.status != 200:
                 raise decode_error(answer.status, body, provider=self.name)
@@ -94,6 +101,11 @@ class OpenAIProvider(ProviderBase):
             )
             for entry in (listed if isinstance(listed, list) else listed.data)
         )
+
+    def _with_advice(self, error: UpstreamUnreachable) -> UpstreamUnreachable:
+        is_cloud = not self._row.is_local and self._settings.url is None
+        advice = "See that this machine is online." if is_cloud else "See that it runs and that its url is right."
+        return UpstreamUnreachable(f"{error.message} {advice}")
 
     async def health(self) -> Health:
         try:

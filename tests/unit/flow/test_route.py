@@ -207,3 +207,10 @@ def test_whoever_answers_is_there_and_no_name_does_more_harm_than_not_to_be_foun
     with contextlib.suppress(InvalidValue, ModelNotFound):
         found = plan(model, provider, VIEW)
         assert found.model in VIEW.providers[found.provider].models
+
+
+def test_a_provider_that_is_left_out_is_named_where_its_model_may_be_meant() -> None:
+    view = View(providers={"local": ProviderView(models=frozenset({"starter"}))}, left_out=frozenset({"openai"}))
+    for model, provider in (("gpt-4", None), ("openai/gpt-4", None), ("gpt-4", "openai")):
+        with pytest.raises((ModelNotFound, InvalidValue), match=r"not in use: openai \(`farmgate doctor` says why\)"):
+            plan(model, provider, view)

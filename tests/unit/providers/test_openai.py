@@ -745,6 +745,7 @@ async def test_health_of_nobody() -> None:
     health = await provider_at(f"http://127.0.0.1:{closed_port()}").health()
     assert health.status is HealthStatus.UNHEALTHY
     assert "cannot be reached" in (health.detail or "")
+    assert "See that it runs and that its url is right." in (health.detail or "")
 
 
 async def test_health_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
