@@ -7,11 +7,17 @@ from collections.abc import Awaitable
 
 import msgspec
 
-from farmgate.core.errors import FarmError, UnsupportedParameter, UpstreamError, UpstreamInvalidResponse
+from farmgate.core.errors import (
+    ContextLengthExceeded,
+    FarmError,
+    UnsupportedParameter,
+    UpstreamError,
+    UpstreamInvalidResponse,
+)
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Emit, Event, Reply
 from farmgate.core.request import Kind, Request
-from farmgate.providers.provider import ProviderBase
+from farmgate.providers.provider import SAID_IN, ProviderBase
 from farmgate.providers.registry import Row
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Answer, Upstream
@@ -131,7 +137,7 @@ async def send(
     answer = await upstream.send("POST", path, body=body, headers=headers, deadline=request.deadline)
     try:
         if answer.status != 200:
-            raise await refusal(answer, provider=settings.name)
+            raise await refusal(answer, provider=settings.name, kind=request.kind)
         kind = answer.headers.get("content-type", "").lower()
         encoding = answer.headers.get("content-encoding", "identity")
         if encoding not in ("identity", ""):
@@ -148,13 +154,15 @@ async def send(
         raise
 
 
-async def refusal(answer: Answer, *, provider: str) -> FarmError:
+async def refusal(answer: Answer, *, provider: str, kind: Kind) -> FarmError:
     """What an answer other than 200 means."""
     try:
         body = await answer.whole(ERROR_BYTES)
     except FarmError:
         body = b""
     error = decode_error(answer.status, body, provider=provider)
+    if isinstance(error, ContextLengthExceeded | UnsupportedParameter) and error.param is None:
+        error.param = SAID_IN[kind]
     after = answer.headers.get("retry-after", "")
     if after.isdecimal():
         error.retry_after_s = min(float(after), 300.0)
