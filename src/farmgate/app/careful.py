@@ -2,12 +2,61 @@
 
 from __future__ import annotations
 
-from farmgate.core.errors import FarmError, UpstreamError
-from farmgate.core.model import Health, HealthStatus, ModelInfo
+from farmgate.core.errors import FarmError, UnsupportedParameter, UpstreamError, UpstreamTimeout
+from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
+from farmgate.core.reply import Event, Reply
+from farmgate.core.request import Kind, Request
 from farmgate.providers.provider import Provider
 from farmgate.telemetry import log
 
-__all__ = ["CarefulSource", "careful_close", "careful_health"]
+__all__ = ["CarefulSource", "CarefulTarget", "careful_close", "careful_health"]
+
+NEEDS = {
+    Kind.CHAT: Capability.CHAT,
+    Kind.COMPLETION: Capability.COMPLETION,
+    Kind.EMBEDDING: Capability.EMBEDDING,
+}
+
+
+class CarefulTarget:
+    """A Target in front of a user's own provider. It is asked for what it says it can, and raises only FarmError."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    async def send(self, request: Request) -> Reply:
+        name = self._provider.name
+        if NEEDS[request.kind] not in self._provider.capabilities:
+            raise UnsupportedParameter(f"{name} does not do {request.kind}: its `capabilities` say so.", param="model")
+        try:
+            reply = await self._provider.send(request)
+        except FarmError:
+            raise
+        except Exception as error:
+            raise failed(name, error) from error
+        return reply if reply.event is not None else watched(reply, name)
+
+
+def watched(reply: Reply, name: str) -> Reply:
+    """The same answer, piece by piece, whose failures are told as the provider's."""
+
+    async def following() -> Event | None:
+        try:
+            return await reply.next()
+        except FarmError:
+            raise
+        except Exception as error:
+            raise failed(name, error) from error
+
+    return Reply(following, provider=reply.provider, model=reply.model, close=reply.close, streams=reply.streams)
+
+
+def failed(name: str, error: Exception) -> UpstreamError:
+    """Its words may hold anything, a prompt too: only its kind is told, and its place is logged."""
+    if isinstance(error, TimeoutError):
+        return UpstreamTimeout(f"{name} did not answer in time.")
+    log.traceback(error)
+    return UpstreamError(f"{name} failed: its code raised {type(error).__name__}. The log has the place.")
 
 
 class CarefulSource:

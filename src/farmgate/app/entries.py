@@ -20,7 +20,7 @@ from farmgate.providers.registry import CODED, ROWS
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Timeouts
 
-__all__ = ["Entries", "find_entries", "is_open", "make_provider"]
+__all__ = ["Entries", "find_entries", "is_built_in", "is_open", "make_provider"]
 
 LOCAL = "local"
 DEMO = "demo"
@@ -72,6 +72,12 @@ def preferred(names: list[str]) -> str | None:
 def is_open(name: str, entry: Entry) -> bool:
     """Whether a provider may be asked for models it does not list: servers and clouds whose models nobody named."""
     return (entry.provider or name) in ROWS and not entry.models
+
+
+def is_built_in(name: str, entry: Entry) -> bool:
+    """Whether a provider is one of ours, rather than a user's own code."""
+    kind = entry.provider or name
+    return kind in ROWS or kind in CODED
 
 
 def make_provider(name: str, entry: Entry, config: Config, *, lender: Lender, weights: Weights) -> Provider:
