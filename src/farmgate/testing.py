@@ -16,8 +16,9 @@ from farmgate.core.errors import UpstreamStreamTruncated
 from farmgate.core.identity import ANONYMOUS, Principal
 from farmgate.core.ids import new_id
 from farmgate.core.reply import Event, Finish, Part, Reply, Vector
-from farmgate.core.request import Ask, Chat, Complete, Embed, Kind, Request, Typed
+from farmgate.core.request import Kind, Request, Typed
 from farmgate.core.usage import Call, Outcome
+from farmgate.core.words import Ask, Chat, Complete, Embed
 
 __all__ = ["FakeClock", "FakeJournal", "FakeTarget", "Step", "request_of"]
 

@@ -15,23 +15,28 @@ from farmgate.core.errors import (
     UnsupportedParameter,
 )
 from farmgate.core.identity import ANONYMOUS
-from farmgate.core.request import (
+from farmgate.core.request import Kind, Request, Typed
+from farmgate.core.words import (
     Ask,
+    CacheMark,
     Chat,
     Complete,
     Embed,
+    FormatKind,
     ImagePart,
-    Kind,
     Message,
     OtherPart,
-    Request,
+    ResponseFormat,
     Role,
     Sampling,
     TextPart,
+    Thinking,
     Tool,
+    ToolChoice,
+    ToolMode,
     ToolUse,
-    Typed,
 )
+from farmgate.wire.losses import Outgoing
 from farmgate.wire.ollama.requests import Residence, encode_preload, encode_request
 from farmgate.wire.openai.requests import decode_request
 from farmgate.wire.openai.rules import ListLimits
@@ -41,8 +46,8 @@ KINDS: Mapping[type, Kind] = {Chat: Kind.CHAT, Complete: Kind.COMPLETION, Embed:
 HELLO = (Message(role=Role.USER, content="hello"),)
 
 
-def told(words: Ask, residence: Residence | None = None) -> dict[str, object]:
-    """The body that says these words."""
+def outgoing(words: Ask, residence: Residence | None = None) -> Outgoing:
+    """What goes out for these words."""
     request = Request(
         id="r",
         kind=KINDS[type(words)],
@@ -52,7 +57,12 @@ def told(words: Ask, residence: Residence | None = None) -> dict[str, object]:
         started=0.0,
         model="llama3.1",
     )
-    body = json.loads(encode_request(request, stream=True, residence=residence or Residence()))
+    return encode_request(request, provider="ollama", stream=True, residence=residence or Residence())
+
+
+def told(words: Ask, residence: Residence | None = None) -> dict[str, object]:
+    """The body that says these words."""
+    body = json.loads(outgoing(words, residence).body)
     assert isinstance(body, dict)
     return body
 
@@ -115,17 +125,17 @@ def test_sampling_becomes_options() -> None:
 
 
 def test_ollamas_own_sampling_fields_become_options() -> None:
-    extra = {"top_k": 40.0, "min_p": 0.1, "repeat_penalty": 1.1}
-    assert told(Chat(messages=HELLO, extra=extra))["options"] == {"top_k": 40, "min_p": 0.1, "repeat_penalty": 1.1}
+    words = Chat(messages=HELLO, sampling=Sampling(top_k=40), extra={"min_p": 0.1, "repeat_penalty": 1.1})
+    assert told(words)["options"] == {"top_k": 40, "min_p": 0.1, "repeat_penalty": 1.1}
 
 
 @pytest.mark.parametrize(
     ("name", "value", "error"),
     [
-        ("top_k", "40", InvalidType),
-        ("top_k", True, InvalidType),
-        ("top_k", 1.5, InvalidValue),
-        ("top_k", 1e300, InvalidValue),
+        ("repeat_last_n", "40", InvalidType),
+        ("repeat_last_n", True, InvalidType),
+        ("repeat_last_n", 1.5, InvalidValue),
+        ("repeat_last_n", 1e300, InvalidValue),
         ("min_p", float("nan"), InvalidValue),
     ],
 )
@@ -153,13 +163,8 @@ def test_a_seconds_keep_alive_of_zero_is_said() -> None:
     ("name", "value"),
     [
         ("logit_bias", {"1": 2}),
-        ("logprobs", True),
-        ("logprobs", 0),
-        ("top_logprobs", 3),
-        ("n", 2),
         ("best_of", 2),
         ("echo", True),
-        ("parallel_tool_calls", False),
         ("modalities", ["text", "audio"]),
         ("functions", [{"name": "f"}]),
         ("guided_json", {}),
@@ -172,15 +177,34 @@ def test_a_field_that_would_change_the_answer_is_refused_by_name(name: str, valu
         assert caught.value.param == name
 
 
-def test_harmless_fields_are_passed_over() -> None:
+def test_several_answers_and_one_call_at_a_time_are_refused_by_name() -> None:
+    for words, name in (
+        (Chat(messages=HELLO, sampling=Sampling(count=2)), "n"),
+        (Chat(messages=HELLO, tools=(Tool(name="f"),), parallel_tools=False), "parallel_tool_calls"),
+    ):
+        with pytest.raises(UnsupportedParameter) as caught:
+            told(words)
+        assert caught.value.param == name
+
+
+def test_hints_are_dropped_and_announced() -> None:
+    part = TextPart(text="hi", cache=CacheMark())
+    words = Chat(
+        messages=(Message(role=Role.USER, content=(part,)),), user="u", extra={"metadata": {"a": "b"}, "store": True}
+    )
+    assert outgoing(words).dropped == ("cache_control", "user", "metadata", "store")
+
+
+def test_log_probabilities_are_asked_for() -> None:
+    body = told(Chat(messages=HELLO, sampling=Sampling(top_logprobs=3)))
+    assert (body["logprobs"], body["top_logprobs"]) == (True, 3)
+
+
+def test_fields_that_ask_for_nothing_are_passed_over() -> None:
     extra = {
-        "user": "u",
         "metadata": {},
         "store": False,
-        "parallel_tool_calls": True,
-        "logprobs": False,
         "logit_bias": {},
-        "n": 1,
         "service_tier": "auto",
         "audio": None,
     }
@@ -233,9 +257,9 @@ def test_no_arguments_are_an_empty_object() -> None:
 
 def test_a_model_may_be_kept_from_tools_and_not_made_to_use_them() -> None:
     tools = (Tool(name="f"),)
-    assert "tools" in told(Chat(messages=HELLO, tools=tools, tool_choice="auto"))
-    assert "tools" not in told(Chat(messages=HELLO, tools=tools, tool_choice="none"))
-    for choice in ("required", {"type": "function", "function": {"name": "f"}}):
+    assert "tools" in told(Chat(messages=HELLO, tools=tools, tool_choice=ToolChoice(mode=ToolMode.AUTO)))
+    assert "tools" not in told(Chat(messages=HELLO, tools=tools, tool_choice=ToolChoice(mode=ToolMode.NONE)))
+    for choice in (ToolChoice(mode=ToolMode.REQUIRED), ToolChoice(mode=ToolMode.NAMED, name="f")):
         with pytest.raises(UnsupportedParameter) as caught:
             told(Chat(messages=HELLO, tools=tools, tool_choice=choice))
         assert caught.value.param == "tool_choice"
@@ -269,26 +293,22 @@ def test_a_developer_speaks_as_the_system() -> None:
 
 def test_response_formats() -> None:
     schema = {"type": "object"}
-    named = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
-    assert "format" not in told(Chat(messages=HELLO, response_format={"type": "text"}))
-    assert told(Chat(messages=HELLO, response_format={"type": "json_object"}))["format"] == "json"
+    named = ResponseFormat(kind=FormatKind.SCHEMA, schema=schema)
+    assert "format" not in told(Chat(messages=HELLO, response_format=ResponseFormat(kind=FormatKind.TEXT)))
+    assert told(Chat(messages=HELLO, response_format=ResponseFormat(kind=FormatKind.JSON)))["format"] == "json"
     assert told(Chat(messages=HELLO, response_format=named))["format"] == schema
-    with pytest.raises(InvalidValue):
-        told(Chat(messages=HELLO, response_format={"type": "json_schema"}))
-    with pytest.raises(UnsupportedParameter):
-        told(Chat(messages=HELLO, response_format={"type": "grammar"}))
 
 
 @pytest.mark.parametrize(
     ("effort", "think"), [("none", False), ("minimal", "low"), ("low", "low"), ("high", "high"), ("xhigh", "max")]
 )
 def test_reasoning_effort_becomes_think(effort: str, think: object) -> None:
-    assert told(Chat(messages=HELLO, reasoning_effort=effort))["think"] == think
+    assert told(Chat(messages=HELLO, thinking=Thinking(is_enabled=effort != "none", effort=effort)))["think"] == think
 
 
 def test_an_unknown_effort_is_refused() -> None:
     with pytest.raises(InvalidValue):
-        told(Chat(messages=HELLO, reasoning_effort="huge"))
+        told(Chat(messages=HELLO, thinking=Thinking(effort="huge")))
 
 
 def test_a_completion_has_its_suffix_and_never_an_empty_prompt() -> None:

@@ -11,24 +11,25 @@ from hypothesis import strategies as st
 
 from farmgate.core.errors import BadRequest, UnsupportedParameter
 from farmgate.core.identity import ANONYMOUS
-from farmgate.core.request import (
+from farmgate.core.request import Body, Dialect, Kind, Request, Typed
+from farmgate.core.words import (
     Ask,
-    Body,
     Chat,
     Complete,
-    Dialect,
     Embed,
+    FormatKind,
     ImagePart,
-    Kind,
     Message,
     OtherPart,
-    Request,
+    ResponseFormat,
     Role,
     Sampling,
     TextPart,
+    Thinking,
     Tool,
+    ToolChoice,
+    ToolMode,
     ToolUse,
-    Typed,
 )
 from farmgate.wire.openai.requests import OpenAIBody, decode_request, encode_request
 from farmgate.wire.openai.rules import ListLimits
@@ -48,7 +49,7 @@ def sent(
     request = Request(
         id="r", kind=kind, body=body, principal=ANONYMOUS, deadline=0.0, started=0.0, model=model, stream=stream
     )
-    return encode_request(request, ask_usage=ask_usage)
+    return encode_request(request, provider="p", ask_usage=ask_usage).body
 
 
 def fields_of(raw: bytes) -> dict[str, Any]:
@@ -189,9 +190,19 @@ CHATS = st.builds(
         ),
         max_size=2,
     ).map(tuple),
-    tool_choice=maybe(st.sampled_from(["auto", "none"]) | EXTRAS),
-    response_format=maybe(EXTRAS),
-    reasoning_effort=maybe(st.sampled_from(["low", "high"])),
+    tool_choice=maybe(
+        st.sampled_from([ToolMode.AUTO, ToolMode.NONE, ToolMode.REQUIRED]).map(lambda mode: ToolChoice(mode=mode))
+        | NAMES.map(lambda name: ToolChoice(mode=ToolMode.NAMED, name=name))
+    ),
+    parallel_tools=maybe(st.booleans()),
+    response_format=maybe(
+        st.sampled_from([FormatKind.TEXT, FormatKind.JSON]).map(lambda kind: ResponseFormat(kind=kind))
+        | st.builds(
+            ResponseFormat, kind=st.just(FormatKind.SCHEMA), schema=EXTRAS, name=NAMES, strict=maybe(st.booleans())
+        )
+    ),
+    thinking=maybe(st.sampled_from(["low", "high"]).map(lambda effort: Thinking(is_enabled=True, effort=effort))),
+    user=maybe(TEXTS),
     extra=EXTRAS,
 )
 COMPLETES = st.builds(Complete, prompt=TEXTS, suffix=maybe(TEXTS), sampling=SAMPLINGS, extra=EXTRAS)
@@ -239,21 +250,22 @@ def test_every_field_of_a_chat_has_its_word() -> None:
             Message(role=Role.ASSISTANT, content="no"),
         ),
         sampling=Sampling(max_tokens=7, stop=("END",)),
-        extra={"user": "u", "logit_bias": {"1": 2}},
+        user="u",
+        extra={"logit_bias": {"1": 2}},
     )
 
 
 def test_fields_without_a_word_are_kept_for_the_provider_to_refuse() -> None:
     complete = decode(b'{"model":"m","prompt":["a"],"best_of":2,"echo":true,"logprobs":3,"user":"u"}', Kind.COMPLETION)
-    assert complete.ask() == Complete(prompt="a", extra={"best_of": 2, "echo": True, "logprobs": 3, "user": "u"})
+    assert complete.ask() == Complete(
+        prompt="a", sampling=Sampling(top_logprobs=3), user="u", extra={"best_of": 2, "echo": True}
+    )
     embed = decode(b'{"model":"m","input":"a","encoding_format":"base64","user":"u","x":1}', Kind.EMBEDDING)
-    assert embed.ask() == Embed(inputs=("a",), extra={"user": "u", "x": 1})
+    assert embed.ask() == Embed(inputs=("a",), user="u", extra={"x": 1})
 
 
 HI = {"role": "user", "content": "hi"}
 UNSAYABLE: list[tuple[Kind, dict[str, object], str]] = [
-    (Kind.CHAT, {"n": 2}, "n"),
-    (Kind.CHAT, {"tools": [{"type": "web_search"}]}, "tools[0]"),
     (
         Kind.CHAT,
         {"messages": [{"role": "assistant", "tool_calls": [{"id": "c", "type": "custom"}]}]},
@@ -261,7 +273,6 @@ UNSAYABLE: list[tuple[Kind, dict[str, object], str]] = [
     ),
     (Kind.CHAT, {"messages": [HI, {"role": "function", "name": "f", "content": "x"}]}, "messages[1]"),
     (Kind.CHAT, {"messages": [{"role": "assistant", "function_call": {"name": "f"}}]}, "messages[0]"),
-    (Kind.COMPLETION, {"n": 2}, "n"),
     (Kind.COMPLETION, {"prompt": ["a", "b"]}, "prompt"),
     (Kind.COMPLETION, {"prompt": [1, 2]}, "prompt"),
     (Kind.COMPLETION, {"prompt": [[1, 2]]}, "prompt"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from farmgate.core.reply import (
+    Event,
     Finish,
     FinishReason,
     Part,
@@ -22,7 +23,7 @@ from farmgate.wire.sse import Splitter
 
 def written(*parts: Part, kind: Kind = Kind.CHAT, show_usage: bool = True) -> bytes:
     writer = StreamWriter(id="c", kind=kind, model="m", created_unix=1, show_usage=show_usage)
-    return b"".join(writer.write((part,)) for part in parts)
+    return b"".join(writer.write(Event((part,))) for part in parts)
 
 
 SAID: list[Part] = [

@@ -27,12 +27,17 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """One provider as configured. `models` are named in the configuration; `is_open`: others may be asked for."""
+    """One provider as configured. `models` are named in the configuration; `is_open`: others may be asked for.
+
+    `kinds` and `version_joint` are as routing knows them.
+    """
 
     source: Source
     models: tuple[str, ...] = ()
     default_model: str | None = None
     is_open: bool = False
+    kinds: frozenset[str] | None = None
+    version_joint: str = "-"
     asks: bool = True
     """Whether to ask the provider what it has, for routing; a cloud's list is not fetched just to route."""
 
@@ -101,6 +106,8 @@ class ModelCatalog:
                     models=frozenset((*listed.models, *(info.name for info in self._known.get(name, ())))),
                     default_model=listed.default_model,
                     is_open=listed.is_open,
+                    kinds=listed.kinds,
+                    version_joint=listed.version_joint,
                 )
                 for name, listed in self._providers.items()
             },

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from farmgate.core.errors import FarmError, UnsupportedParameter, UpstreamError, UpstreamTimeout
-from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
+from farmgate.core.errors import FarmError, UpstreamError, UpstreamTimeout
+from farmgate.core.model import Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Event, Reply
-from farmgate.core.request import Kind, Request
+from farmgate.core.request import Request
 from farmgate.providers.provider import Provider
 from farmgate.telemetry import log
 
-__all__ = ["CarefulSource", "CarefulTarget", "careful_close", "careful_health"]
-
-NEEDS = {
-    Kind.CHAT: Capability.CHAT,
-    Kind.COMPLETION: Capability.COMPLETION,
-    Kind.EMBEDDING: Capability.EMBEDDING,
-}
+__all__ = ["CarefulSource", "CarefulTarget", "careful_close", "careful_health", "careful_kinds"]
 
 
 class CarefulTarget:
-    """A Target in front of a user's own provider. It is asked for what it says it can, and raises only FarmError."""
+    """A Target in front of a user's own provider. It raises only FarmError."""
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
 
     async def send(self, request: Request) -> Reply:
         name = self._provider.name
-        if NEEDS[request.kind] not in self._provider.capabilities:
-            raise UnsupportedParameter(f"{name} does not do {request.kind}: its `capabilities` say so.", param="model")
         try:
             reply = await self._provider.send(request)
         except FarmError:
@@ -48,7 +40,9 @@ def watched(reply: Reply, name: str) -> Reply:
         except Exception as error:
             raise failed(name, error) from error
 
-    return Reply(following, provider=reply.provider, model=reply.model, close=reply.close, streams=reply.streams)
+    same = Reply(following, provider=reply.provider, model=reply.model, close=reply.close, streams=reply.streams)
+    same.dropped, same.content_type = reply.dropped, reply.content_type
+    return same
 
 
 def failed(name: str, error: Exception) -> UpstreamError:
@@ -73,6 +67,12 @@ class CarefulSource:
         except Exception as error:
             log.traceback(error)
             raise UpstreamError(f"{self._provider.name} could not list its models: {type(error).__name__}.") from error
+
+
+def careful_kinds(provider: Provider) -> frozenset[str] | None:
+    """The kinds of answers a provider says it gives; None where it does not say."""
+    said = getattr(provider, "capabilities", None)
+    return frozenset(map(str, said)) if isinstance(said, frozenset | set) else None
 
 
 async def careful_health(provider: Provider) -> Health:

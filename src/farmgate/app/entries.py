@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from farmgate.config import Config, ConfigError
 from farmgate.config.schema import Provider as Entry
 from farmgate.core.ports import Lender, Weights
 from farmgate.providers.custom import CustomProviderError, entry_point_names, find
-from farmgate.providers.demo import DemoProvider
 from farmgate.providers.discovery import Found, keys_found, servers_found
 from farmgate.providers.local import LocalProvider
 from farmgate.providers.openai import OpenAIProvider
 from farmgate.providers.provider import Provider
-from farmgate.providers.registry import CODED, ROWS
-from farmgate.providers.settings import ProviderSettings
+from farmgate.providers.registry import CODED, LOCAL, ROWS, is_cloud, key_variable, key_variables
+from farmgate.providers.settings import CredentialError, ProviderSettings
 from farmgate.providers.transport import Timeouts
 
 __all__ = ["Entries", "find_entries", "is_built_in", "is_open", "make_provider"]
 
-LOCAL = "local"
 DEMO = "demo"
 PREFERENCE = ("ollama", LOCAL)
 """Who answers when nobody said: what people run themselves before what costs money; the demo last."""
@@ -45,7 +45,7 @@ async def find_entries(config: Config, *, has_models: bool, has_engine: bool) ->
     entries = {name: entry for name, entry in config.ai.providers.items() if entry.enabled}
     found: dict[str, Found] = {}
     if config.source is None:
-        variables = {row.key_variable: config.variable(row.key_variable) for row in ROWS.values() if row.key_variable}
+        variables = {name: config.variable(name) for name in key_variables().values()}
         keys = keys_found({name: value for name, value in variables.items() if value})
         for one in (*await servers_found(), *keys):
             if one.name not in config.ai.providers:
@@ -71,7 +71,8 @@ def preferred(names: list[str]) -> str | None:
 
 def is_open(name: str, entry: Entry) -> bool:
     """Whether a provider may be asked for models it does not list: servers and clouds whose models nobody named."""
-    return (entry.provider or name) in ROWS and not entry.models
+    kind = entry.provider or name
+    return (kind in ROWS or is_cloud(kind)) and not entry.models
 
 
 def is_built_in(name: str, entry: Entry) -> bool:
@@ -86,17 +87,23 @@ def make_provider(name: str, entry: Entry, config: Config, *, lender: Lender, we
     settings = settings_of(name, entry, config)
     if kind in ROWS:
         return OpenAIProvider(settings, ROWS[kind])
-    match kind:
-        case "local":
-            return LocalProvider(settings, lender, weights)
-        case "demo":
-            return DemoProvider(settings)
-        case "ollama":
-            from farmgate.providers.ollama import OllamaProvider
+    if kind == LOCAL:
+        return LocalProvider(settings, lender, weights)
+    if kind in CODED:
+        return coded_provider(kind, settings)
+    return custom_provider(name, kind, settings, config)
 
-            return OllamaProvider(settings)
-        case _:
-            return custom_provider(name, kind, settings, config)
+
+def coded_provider(kind: str, settings: ProviderSettings) -> Provider:
+    """One of our own. Its module is imported here: most people need few of them."""
+    module, _, name = CODED[kind].make.partition(":")
+    make = cast("Callable[[ProviderSettings], Provider]", getattr(importlib.import_module(module), name))
+    try:
+        return make(settings)
+    except CredentialError as error:
+        raise ConfigError(f"ai.providers.{settings.name}: {error}") from error
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def custom_provider(name: str, kind: str, settings: ProviderSettings, config: Config) -> Provider:
@@ -105,13 +112,13 @@ def custom_provider(name: str, kind: str, settings: ProviderSettings, config: Co
         make = find(kind, directory=config.source.parent if config.source else Path.cwd())
         if make is not None:
             return make(settings)
-    except CustomProviderError as error:
+    except (CustomProviderError, CredentialError) as error:
         raise ConfigError(f"ai.providers.{name}: {error}") from error
     except Exception as error:
         # Its words may hold anything: only its kind and place are told.
         told = f"{kind} cannot be used: its code raised {type(error).__name__} at {place(error)}."
         raise ConfigError(f"ai.providers.{name}: {told}") from error
-    known = ", ".join((*CODED, *ROWS, *entry_point_names()))
+    known = ", ".join((LOCAL, *CODED, *ROWS, *entry_point_names()))
     raise ConfigError(
         f"ai.providers.{name}: there is no provider {kind!r}. Set `provider` to one of {known}; "
         "to module:Class for one of your own; or to openai, with a url, for a server that speaks OpenAI."
@@ -126,10 +133,10 @@ def place(error: Exception) -> str:
 
 def settings_of(name: str, entry: Entry, config: Config) -> ProviderSettings:
     """One entry of `ai.providers`, as its provider knows it."""
-    row = ROWS.get(entry.provider or name)
+    variable = key_variable(entry.provider or name)
     key = entry.api_key.get_secret_value() if entry.api_key else None
-    if key is None and row is not None and row.key_variable is not None:
-        key = config.variable(row.key_variable)
+    if key is None and variable is not None:
+        key = config.variable(variable)
     limits = config.server.limits
     timeouts = entry.timeouts
     return ProviderSettings(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from farmgate.admin.catalog import Listed, ModelCatalog
-from farmgate.app.careful import CarefulSource, CarefulTarget, careful_close, careful_health
+from farmgate.app.careful import CarefulSource, CarefulTarget, careful_close, careful_health, careful_kinds
 from farmgate.app.entries import DEMO, Entries, is_built_in, is_open, make_provider
 from farmgate.config import Config
 from farmgate.config.schema import Limits
@@ -19,12 +19,13 @@ from farmgate.core.model import Health, ModelInfo
 from farmgate.core.ports import Journal, Lender, Report, Target, Weights
 from farmgate.flow.chain import chain
 from farmgate.flow.route import plan, who_gets
-from farmgate.providers.registry import ROWS
+from farmgate.providers.registry import ROWS, is_cloud, version_joint
 from farmgate.surfaces.cli.house import Finding
 from farmgate.surfaces.http.auth import Doorman
-from farmgate.surfaces.http.exchange import Desk, HttpLimits, Receive, Scope, Send
-from farmgate.surfaces.http.front import Front
+from farmgate.surfaces.http.exchange import Desk, Exchange, HttpLimits, Receive, Scope, Send
+from farmgate.surfaces.http.front import Endpoint, Front
 from farmgate.surfaces.http.health import HealthSurface
+from farmgate.surfaces.http.media import MediaSurface, media_routes
 from farmgate.surfaces.http.openai import OpenAISurface
 from farmgate.telemetry import Telemetry, log
 from farmgate.wire.openai.rules import ListLimits
@@ -80,9 +81,10 @@ class Gate:
                 models=entry.models,
                 default_model=(default_model if name == self._entries.default else None) or entry.default_model,
                 is_open=is_open(name, entry),
+                kinds=careful_kinds(self.providers[name]),
+                version_joint=version_joint(entry.provider or name),
                 # A cloud's list of hundreds is not fetched just to route: it is asked for what a caller names.
-                asks=(entry.provider or name) not in ROWS
-                or (not entry.models and ROWS[entry.provider or name].is_local),
+                asks=is_asked(entry.provider or name, names_models=bool(entry.models)),
             )
             for name, entry in self._entries.entries.items()
         }
@@ -95,16 +97,23 @@ class Gate:
         )
         openai = OpenAISurface(self.target, self.catalog, streaming=self.config.ai.features.streaming)
         health = HealthSurface(self._shared.is_draining)
-        routes = {
+        posts: dict[str, Endpoint] = {}
+
+        async def versioned(exchange: Exchange) -> None:
+            await openai.versioned(exchange, posts)
+
+        routes: dict[str, Mapping[str, Endpoint]] = {
             "/v1/chat/completions": {"POST": openai.chat},
             "/v1/completions": {"POST": openai.completion},
             "/v1/embeddings": {"POST": openai.embedding},
+            **media_routes(MediaSurface(self.target, streaming=self.config.ai.features.streaming)),
             "/v1/models": {"GET": openai.models},
-            "/v1/models/": {"GET": openai.models},
+            "/v1/models/": {"GET": openai.models, "POST": versioned},
             "/health/live": {"GET": health.live},
             "/health/ready": {"GET": health.ready},
             "/metrics": {"GET": health.metrics},
         }
+        posts |= {path: methods["POST"] for path, methods in routes.items() if "POST" in methods}
         return Front(desk, routes, api=self._typed_api(desk), start=self.start, stop=self.stop)
 
     def _typed_api(self, desk: Desk) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
@@ -203,6 +212,11 @@ class Gate:
         await self.providers[candidate.provider].load(candidate.model, report)
         log.info("model_loaded", provider=candidate.provider, model=candidate.model)
         await self.catalog.refresh()
+
+
+def is_asked(kind: str, *, names_models: bool) -> bool:
+    """Whether routing needs a provider's own list of models."""
+    return not is_cloud(kind) and not (kind in ROWS and names_models)
 
 
 def http_limits(limits: Limits) -> HttpLimits:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from farmgate.core.reply import (
+    Annotation,
     Event,
     Finish,
     FinishReason,
+    Logprobs,
+    Ranked,
     Reasoning,
     Refusal,
     Reply,
+    Said,
     Text,
     ToolDelta,
     Usage,
     Vector,
 )
-from farmgate.core.request import ToolUse
+from farmgate.core.words import ToolUse
 
 __all__ = ["Answer", "Choice", "fold", "gather"]
 
@@ -29,7 +34,12 @@ class Choice:
     reasonings: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     tools: dict[int, ToolUse] = field(default_factory=dict)
+    logprobs: list[Mapping[str, object]] = field(default_factory=list)
+    annotations: list[Mapping[str, object]] = field(default_factory=list)
+    signature: str | None = None
+    redacted: list[str] = field(default_factory=list)
     finish: FinishReason | None = None
+    stop: str | None = None
 
     @property
     def text(self) -> str:
@@ -46,10 +56,11 @@ class Choice:
 
 @dataclass(slots=True)
 class Answer:
-    """A whole answer. `choices` and `vectors` are keyed by their index."""
+    """A whole answer. `choices` and `vectors` are keyed by their index; `ranking` is in the provider's order."""
 
     choices: dict[int, Choice] = field(default_factory=dict)
     vectors: dict[int, tuple[float, ...]] = field(default_factory=dict)
+    ranking: list[Ranked] = field(default_factory=list)
     usage: Usage | None = None
 
     @property
@@ -68,26 +79,39 @@ def fold(events: list[Event]) -> Answer:
                     answer.usage = part
                 case Vector():
                     answer.vectors[part.index] = part.values
+                case Ranked():
+                    answer.ranking.append(part)
                 case _:
                     add(answer.choices.setdefault(part.choice, Choice()), part)
     return answer
 
 
-def add(choice: Choice, part: Text | Reasoning | Refusal | ToolDelta | Finish) -> None:
+def add(choice: Choice, part: Said) -> None:
     """Fold one part into its choice."""
     match part:
         case Text():
             choice.texts.append(part.text)
         case Reasoning():
             choice.reasonings.append(part.text)
+            choice.signature = part.signature or choice.signature
+            if part.redacted is not None:
+                choice.redacted.append(part.redacted)
         case Refusal():
             choice.refusals.append(part.text)
         case Finish():
             choice.finish = part.reason
+            choice.stop = part.stop
+        case Logprobs():
+            choice.logprobs.extend(part.tokens)
+        case Annotation():
+            choice.annotations.append(part.data)
         case ToolDelta():
             begun = choice.tools.get(part.index) or ToolUse(id="", name="", arguments="")
             choice.tools[part.index] = ToolUse(
-                id=part.id or begun.id, name=part.name or begun.name, arguments=begun.arguments + part.arguments
+                id=part.id or begun.id,
+                name=part.name or begun.name,
+                arguments=begun.arguments + part.arguments,
+                signature=part.signature or begun.signature,
             )
 
 

@@ -50,6 +50,7 @@ __all__ = [
     "JsonTooDeep",
     "MethodNotAllowed",
     "MissingParameter",
+    "ModelNotCapable",
     "ModelNotFound",
     "NotFound",
     "NotSupported",
@@ -209,6 +210,12 @@ class ModelNotFound(NotFound):
     """There is no model by that name."""
 
     code = "model_not_found"
+
+
+class ModelNotCapable(NotFound):
+    """That model cannot give this kind of answer."""
+
+    code = "model_not_capable"
 
 
 class JobNotFound(NotFound):

@@ -9,13 +9,24 @@ __all__ = ["Capability", "Health", "HealthStatus", "ModelInfo"]
 
 
 class Capability(StrEnum):
-    """What a model or provider can be asked for."""
+    """What a model or provider can be asked for: kinds of answers first, named as `Kind` names them, then what a chat
+    may hold, then what can be done with the model itself.
+    """
 
     CHAT = "chat"
     COMPLETION = "completion"
     EMBEDDING = "embedding"
+    RERANK = "rerank"
+    MODERATION = "moderation"
+    IMAGE = "image"
+    SPEECH = "speech"
+    TRANSCRIPTION = "transcription"
     TOOLS = "tools"
     VISION = "vision"
+    AUDIO = "audio"
+    FILES = "files"
+    STRUCTURED = "structured"
+    REASONING = "reasoning"
     LOAD = "load"
     PULL = "pull"
 

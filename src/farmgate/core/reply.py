@@ -7,7 +7,7 @@ anything else is raised. Whoever holds a Reply closes it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -16,18 +16,22 @@ from farmgate.core.errors import UpstreamStreamTruncated
 from farmgate.core.request import Dialect
 
 __all__ = [
+    "Annotation",
     "Close",
     "Emit",
     "Ended",
     "Event",
     "Finish",
     "FinishReason",
+    "Logprobs",
     "Next",
     "Part",
     "Pour",
+    "Ranked",
     "Reasoning",
     "Refusal",
     "Reply",
+    "Said",
     "Text",
     "ToolDelta",
     "Usage",
@@ -54,10 +58,16 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """A piece of the model's thinking."""
+    """A piece of the model's thinking.
+
+    `signature` is the provider's proof of it, `redacted` thinking only the provider can read; both come whole, with an
+    empty text.
+    """
 
     text: str
     choice: int = 0
+    signature: str | None = None
+    redacted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +80,42 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolDelta:
-    """A piece of a tool call: `id` and `name` on its first piece, `arguments` as JSON text in pieces."""
+    """A piece of a tool call: `id` and `name` on its first piece, `arguments` as JSON text in pieces.
+
+    `signature` is the provider's proof of the thinking that led to it.
+    """
 
     index: int
     arguments: str = ""
     id: str | None = None
     name: str | None = None
     choice: int = 0
+    signature: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Logprobs:
+    """Log probabilities of a piece's tokens, as OpenAI writes each: `{"token", "logprob", "bytes", "top_logprobs"}`."""
+
+    tokens: tuple[Mapping[str, object], ...]
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """What a piece of text rests on, as OpenAI writes it: `{"type": "url_citation", "url_citation": {...}}`."""
+
+    data: Mapping[str, object]
+    choice: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """One answer is complete."""
+    """One answer is complete. `stop`: the stop sequence that ended it, where the provider tells."""
 
     reason: FinishReason = FinishReason.STOP
     choice: int = 0
+    stop: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +126,27 @@ class Vector:
     index: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """How well one document answers the query; `index` is its place among those that were sent."""
+
+    index: int
+    score: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens used. `estimated` marks figures no provider gave."""
+    """Tokens used. `estimated` marks figures no provider gave.
+
+    `prompt_tokens` includes what was read from (`cached_tokens`) and written to (`cache_write_tokens`) the provider's
+    cache; `completion_tokens` includes `reasoning_tokens`.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
     estimated: bool = False
 
     @property
@@ -109,9 +154,11 @@ class Usage:
         return self.prompt_tokens + self.completion_tokens
 
 
-Part: TypeAlias = Text | Reasoning | Refusal | ToolDelta | Finish | Vector | Usage
+Said: TypeAlias = Text | Reasoning | Refusal | ToolDelta | Logprobs | Annotation | Finish
+"""What one of several answers says."""
+Part: TypeAlias = Said | Vector | Ranked | Usage
 
-CONTENT = (Text, Reasoning, Refusal, ToolDelta, Vector)
+CONTENT = (Text, Reasoning, Refusal, ToolDelta, Vector, Ranked)
 
 
 class Event:
@@ -165,8 +212,9 @@ async def nothing() -> Event | None:
 class Reply:
     """The answer of one target, event by event.
 
-    `provider` and `model` are the ones that answer. Taps see every event on its way; they must be quick and
-    must not raise. `close()` is idempotent, frees the upstream at once and runs what `when_closed` was given.
+    `provider` and `model` are the ones that answer; `dropped` names what they could not be told. Taps see every event
+    on its way; they must be quick and must not raise. `close()` is idempotent, frees the upstream at once and runs what
+    `when_closed` was given.
     """
 
     __slots__ = (
@@ -176,6 +224,8 @@ class Reply:
         "_next",
         "_pour",
         "_taps",
+        "content_type",
+        "dropped",
         "event",
         "failure",
         "is_closed",
@@ -210,6 +260,9 @@ class Reply:
         self.streams = streams
         self.event: Event | None = None
         """The whole answer, until it is read."""
+        self.dropped: tuple[str, ...] = ()
+        self.content_type = "application/json"
+        """Of a whole answer's bytes."""
         self.is_closed = False
         self.failure: BaseException | None = None
 
@@ -238,7 +291,7 @@ class Reply:
         async def following() -> Event | None:
             nonlocal finished
             async for part in parts:
-                finished = finished or isinstance(part, Finish | Vector)
+                finished = finished or isinstance(part, Finish | Vector | Ranked)
                 return Event((part,))
             if not finished:
                 raise UpstreamStreamTruncated

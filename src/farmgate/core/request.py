@@ -1,4 +1,4 @@
-"""What is asked: a Request on its way, and the typed words of each kind of ask.
+"""What is asked: a Request on its way.
 
 A Request carries its Body in the dialect it came in. A provider of the same dialect forwards those bytes;
 any other asks the Body for the typed words, which are decoded once.
@@ -9,31 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from farmgate.core.identity import Principal
+from farmgate.core.words import Ask
 
-__all__ = [
-    "Ask",
-    "Body",
-    "Chat",
-    "Complete",
-    "Content",
-    "ContentPart",
-    "Dialect",
-    "Embed",
-    "ImagePart",
-    "Kind",
-    "Message",
-    "OtherPart",
-    "Request",
-    "Role",
-    "Sampling",
-    "TextPart",
-    "Tool",
-    "ToolUse",
-    "Typed",
-]
+__all__ = ["Body", "Dialect", "Kind", "Request", "Typed"]
 
 
 class Kind(StrEnum):
@@ -42,6 +23,11 @@ class Kind(StrEnum):
     CHAT = "chat"
     COMPLETION = "completion"
     EMBEDDING = "embedding"
+    RERANK = "rerank"
+    MODERATION = "moderation"
+    IMAGE = "image"
+    SPEECH = "speech"
+    TRANSCRIPTION = "transcription"
 
     # Enum's own hash is a Python function, and kinds are keys on the hot path.
     __hash__ = str.__hash__
@@ -51,128 +37,33 @@ class Dialect(StrEnum):
     """The wire formats bytes may be in. TYPED means: no bytes, only words."""
 
     OPENAI = "openai"
+    RESPONSES = "responses"
+    ANTHROPIC = "anthropic"
     OLLAMA = "ollama"
+    GEMINI = "gemini"
+    BEDROCK = "bedrock"
+    COHERE = "cohere"
+    TRITON = "triton"
     TYPED = "typed"
 
 
-class Role(StrEnum):
-    """Who speaks in a conversation."""
-
-    SYSTEM = "system"
-    DEVELOPER = "developer"
-    USER = "user"
-    ASSISTANT = "assistant"
-    TOOL = "tool"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextPart:
-    """A piece of text in a message."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImagePart:
-    """An image, as a `data:` URL or an address. Farmgate never fetches it."""
-
-    url: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OtherPart:
-    """A content part without a typed form yet (audio, file): `data` is its JSON as it came."""
-
-    kind: str
-    data: Mapping[str, object]
-
-
-ContentPart: TypeAlias = TextPart | ImagePart | OtherPart
-Content: TypeAlias = str | tuple[ContentPart, ...] | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolUse:
-    """A tool call the assistant made; `arguments` is JSON text."""
-
-    id: str
-    name: str
-    arguments: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """One turn. `tool_call_id` says which call a `tool` message answers."""
-
-    role: Role
-    content: Content = None
-    name: str | None = None
-    tool_uses: tuple[ToolUse, ...] = ()
-    tool_call_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tool:
-    """A function the model may call; `parameters` is a JSON schema."""
-
-    name: str
-    description: str | None = None
-    parameters: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
-    """How to pick tokens. None means: the provider's own default."""
-
-    temperature: float | None = None
-    top_p: float | None = None
-    max_tokens: int | None = None
-    stop: tuple[str, ...] = ()
-    seed: int | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chat:
-    """A conversation to continue. `response_format`, `tool_choice` and `extra` are OpenAI's JSON."""
-
-    messages: tuple[Message, ...]
-    sampling: Sampling = field(default_factory=Sampling)
-    tools: tuple[Tool, ...] = ()
-    tool_choice: object = None
-    response_format: Mapping[str, object] | None = None
-    reasoning_effort: str | None = None
-    extra: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Complete:
-    """A text to continue. `extra` is OpenAI's JSON."""
-
-    prompt: str
-    suffix: str | None = None
-    sampling: Sampling = field(default_factory=Sampling)
-    extra: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Embed:
-    """Texts to turn into vectors; `dimensions` shortens the vectors where the model can."""
-
-    inputs: tuple[str, ...]
-    dimensions: int | None = None
-    extra: Mapping[str, object] = field(default_factory=dict)
-
-
-Ask: TypeAlias = Chat | Complete | Embed
-
-
 class Body(Protocol):
-    """What was asked, in the dialect it came in."""
+    """What was asked, in the dialect it came in.
+
+    `model`, `stream` and `want_usage` (a stream should show its usage) are as the caller said.
+    """
 
     @property
     def dialect(self) -> Dialect: ...
+
+    @property
+    def model(self) -> str | None: ...
+
+    @property
+    def stream(self) -> bool: ...
+
+    @property
+    def want_usage(self) -> bool: ...
 
     @property
     def raw(self) -> bytes:
@@ -185,6 +76,9 @@ class Body(Protocol):
     def ask(self) -> Ask:
         """The typed words, decoded on the first call. Raises a BadRequest that names the field."""
 
+    def own_name(self, param: str) -> str:
+        """The caller's own name for a field that is called `param` in our words (which are OpenAI's)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Typed:
@@ -194,10 +88,17 @@ class Typed:
     dialect: Dialect = Dialect.TYPED
     raw: bytes = b""
     fields: Mapping[str, object] = field(default_factory=dict)
+    model: str | None = None
+    stream: bool = False
+    want_usage: bool = False
 
     def ask(self) -> Ask:
         """The words themselves."""
         return self.words
+
+    def own_name(self, param: str) -> str:
+        """The same name: there is no other."""
+        return param
 
 
 class Request:

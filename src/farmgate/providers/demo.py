@@ -7,10 +7,11 @@ import hashlib
 import struct
 from collections.abc import AsyncIterator, Mapping
 
-from farmgate.core.errors import InvalidValue
+from farmgate.core.errors import InvalidValue, UnsupportedParameter
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Event, Finish, FinishReason, Part, Reply, Text, Usage, Vector
-from farmgate.core.request import Ask, Chat, Complete, Content, Embed, Request, TextPart
+from farmgate.core.request import Request
+from farmgate.core.words import Ask, Chat, Complete, Content, Embed, Rerank, TextPart
 from farmgate.providers.provider import ProviderBase
 from farmgate.providers.settings import ProviderSettings
 
@@ -39,8 +40,12 @@ class DemoProvider(ProviderBase):
 
     async def send(self, request: Request) -> Reply:
         words = request.body.ask()
+        if isinstance(words, Rerank):
+            raise UnsupportedParameter("The demo does not rank documents.", param="model")
         if isinstance(words, Embed):
             return Reply.whole(embeddings(words), provider=self.name, model=MODEL)
+        if words.sampling.count != 1:
+            raise UnsupportedParameter("The demo gives one answer to a request: leave `n` out.", param="n")
         said = asked(words)
         text = str(self._text) if self._text else INTRO.format(count=len(said.split()), quote=quoted(said))
         return Reply.stream(self._say(text, said, words.sampling.max_tokens), provider=self.name, model=MODEL)
@@ -85,6 +90,8 @@ def asked(words: Ask) -> str:
             return words.prompt
         case Embed():
             return " ".join(words.inputs)
+        case Rerank():
+            return words.query
 
 
 def plain(content: Content) -> str:

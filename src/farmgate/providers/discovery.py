@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from farmgate.core.errors import FarmError
-from farmgate.providers.registry import ROWS
+from farmgate.providers.registry import key_variables
 from farmgate.providers.transport import Timeouts, Upstream
 
 __all__ = ["Found", "keys_found", "servers_found"]
@@ -60,7 +60,5 @@ async def answers_like(url: str, path: str, sign: bytes) -> bool:
 def keys_found(variables: Mapping[str, str]) -> tuple[Found, ...]:
     """The cloud providers whose key is in the environment."""
     return tuple(
-        Found(name=name, key_variable=row.key_variable)
-        for name, row in ROWS.items()
-        if row.key_variable and not row.is_local and variables.get(row.key_variable)
+        Found(name=name, key_variable=variable) for name, variable in key_variables().items() if variables.get(variable)
     )

@@ -9,7 +9,8 @@ from farmgate.core.errors import EngineUnavailable, InvalidValue, UpstreamError
 from farmgate.core.model import Capability, Health, ModelInfo
 from farmgate.core.ports import Lease, Lender, Purpose, Report, Weights
 from farmgate.core.reply import Event, Reply, Vector
-from farmgate.core.request import Dialect, Embed, Kind, Request
+from farmgate.core.request import Dialect, Kind, Request
+from farmgate.core.words import Embed
 from farmgate.providers.http1 import Broken
 from farmgate.providers.openai import send
 from farmgate.providers.provider import ProviderBase
@@ -146,4 +147,6 @@ def guarded(reply: Reply, request: Request) -> Reply:
         return event
 
     # Poured is only what follows the first content.
-    return Reply(following, provider=reply.provider, model=reply.model, close=reply.close, pour=reply.pour)
+    same = Reply(following, provider=reply.provider, model=reply.model, close=reply.close, pour=reply.pour)
+    same.dropped = reply.dropped
+    return same

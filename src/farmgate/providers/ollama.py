@@ -18,7 +18,8 @@ from farmgate.core.errors import (
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
 from farmgate.core.ports import Progress, Report
 from farmgate.core.reply import Event, Reply
-from farmgate.core.request import Embed, Kind, Request
+from farmgate.core.request import Kind, Request
+from farmgate.core.words import Embed
 from farmgate.providers.provider import SAID_IN, ProviderBase
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Answer, Upstream
@@ -92,19 +93,20 @@ class OllamaProvider(ProviderBase):
         machine's long answer is not taken for silence."""
         model = request.model or ""
         self._refuse_cloud(model)
-        body = encode_request(request, stream=True, residence=self._residence)
+        outgoing = encode_request(request, provider=self.name, stream=True, residence=self._residence)
         try:
-            answer = await self._ask("POST", PATHS[request.kind], body, model=model, deadline=request.deadline)
+            answer = await self._ask("POST", PATHS[request.kind], outgoing.body, model=model, deadline=request.deadline)
         except ContextLengthExceeded as error:
-            error.param = SAID_IN[request.kind]
+            error.param = SAID_IN.get(request.kind)
             raise
         try:
-            if request.kind is Kind.EMBEDDING:
-                return await self._embedded(answer, request)
-            return self._stream(answer, model)
+            is_embedding = request.kind is Kind.EMBEDDING
+            reply = await self._embedded(answer, request) if is_embedding else self._stream(answer, model)
         except BaseException:
             answer.close()
             raise
+        reply.dropped = outgoing.dropped
+        return reply
 
     async def _embedded(self, answer: Answer, request: Request) -> Reply:
         words = request.body.ask()

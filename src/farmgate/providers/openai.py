@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from functools import partial
 
 import msgspec
 
-from farmgate.core.errors import (
-    ContextLengthExceeded,
-    FarmError,
-    UnsupportedParameter,
-    UpstreamError,
-    UpstreamInvalidResponse,
-)
-from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
-from farmgate.core.reply import Emit, Event, Reply
+from farmgate.core.errors import ContextLengthExceeded, FarmError, UnsupportedParameter, UpstreamInvalidResponse
+from farmgate.core.model import Health, HealthStatus, ModelInfo
+from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request
+from farmgate.providers.exchange import ProviderCodec, ask
 from farmgate.providers.provider import SAID_IN, ProviderBase
 from farmgate.providers.registry import Row
 from farmgate.providers.settings import ProviderSettings
-from farmgate.providers.transport import Answer, Upstream
+from farmgate.providers.transport import Upstream
 from farmgate.wire.openai.answers import decode_whole
 from farmgate.wire.openai.errors import decode_error
+from farmgate.wire.openai.media import ANSWER_TYPES, MEDIA, Opaque, OpaqueReader, read_json
 from farmgate.wire.openai.requests import encode_request
 from farmgate.wire.openai.stream import StreamReader
 
 __all__ = ["OpenAIProvider", "send"]
 
-PATHS = {Kind.CHAT: "/chat/completions", Kind.COMPLETION: "/completions", Kind.EMBEDDING: "/embeddings"}
-NEEDS = {
-    Kind.CHAT: Capability.CHAT,
-    Kind.COMPLETION: Capability.COMPLETION,
-    Kind.EMBEDDING: Capability.EMBEDDING,
+PATHS = {
+    Kind.CHAT: "/chat/completions",
+    Kind.COMPLETION: "/completions",
+    Kind.EMBEDDING: "/embeddings",
+    Kind.RERANK: "/rerank",
+    Kind.MODERATION: "/moderations",
+    Kind.IMAGE: "/images/generations",
+    Kind.SPEECH: "/audio/speech",
+    Kind.TRANSCRIPTION: "/audio/transcriptions",
 }
-ERROR_BYTES = 1 << 20
 HEALTH_S = 3.0
 
 
@@ -69,8 +68,6 @@ class OpenAIProvider(ProviderBase):
         )
 
     async def send(self, request: Request) -> Reply:
-        if NEEDS[request.kind] not in self.capabilities:
-            raise UnsupportedParameter(f"{self.name} has no {request.kind} API.", param="model")
         return await send(self._upstream, request, settings=self._settings, asks_usage=self._row.asks_usage)
 
     async def models(self) -> tuple[ModelInfo, ...]:
@@ -132,78 +129,39 @@ async def send(
 
     `asks_usage`: it knows `stream_options`; `prefix` is put before the dialect's paths.
     """
-    body = encode_request(request, ask_usage=asks_usage)
+    outgoing = encode_request(request, provider=settings.name, ask_usage=asks_usage)
     path = prefix + PATHS[request.kind]
-    answer = await upstream.send("POST", path, body=body, headers=headers, deadline=request.deadline)
-    try:
-        if answer.status != 200:
-            raise await refusal(answer, provider=settings.name, kind=request.kind)
-        kind = answer.headers.get("content-type", "").lower()
-        encoding = answer.headers.get("content-encoding", "identity")
-        if encoding not in ("identity", ""):
-            raise UpstreamInvalidResponse(f"{settings.name} compressed its answer, which it was asked not to.")
-        if kind.startswith("application/json"):
-            whole = decode_whole(await answer.whole(settings.answer_bytes), kind=request.kind, provider=settings.name)
-            answer.close()
-            return Reply.whole(whole, provider=settings.name, model=request.model or "")
-        if request.stream and kind.startswith("text/event-stream"):
-            return stream(answer, request, settings)
-        raise UpstreamInvalidResponse(f"{settings.name} answered with {kind[:80] or 'no content type'}.")
-    except BaseException:
-        answer.close()
-        raise
+    codec = codec_of(request, settings)
+    return await ask(upstream, path, outgoing, request=request, settings=settings, codec=codec, headers=headers)
 
 
-async def refusal(answer: Answer, *, provider: str, kind: Kind) -> FarmError:
-    """What an answer other than 200 means."""
-    try:
-        body = await answer.whole(ERROR_BYTES)
-    except FarmError:
-        body = b""
-    error = decode_error(answer.status, body, provider=provider)
-    if isinstance(error, ContextLengthExceeded | UnsupportedParameter) and error.param is None:
-        error.param = SAID_IN[kind]
-    after = answer.headers.get("retry-after", "")
-    if after.isdecimal():
-        error.retry_after_s = min(float(after), 300.0)
-    return error
-
-
-def stream(answer: Answer, request: Request, settings: ProviderSettings) -> Reply:
-    """The events of a stream that has begun."""
-    reader = StreamReader(
-        provider=settings.name,
-        show_usage=request.want_usage,
-        frame_bytes=settings.frame_bytes,
-        one_choice=request.body.fields.get("n") in (None, 1),
+def codec_of(request: Request, settings: ProviderSettings) -> ProviderCodec:
+    """How the answer to this request is read."""
+    name = settings.name
+    if request.kind in MEDIA:
+        types = ANSWER_TYPES.get(request.kind, ("application/json",))
+        return ProviderCodec(
+            error=partial(refused, request.kind, name),
+            whole=partial(read_json, provider=name) if request.kind not in ANSWER_TYPES else Opaque,
+            reader=lambda: OpaqueReader(name),
+            stream_type=types if request.kind is Kind.SPEECH else "text/event-stream",
+            whole_type=types,
+        )
+    return ProviderCodec(
+        error=partial(refused, request.kind, name),
+        whole=partial(decode_whole, kind=request.kind, provider=name),
+        reader=lambda: StreamReader(
+            provider=name,
+            show_usage=request.want_usage,
+            frame_bytes=settings.frame_bytes,
+            one_choice=request.body.fields.get("n") in (None, 1),
+        ),
     )
 
-    async def following() -> Event | None:
-        while not reader.is_done:
-            data = await answer.read()
-            if data is None:
-                break
-            event = reader.feed(data)
-            if event is not None:
-                return event
-        reader.end()
-        if reader.is_done:
-            await answer.drain()
-        return None
 
-    async def pour(emit: Emit) -> None:
-        def sink(data: bytes) -> Awaitable[None] | None:
-            event = reader.feed(data)
-            if reader.is_done:
-                answer.hurry()
-            return None if event is None else emit(event)
-
-        try:
-            await answer.pour(sink)
-        except UpstreamError:
-            # An answer that is whole stays so, whatever its connection does afterwards.
-            if not reader.is_done:
-                raise
-        reader.end()
-
-    return Reply(following, provider=settings.name, model=request.model or "", close=answer.close, pour=pour)
+def refused(kind: Kind, provider: str, status: int, body: bytes) -> FarmError:
+    """What a status other than 200 means; where it is about the input, the field that holds it is named."""
+    error = decode_error(status, body, provider=provider)
+    if isinstance(error, ContextLengthExceeded | UnsupportedParameter) and error.param is None:
+        error.param = SAID_IN.get(kind)
+    return error

@@ -10,10 +10,11 @@ import pytest
 
 from farmgate.app.careful import CarefulTarget
 from farmgate.core.answer import gather
-from farmgate.core.errors import FarmError, UnsupportedParameter, UpstreamError, UpstreamRateLimited, UpstreamTimeout
+from farmgate.core.errors import FarmError, UpstreamError, UpstreamRateLimited, UpstreamTimeout
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Event, Finish, Part, Reply, Text
-from farmgate.core.request import Chat, Complete, Embed, Message, Request, Role
+from farmgate.core.request import Request
+from farmgate.core.words import Chat, Message, Role
 from farmgate.providers.provider import ProviderBase
 from farmgate.testing import request_of
 
@@ -79,11 +80,12 @@ async def test_a_proper_answer_passes_and_closing_it_closes_the_providers() -> N
     class Closing(Mine):
         async def send(self, request: Request) -> Reply:
             reply = await super().send(request)
+            reply.dropped = ("user",)
             reply.when_closed(ended.append)
             return reply
 
     reply = await CarefulTarget(Closing()).send(request_of(HELLO))
-    assert (reply.provider, reply.model, reply.streams) == ("mine", "m", True)
+    assert (reply.provider, reply.model, reply.streams, reply.dropped) == ("mine", "m", True, ("user",))
     assert [event.parts for event in await gather(reply)] == [(Text("a"),), (Finish(),)]
     reply.close()
     assert ended == [None]
@@ -97,11 +99,3 @@ async def test_a_whole_answer_passes_as_it_is() -> None:
     reply = await CarefulTarget(Whole()).send(request_of(HELLO))
     assert reply.event is not None
     assert reply.event.parts == (Text("a"), Finish())
-
-
-@pytest.mark.parametrize("words", [Complete(prompt="x"), Embed(inputs=("x",))])
-async def test_it_is_not_asked_for_what_it_does_not_claim(words: Complete | Embed) -> None:
-    mine = Mine()
-    with pytest.raises(UnsupportedParameter, match="capabilities"):
-        await CarefulTarget(mine).send(request_of(words))
-    assert mine.asked == 0

@@ -15,7 +15,7 @@ from farmgate.core.reply import (
     Usage,
     Vector,
 )
-from farmgate.core.request import ToolUse
+from farmgate.core.words import ToolUse
 
 SAID: list[Part] = [
     Reasoning("h"),

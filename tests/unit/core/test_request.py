@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from farmgate.core.identity import Principal
-from farmgate.core.request import Complete, Dialect, Kind, Request, Typed
+from farmgate.core.request import Dialect, Kind, Request, Typed
+from farmgate.core.words import Complete
 
 
 def test_addressing_a_request_changes_only_the_address() -> None:

@@ -9,7 +9,8 @@ import pytest
 from farmgate.core.answer import gather
 from farmgate.core.errors import Overloaded, UpstreamError
 from farmgate.core.reply import Event, Finish, Reply, Text
-from farmgate.core.request import Complete, Request
+from farmgate.core.request import Request
+from farmgate.core.words import Complete
 from farmgate.flow.admit import Admit
 from farmgate.telemetry import Telemetry
 from farmgate.testing import FakeTarget, request_of

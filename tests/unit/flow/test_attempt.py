@@ -9,7 +9,7 @@ import pytest
 from farmgate.core.answer import gather
 from farmgate.core.errors import ModelNotFound, UpstreamError, UpstreamStreamTruncated
 from farmgate.core.reply import Event, Finish, Reasoning, Reply, Text, ToolDelta, Usage, Vector
-from farmgate.core.request import Complete
+from farmgate.core.words import Complete
 from farmgate.flow.attempt import HELD_BYTES, Attempt, first_content
 from farmgate.flow.route import ProviderView, View
 from farmgate.testing import FakeTarget, Step, request_of

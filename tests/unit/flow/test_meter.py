@@ -17,8 +17,9 @@ from farmgate.core.errors import (
 )
 from farmgate.core.identity import Principal
 from farmgate.core.reply import Event, Finish, Reply, Text, Usage, Vector
-from farmgate.core.request import Chat, Complete, Dialect, Embed, Kind, Message, Request, Role
+from farmgate.core.request import Dialect, Kind, Request
 from farmgate.core.usage import Call, Outcome
+from farmgate.core.words import Chat, Complete, Embed, Message, Role
 from farmgate.flow.meter import Meter
 from farmgate.telemetry import Telemetry
 from farmgate.testing import FakeJournal, FakeTarget, Step, request_of

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from farmgate.core.errors import InvalidValue, ModelNotFound
+from farmgate.core.errors import InvalidValue, ModelNotCapable, ModelNotFound
+from farmgate.core.request import Kind
 from farmgate.flow.route import Candidate, ProviderView, View, plan, who_gets
 
 VIEW = View(
@@ -84,6 +85,58 @@ CASES = [
 @pytest.mark.parametrize(("view", "model", "provider", "answers", "as_model"), CASES)
 def test_who_answers(view: View, model: str | None, provider: str | None, answers: str, as_model: str) -> None:
     assert plan(model, provider, view) == Candidate(provider=answers, model=as_model)
+
+
+def test_one_version_of_a_model_is_found_however_the_provider_writes_it() -> None:
+    view = View(
+        default_provider="a",
+        providers={
+            "a": ProviderView(models=frozenset({"gpt-4o-2024-08-06", "gpt-4o"})),
+            "b": ProviderView(models=frozenset({"llama3.1:8b", "gemini@001"})),
+            "c": ProviderView(is_open=True),
+        },
+    )
+    for model, provider, name in [
+        ("gpt-4o@2024-08-06", "a", "gpt-4o-2024-08-06"),
+        ("a/gpt-4o@2024-08-06", "a", "gpt-4o-2024-08-06"),
+        ("llama3.1@8b", "b", "llama3.1:8b"),
+        ("gemini@001", "b", "gemini@001"),
+        ("x@1", "c", "x-1"),
+    ]:
+        assert plan(model, None, view) == Candidate(provider=provider, model=name)
+    with pytest.raises(ModelNotFound):
+        plan("gpt-4o@1999", "a", view)
+
+
+ABLE = View(
+    default_provider="chats",
+    providers={
+        "chats": ProviderView(models=frozenset({"m", "one"}), default_model="one", kinds=frozenset({"chat"})),
+        "ranks": ProviderView(
+            models=frozenset({"m", "two"}), default_model="two", kinds=frozenset({"rerank", "image"})
+        ),
+    },
+)
+
+
+def test_a_model_is_asked_of_a_provider_that_gives_the_kind_of_answer_wanted() -> None:
+    assert plan("m", None, ABLE, Kind.CHAT) == Candidate(provider="chats", model="m")
+    assert plan("m", None, ABLE, Kind.RERANK) == Candidate(provider="ranks", model="m")
+    assert plan(None, None, ABLE, Kind.RERANK) == Candidate(provider="ranks", model="two")
+
+
+@pytest.mark.parametrize(("model", "provider"), [("one", None), ("m", "chats"), ("chats/one", None)])
+def test_what_a_model_cannot_do_is_told_with_who_can(model: str, provider: str | None) -> None:
+    with pytest.raises(ModelNotCapable) as caught:
+        plan(model, provider, ABLE, Kind.RERANK)
+    assert (caught.value.status, caught.value.code, caught.value.param) == (404, "model_not_capable", "model")
+    assert "These can: ranks." in caught.value.message
+
+
+def test_a_provider_chooses_the_model_where_the_api_lets_callers_leave_it_out() -> None:
+    assert plan(None, None, ABLE, Kind.IMAGE) == Candidate(provider="ranks", model="")
+    with pytest.raises(ModelNotCapable):
+        plan(None, None, ABLE, Kind.MODERATION)
 
 
 UNKNOWN = [

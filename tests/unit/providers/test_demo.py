@@ -11,20 +11,8 @@ from farmgate.core.errors import InvalidValue, NotSupported
 from farmgate.core.identity import ANONYMOUS
 from farmgate.core.model import HealthStatus
 from farmgate.core.reply import FinishReason
-from farmgate.core.request import (
-    Ask,
-    Chat,
-    Complete,
-    Embed,
-    ImagePart,
-    Kind,
-    Message,
-    Request,
-    Role,
-    Sampling,
-    TextPart,
-    Typed,
-)
+from farmgate.core.request import Kind, Request, Typed
+from farmgate.core.words import Ask, Chat, Complete, Embed, ImagePart, Message, Role, Sampling, TextPart
 from farmgate.providers.demo import DemoProvider
 from farmgate.providers.provider import Provider
 from farmgate.providers.settings import ProviderSettings

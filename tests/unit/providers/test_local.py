@@ -41,7 +41,8 @@ from farmgate.core.identity import ANONYMOUS
 from farmgate.core.model import HealthStatus, ModelInfo
 from farmgate.core.ports import Progress, Purpose, Report
 from farmgate.core.reply import Event, Reply
-from farmgate.core.request import Ask, Chat, Complete, Embed, Kind, Message, Request, Role, Typed
+from farmgate.core.request import Kind, Request, Typed
+from farmgate.core.words import Ask, Chat, Complete, Embed, Message, Role
 from farmgate.providers import local as module
 from farmgate.providers.local import LocalProvider
 from farmgate.providers.provider import Provider

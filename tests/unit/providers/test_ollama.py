@@ -28,7 +28,8 @@ from farmgate.core.identity import ANONYMOUS
 from farmgate.core.model import HealthStatus
 from farmgate.core.ports import Progress
 from farmgate.core.reply import FinishReason, Text
-from farmgate.core.request import Ask, Chat, Complete, Embed, Kind, Message, Request, Role, Typed
+from farmgate.core.request import Kind, Request, Typed
+from farmgate.core.words import Ask, Chat, Complete, Embed, Message, Role
 from farmgate.providers import ollama as module
 from farmgate.providers.ollama import OllamaProvider
 from farmgate.providers.provider import Provider

@@ -13,7 +13,8 @@ from tests.unit.surfaces.farm_caller import KEY, FakeTarget, Gate, ask, begin
 from farmgate.core.errors import EngineUnavailable, InternalError, ModelNotFound, UpstreamStreamTruncated
 from farmgate.core.ports import Progress, Report
 from farmgate.core.reply import Finish, Reasoning, Refusal, Text, Usage, Vector
-from farmgate.core.request import Chat, Complete, Embed, Kind, Message, Role, Sampling, TextPart
+from farmgate.core.request import Kind
+from farmgate.core.words import Chat, Complete, Embed, Message, Role, Sampling, TextPart
 from farmgate.surfaces.http.farm_models import EmbedAnswer, JobAnswer, TextAnswer
 
 HELLO = {"messages": [{"role": "user", "content": "hello"}]}

@@ -11,7 +11,8 @@ from farmgate.core.identity import Principal
 from farmgate.core.ids import new_id
 from farmgate.core.ports import Clock, Target
 from farmgate.core.reply import Event, Finish, Reasoning, Refusal, Reply, Text, Usage
-from farmgate.core.request import Chat, Kind, Request, Typed
+from farmgate.core.request import Kind, Request, Typed
+from farmgate.core.words import Chat
 from farmgate.surfaces.cli.out import Out
 
 __all__ = ["Asker", "Took", "status_line"]

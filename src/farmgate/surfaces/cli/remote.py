@@ -77,7 +77,7 @@ class RemoteGate:
         """Ask it to chat. Raises FarmError. Closing the reply hangs up, which cancels the answer there."""
         from farmgate.wire.openai.requests import encode_request
 
-        body = encode_request(request, ask_usage=True)
+        body = encode_request(request, provider="Farmgate", ask_usage=True).body
         call = Call(self, body, timeout_s=max(1.0, request.deadline - asyncio.get_running_loop().time()))
         try:
             response = await asyncio.to_thread(call.post)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from farmgate.core.errors import EngineUnavailable, InvalidValue
-from farmgate.core.request import Chat, Message, Role, Sampling
+from farmgate.core.words import Chat, Message, Role, Sampling
 from farmgate.surfaces.cli.answer import Asker
 from farmgate.surfaces.cli.exits import Exit
 from farmgate.surfaces.cli.keyboard import is_there

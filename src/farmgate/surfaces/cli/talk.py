@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from farmgate.core.errors import FarmError
-from farmgate.core.request import Chat, Message, Role
+from farmgate.core.words import Chat, Message, Role
 from farmgate.surfaces.cli.answer import Asker
 
 __all__ = ["talk"]

@@ -35,7 +35,7 @@ from farmgate.telemetry import Telemetry, log
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.strictjson import JsonLimits
 
-__all__ = ["LAST_WORDS_S", "Desk", "Exchange", "HttpLimits", "Receive", "Scope", "Send"]
+__all__ = ["JSON", "LAST_WORDS_S", "SSE", "Desk", "Exchange", "HttpLimits", "Receive", "Scope", "Send", "served_by"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -48,11 +48,8 @@ HEADER_VALUE = re.compile(r"[\x20-\x7e]{1,256}")
 JSON = b"application/json"
 TWICE = b"\x00 sent twice"
 """Stands for a header that was sent twice where two readers could pick different ones; compared by identity."""
-STREAM_HEADERS = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-)
+SSE = b"text/event-stream; charset=utf-8"
+STREAM_HEADERS = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 ONCE = frozenset((b"authorization", b"x-api-key", b"content-type", b"host", b"content-length"))
 
 
@@ -156,6 +153,7 @@ class Exchange:
         "id",
         "loop",
         "method",
+        "model",
         "path",
         "started",
     )
@@ -173,6 +171,8 @@ class Exchange:
         self.desk = desk
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.model: str | None = None
+        """The model, where the address names it."""
         self._receive = receive
         self._send = send
         self._has_begun = False
@@ -264,12 +264,12 @@ class Exchange:
             raise BadRequest("Two Host headers were sent.")
         return self.desk.doorman.admit(authorization, x_api_key, host)
 
-    async def body(self) -> bytes:
-        """The JSON body, read once. From here on a client that leaves ends the work."""
+    async def body(self, wanted: bytes = JSON) -> bytes:
+        """The body, read once, if it is of the type that is wanted. From here on a client that leaves ends the work."""
         headers = self._headers
         kind = headers.get(b"content-type", b"")
-        if kind != JSON and kind.partition(b";")[0].strip().lower() != JSON:
-            raise UnsupportedMediaType
+        if kind != wanted and kind.partition(b";")[0].strip().lower() != wanted:
+            raise UnsupportedMediaType(f"Send the body as `Content-Type: {wanted.decode()}`.")
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise UnsupportedEncoding
         told = headers.get(b"content-length", b"0")
@@ -311,11 +311,13 @@ class Exchange:
         await self._send({"type": "http.response.start", "status": status, "headers": lines})
         await self._send({"type": "http.response.body", "body": body})
 
-    async def stream(self, reply: Reply, write: Callable[[Event], bytes], end: bytes) -> None:
-        """Answer with what each event of the reply writes, then `end`. Raises what breaks the reply."""
+    async def stream(
+        self, reply: Reply, write: Callable[[Event], bytes], end: Callable[[], bytes], *, kind: bytes = SSE
+    ) -> None:
+        """Answer with what each event of the reply writes, then with `end`. Raises what breaks the reply."""
         send, door = self._send, self._door
         self._has_begun = True
-        lines = [*STREAM_HEADERS, self._name(), *served_by(reply)]
+        lines = [(b"content-type", kind), *STREAM_HEADERS, self._name(), *served_by(reply)]
         await send({"type": "http.response.start", "status": 200, "headers": lines})
 
         def emit(event: Event) -> Awaitable[None] | None:
@@ -327,7 +329,7 @@ class Exchange:
             return send({"type": "http.response.body", "body": data, "more_body": True})
 
         await reply.pour(emit)
-        await send({"type": "http.response.body", "body": end})
+        await send({"type": "http.response.body", "body": end()})
 
     async def _tell(self, error: FarmError, shape: Shape, frame: Shape, *, until: float = 0.0) -> None:
         """Tell the caller what went wrong; one who has not read what was sent before by `until` is cut off."""
@@ -344,7 +346,12 @@ class Exchange:
 
     async def _fail(self, error: FarmError, shape: Shape, frame: Shape) -> None:
         if self._has_begun:
-            await self._send({"type": "http.response.body", "body": frame(error)})
+            last = frame(error)
+            if not last and self._door is not None:
+                # Nothing can be told here: whoever listens must see at least that this is not the end.
+                self._door.cut()
+                return
+            await self._send({"type": "http.response.body", "body": last, "more_body": not last})
         else:
             await self.answer(error.status, shape(error), error_headers(error))
 
@@ -353,14 +360,16 @@ class Exchange:
 
 
 @lru_cache(maxsize=1024)
-def who(provider: str, model: str) -> tuple[tuple[bytes, bytes], ...]:
-    told = ((b"x-farmgate-provider", provider), (b"x-farmgate-model", model))
+def who(provider: str, model: str, dropped: tuple[str, ...]) -> tuple[tuple[bytes, bytes], ...]:
+    told = [(b"x-farmgate-provider", provider), (b"x-farmgate-model", model)]
+    if dropped:
+        told.append((b"x-farmgate-dropped", ", ".join(dropped)))
     return tuple((name, value.encode()) for name, value in told if HEADER_VALUE.fullmatch(value))
 
 
 def served_by(reply: Reply) -> tuple[tuple[bytes, bytes], ...]:
-    """Headers that tell who answers; a name that cannot stand in a header is left out."""
-    return who(reply.provider, reply.model)
+    """Headers that tell who answers, and what they could not be told; what cannot stand in a header is left out."""
+    return who(reply.provider, reply.model, reply.dropped)
 
 
 def error_headers(error: FarmError) -> tuple[tuple[bytes, bytes], ...]:

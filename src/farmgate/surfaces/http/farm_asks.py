@@ -9,7 +9,8 @@ from farmgate.core.errors import UnsupportedParameter, UpstreamInvalidResponse
 from farmgate.core.identity import Principal
 from farmgate.core.ports import Target
 from farmgate.core.reply import Event, Reply
-from farmgate.core.request import Ask, Embed, Kind, Request, Typed
+from farmgate.core.request import Kind, Request, Typed
+from farmgate.core.words import Ask, Embed
 from farmgate.surfaces.http.exchange import Exchange, served_by
 from farmgate.surfaces.http.farm_models import (
     Asked,
@@ -79,7 +80,7 @@ class Asks:
     async def _answer(self, exchange: Exchange, request: Request) -> None:
         async with await self._target.send(request) as reply:
             if request.stream:
-                await exchange.stream(reply, pieces, DONE)
+                await exchange.stream(reply, pieces, lambda: DONE)
                 return
             told = whole(request, reply, fold(await gather(reply)))
             await exchange.answer(200, told.json_bytes(), served_by(reply))

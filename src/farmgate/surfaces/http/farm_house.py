@@ -107,7 +107,7 @@ class House:
         exchange.deadline = exchange.loop.time() + WATCH_S
         exchange.watch()
         async with states:
-            await exchange.stream(states, raw, DONE)
+            await exchange.stream(states, raw, lambda: DONE)
 
 
 def states_of(job: Job) -> Reply:

@@ -16,7 +16,7 @@ from farmgate.core.errors import (
     MissingParameter,
     TooManyItems,
 )
-from farmgate.core.request import (
+from farmgate.core.words import (
     Chat,
     Complete,
     Content,

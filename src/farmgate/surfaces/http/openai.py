@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import time
-from typing import Protocol, cast
+from collections.abc import Mapping
+from typing import Protocol
 
-from farmgate.core.answer import fold, gather
-from farmgate.core.errors import ModelNotFound, UnsupportedParameter
+from farmgate.core.answer import fold
+from farmgate.core.errors import ModelNotFound, UnknownUrl
 from farmgate.core.model import ModelInfo
 from farmgate.core.ports import Target
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Dialect, Kind, Request
-from farmgate.surfaces.http.exchange import Exchange, served_by
+from farmgate.flow.route import written
+from farmgate.surfaces.http.asking import Asking, SurfaceCodec
+from farmgate.surfaces.http.exchange import Exchange
+from farmgate.surfaces.http.front import Endpoint, refuse
 from farmgate.wire.openai.answers import encode_answer, encode_embeddings, encode_model, encode_models
 from farmgate.wire.openai.errors import encode_error, error_frame
 from farmgate.wire.openai.requests import decode_request
 from farmgate.wire.openai.stream import StreamWriter
-from farmgate.wire.sse import DONE
 from farmgate.wire.strictjson import encode
 
 __all__ = ["Models", "OpenAISurface"]
@@ -24,7 +28,10 @@ __all__ = ["Models", "OpenAISurface"]
 # Before Python 3.12 a member looked up on its class costs as much as three function calls.
 OPENAI = Dialect.OPENAI
 EMBEDDING = Kind.EMBEDDING
-IDS = {Kind.CHAT: "chatcmpl-", Kind.COMPLETION: "cmpl-", Kind.EMBEDDING: "embd-"}
+IDS = {Kind.CHAT: "chatcmpl-", Kind.COMPLETION: "cmpl-", EMBEDDING: "embd-"}
+
+
+VERSIONED = re.compile(r"/v1/models/(?P<name>.+)/versions/(?P<version>[^/@]+)(?P<rest>/.+)?")
 
 
 class Models(Protocol):
@@ -39,80 +46,55 @@ class OpenAISurface:
     """The endpoints. `streaming`: whether streams are answered at all (`ai.features.streaming`)."""
 
     def __init__(self, target: Target, models: Models, *, streaming: bool = True) -> None:
-        self._target = target
+        self._asking = Asking(target, CODEC, streaming=streaming)
         self._models = models
-        self._streaming = streaming
 
     async def chat(self, exchange: Exchange) -> None:
-        await exchange.run(lambda: self._ask(exchange, Kind.CHAT), shape=encode_error, frame=error_frame)
+        await self._asking.ask(exchange, Kind.CHAT)
 
     async def completion(self, exchange: Exchange) -> None:
-        await exchange.run(lambda: self._ask(exchange, Kind.COMPLETION), shape=encode_error, frame=error_frame)
+        await self._asking.ask(exchange, Kind.COMPLETION)
 
     async def embedding(self, exchange: Exchange) -> None:
-        await exchange.run(lambda: self._ask(exchange, Kind.EMBEDDING), shape=encode_error, frame=error_frame)
+        await self._asking.ask(exchange, EMBEDDING)
+
+    async def versioned(self, exchange: Exchange, endpoints: Mapping[str, Endpoint]) -> None:
+        """POST /v1/models/{id}/versions/{version}/...: what stands behind it, asked of that version of the model."""
+        addressed = VERSIONED.fullmatch(exchange.path)
+        endpoint = endpoints.get(f"/v1{addressed['rest']}") if addressed and addressed["rest"] else None
+        if addressed is None or endpoint is None:
+            await refuse(exchange, UnknownUrl(f"There is nothing at {exchange.path[:200]}."))
+            return
+        exchange.model = f"{addressed['name']}@{addressed['version']}"
+        await endpoint(exchange)
 
     async def models(self, exchange: Exchange) -> None:
-        """GET /v1/models and /v1/models/{id}; an id may hold slashes."""
+        """GET /v1/models, /v1/models/{id} and /v1/models/{id}/versions/{version}; an id may hold slashes."""
         await exchange.run(lambda: self._list(exchange), shape=encode_error, frame=error_frame)
-
-    async def _ask(self, exchange: Exchange, kind: Kind) -> None:
-        request = await self._request(exchange, kind)
-        with await self._target.send(request) as reply:
-            if request.stream:
-                await stream(exchange, request, reply)
-                return
-            events = [reply.event] if reply.event is not None else await gather(reply)
-        await exchange.answer(200, whole(request, reply, events), served_by(reply))
-
-    async def _request(self, exchange: Exchange, kind: Kind) -> Request:
-        principal = exchange.principal()
-        limits = exchange.desk.limits
-        body = decode_request(await exchange.body(), kind, json_limits=limits.json, list_limits=limits.lists)
-        fields = body.fields
-        stream = kind is not EMBEDDING and fields.get("stream") is True
-        if stream and not self._streaming:
-            raise UnsupportedParameter("Streaming is switched off here (ai.features.streaming).", param="stream")
-        options = fields.get("stream_options")
-        return Request(
-            id=exchange.id,
-            kind=kind,
-            body=body,
-            principal=principal,
-            deadline=exchange.deadline,
-            started=exchange.started,
-            asked_id=exchange.asked_id.decode() if exchange.asked_id else None,
-            model=cast("str", fields["model"]),
-            stream=stream,
-            want_usage=type(options) is dict and options.get("include_usage") is True,
-        )
 
     async def _list(self, exchange: Exchange) -> None:
         exchange.principal()
         exchange.watch()
         await self._models.refresh()
         named = name_each(self._models.models())
+        addressed = VERSIONED.fullmatch(exchange.path)
         wanted = exchange.path.removeprefix("/v1/models").strip("/")
+        if addressed and not addressed["rest"]:
+            wanted = f"{addressed['name']}@{addressed['version']}"
         told = one(wanted, named) if wanted else encode_models(list(named.items()))
         await exchange.answer(200, encode(told))
 
 
-async def stream(exchange: Exchange, request: Request, reply: Reply) -> None:
-    """Send a reply as it comes: frames of this dialect untouched, words of any other written as frames."""
-    writer = StreamWriter(
+def writer(request: Request, reply: Reply) -> StreamWriter:
+    """Writes a reply as it comes."""
+    return StreamWriter(
         id=IDS[request.kind] + request.id,
         kind=request.kind,
         model=reply.model,
         created_unix=int(time.time()),
         show_usage=request.want_usage,
+        dropped=reply.dropped,
     )
-
-    def write(event: Event) -> bytes:
-        if event.dialect is OPENAI and reply.streams:
-            return event.raw
-        return writer.write(event.parts)
-
-    await exchange.stream(reply, write, DONE)
 
 
 def whole(request: Request, reply: Reply, events: list[Event]) -> bytes:
@@ -120,7 +102,7 @@ def whole(request: Request, reply: Reply, events: list[Event]) -> bytes:
     if len(events) == 1 and events[0].dialect is OPENAI and not reply.streams:
         return events[0].raw
     answer = fold(events)
-    if request.kind is Kind.EMBEDDING:
+    if request.kind is EMBEDDING:
         as_base64 = request.body.fields.get("encoding_format") == "base64"
         return encode(encode_embeddings(answer, model=reply.model, as_base64=as_base64))
     told = encode_answer(
@@ -129,8 +111,12 @@ def whole(request: Request, reply: Reply, events: list[Event]) -> bytes:
         kind=request.kind,
         model=reply.model,
         created_unix=int(time.time()),
+        dropped=reply.dropped,
     )
     return encode(told)
+
+
+CODEC = SurfaceCodec(decode=decode_request, writer=writer, whole=whole, error=encode_error, error_frame=error_frame)
 
 
 def name_each(models: list[ModelInfo]) -> dict[str, ModelInfo]:
@@ -144,8 +130,9 @@ def name_each(models: list[ModelInfo]) -> dict[str, ModelInfo]:
 
 def one(wanted: str, named: dict[str, ModelInfo]) -> dict[str, object]:
     """One model, by its plain name or with its provider. Raises ModelNotFound."""
-    model = named.get(wanted) or next(
-        (model for model in named.values() if f"{model.provider}/{model.name}" == wanted), None
+    names = written(wanted)
+    model = next((named[name] for name in names if name in named), None) or next(
+        (model for model in named.values() if f"{model.provider}/{model.name}" in names), None
     )
     if model is None:
         raise ModelNotFound(f"There is no model {wanted[:100]!r}: GET /v1/models lists them.", param="model")

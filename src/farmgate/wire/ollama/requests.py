@@ -7,10 +7,24 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from farmgate.core.errors import InvalidValue, UnsupportedParameter
-from farmgate.core.request import Chat, Complete, Embed, Kind, Request
+from farmgate.core.request import Kind, Request
+from farmgate.core.words import (
+    Chat,
+    Complete,
+    Embed,
+    FormatKind,
+    Rerank,
+    ResponseFormat,
+    Sampling,
+    Thinking,
+    ToolChoice,
+    ToolMode,
+)
+from farmgate.wire.losses import Losses, Outgoing
 from farmgate.wire.ollama.messages import encode_messages, encode_tool
-from farmgate.wire.ollama.options import encode_options, refuse_unsayable
+from farmgate.wire.ollama.options import encode_options
 from farmgate.wire.strictjson import encode
+from farmgate.wire.thinking import effort_of
 
 __all__ = ["PATHS", "Residence", "encode_preload", "encode_pull", "encode_request", "encode_show"]
 
@@ -41,23 +55,28 @@ class Residence:
 ANYHOW = Residence()
 
 
-def encode_request(request: Request, *, stream: bool, residence: Residence = ANYHOW) -> bytes:
+def encode_request(request: Request, *, provider: str, stream: bool, residence: Residence = ANYHOW) -> Outgoing:
     """The body for `PATHS[request.kind]`. Raises a BadRequest for what Ollama cannot be told."""
     words = request.body.ask()
-    refuse_unsayable(words.extra)
+    losses = Losses(provider)
+    options: dict[str, object] = {}
     match words:
         case Chat():
-            told = chat_fields(words) | {"stream": stream}
-            options = encode_options(words.sampling, words.extra)
+            told = chat_fields(words, losses) | {"stream": stream}
+            options = encode_options(words.sampling, words.extra, losses)
         case Complete():
-            told = generate_fields(words) | {"stream": stream}
-            options = encode_options(words.sampling, words.extra)
+            told = generate_fields(words, losses) | {"stream": stream}
+            options = encode_options(words.sampling, words.extra, losses)
         case Embed():
             told = embed_fields(words)
-            options = {}
+            losses.leave(words.extra)
+            losses.drop_if(words.user, "user")
+        case Rerank():
+            raise UnsupportedParameter("Ollama does not rank documents.", param="model")
         case _:
             assert_never(words)
-    return encode({"model": request.model} | told | resident(residence, options))
+    body = encode({"model": request.model} | told | resident(residence, options))
+    return Outgoing(body=body, dropped=losses.dropped)
 
 
 def resident(residence: Residence, options: Mapping[str, object]) -> dict[str, object]:
@@ -71,23 +90,33 @@ def resident(residence: Residence, options: Mapping[str, object]) -> dict[str, o
     return told
 
 
-def chat_fields(words: Chat) -> dict[str, object]:
-    told: dict[str, object] = {"messages": encode_messages(words.messages)}
+def chat_fields(words: Chat, losses: Losses) -> dict[str, object]:
+    told: dict[str, object] = {"messages": encode_messages(words.messages, losses)}
     if words.tools and offers_tools(words.tool_choice):
-        told["tools"] = [encode_tool(tool) for tool in words.tools]
+        told["tools"] = [encode_tool(tool, f"tools[{at}]", losses) for at, tool in enumerate(words.tools)]
+        if words.parallel_tools is False:
+            raise losses.refuse("parallel_tool_calls", "its models call as many tools at once as they like")
     if (form := answer_format(words.response_format)) is not None:
         told["format"] = form
-    if words.reasoning_effort is not None:
-        told["think"] = think(words.reasoning_effort)
-    return told
+    if words.thinking is not None and (thought := think(words.thinking)) is not None:
+        told["think"] = thought
+    losses.drop_if(words.user, "user")
+    return told | logprobs(words.sampling)
 
 
-def generate_fields(words: Complete) -> dict[str, object]:
+def logprobs(sampling: Sampling) -> dict[str, object]:
+    if sampling.top_logprobs is None:
+        return {}
+    return {"logprobs": True} | ({"top_logprobs": sampling.top_logprobs} if sampling.top_logprobs else {})
+
+
+def generate_fields(words: Complete, losses: Losses) -> dict[str, object]:
     """The model's template is applied, as Ollama does for completions itself; `raw` would make a chat model ramble."""
     if not words.prompt:
         raise InvalidValue("`prompt` is empty: Ollama would only load the model.", param="prompt")
     told: dict[str, object] = {"prompt": words.prompt}
-    return told | ({"suffix": words.suffix} if words.suffix else {})
+    losses.drop_if(words.user, "user")
+    return told | ({"suffix": words.suffix} if words.suffix else {}) | logprobs(words.sampling)
 
 
 def embed_fields(words: Embed) -> dict[str, object]:
@@ -96,35 +125,37 @@ def embed_fields(words: Embed) -> dict[str, object]:
     return told | ({} if words.dimensions is None else {"dimensions": words.dimensions})
 
 
-def offers_tools(choice: object) -> bool:
+def offers_tools(choice: ToolChoice | None) -> bool:
     """Whether tools are shown to the model: it may call them or not, and cannot be made to."""
-    if choice in (None, "auto"):
+    if choice is None or choice.mode is ToolMode.AUTO:
         return True
-    if choice == "none":
+    if choice.mode is ToolMode.NONE:
         return False
     raise UnsupportedParameter("Ollama cannot make a model call a tool: use `auto` or `none`.", param="tool_choice")
 
 
-def answer_format(wanted: Mapping[str, object] | None) -> object:
-    """OpenAI's `response_format` as Ollama's `format`; None for plain text."""
-    if wanted is None or wanted.get("type") == "text":
+def answer_format(wanted: ResponseFormat | None) -> object:
+    """Ollama's `format`; None for plain text."""
+    if wanted is None:
         return None
-    if wanted.get("type") == "json_object":
-        return "json"
-    if wanted.get("type") == "json_schema":
-        named = wanted.get("json_schema")
-        schema = named.get("schema") if isinstance(named, Mapping) else None
-        if isinstance(schema, Mapping):
-            return schema
-        place = "response_format.json_schema.schema"
-        raise InvalidValue(f"`{place}` must be a JSON schema.", param=place)
-    raise UnsupportedParameter(
-        "`response_format.type` must be `text`, `json_object` or `json_schema`.", param="response_format"
-    )
+    match wanted.kind:
+        case FormatKind.TEXT:
+            return None
+        case FormatKind.JSON:
+            return "json"
+        case FormatKind.SCHEMA:
+            return wanted.schema
+        case _:
+            assert_never(wanted.kind)
 
 
-def think(effort: str) -> bool | str:
-    """OpenAI's `reasoning_effort` as Ollama's `think`."""
+def think(thinking: Thinking) -> bool | str | None:
+    """Ollama's `think`; None leaves it to the model."""
+    if thinking.is_enabled is False:
+        return False
+    effort = thinking.effort
+    if effort is None:
+        return None if thinking.budget_tokens is None else THINK[effort_of(thinking.budget_tokens)]
     if effort not in THINK:
         raise InvalidValue(f"`reasoning_effort` must be one of {', '.join(THINK)}.", param="reasoning_effort")
     return THINK[effort]

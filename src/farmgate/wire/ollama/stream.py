@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from farmgate.core.errors import UpstreamInvalidResponse, UpstreamStreamTruncated
-from farmgate.core.reply import Event, Finish, FinishReason, Part, Reasoning, Text, ToolDelta, Usage
+from farmgate.core.reply import Event, Finish, FinishReason, Logprobs, Part, Reasoning, Text, ToolDelta, Usage
 from farmgate.wire.ndjson import LineTooLarge, Splitter
 from farmgate.wire.ollama.errors import decode_error_line
 
@@ -52,6 +52,7 @@ class Line(msgspec.Struct):
     thinking: str | None = None
     done: bool | None = None
     done_reason: str | None = None
+    logprobs: list[dict[str, object]] | None = None
     prompt_eval_count: int | None = None
     eval_count: int | None = None
     error: msgspec.Raw = NONE
@@ -115,6 +116,8 @@ class StreamReader:
             parts.append(Reasoning(thought))
         if text := line.response if said is None else said.content:
             parts.append(Text(text))
+        if line.logprobs:
+            parts.append(Logprobs(tuple(line.logprobs)))
         if said is not None and said.tool_calls:
             parts += [self._call(call) for call in said.tool_calls]
         if line.done or line.done_reason:

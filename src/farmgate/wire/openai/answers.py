@@ -19,7 +19,7 @@ from farmgate.core.reply import (
 )
 from farmgate.core.request import Kind
 from farmgate.wire.openai.errors import decode_told_error, is_flat_error
-from farmgate.wire.openai.stream import EMPTY, NONE, OPENAI
+from farmgate.wire.openai.stream import EMPTY, NONE, OPENAI, encode_logprobs
 from farmgate.wire.openai.usage import decode_usage, encode_usage
 from farmgate.wire.openai.words import answer_parts
 
@@ -114,8 +114,10 @@ def vector_of(item: Item, at: int) -> Vector:
     return Vector(values, at if item.index is None else item.index)
 
 
-def encode_answer(answer: Answer, *, id: str, kind: Kind, model: str, created_unix: int) -> dict[str, object]:
-    """A chat completion or completion object."""
+def encode_answer(
+    answer: Answer, *, id: str, kind: Kind, model: str, created_unix: int, dropped: tuple[str, ...] = ()
+) -> dict[str, object]:
+    """A chat completion or completion object. `dropped`: what of the request the provider could not be told."""
     is_chat = kind is Kind.CHAT
     choices = [
         (chat_choice if is_chat else text_choice)(index, choice) for index, choice in sorted(answer.choices.items())
@@ -128,7 +130,7 @@ def encode_answer(answer: Answer, *, id: str, kind: Kind, model: str, created_un
         "choices": choices,
     }
     if answer.usage is not None:
-        told["usage"] = encode_usage(answer.usage)
+        told["usage"] = encode_usage(answer.usage, dropped=dropped)
     return told
 
 
@@ -137,6 +139,8 @@ def chat_choice(index: int, choice: Choice) -> dict[str, object]:
     message: dict[str, object] = {"role": "assistant", "content": choice.text, "refusal": choice.refusal or None}
     if choice.reasonings:
         message["reasoning_content"] = choice.reasoning
+    if choice.annotations:
+        message["annotations"] = choice.annotations
     if choice.tools or choice.refusals:
         message["content"] = choice.text or None
     if choice.tools:
@@ -147,7 +151,7 @@ def chat_choice(index: int, choice: Choice) -> dict[str, object]:
     return {
         "index": index,
         "message": message,
-        "logprobs": None,
+        "logprobs": encode_logprobs(choice.logprobs) if choice.logprobs else None,
         "finish_reason": choice.finish or FinishReason.STOP,
     }
 

@@ -20,7 +20,21 @@ from farmgate.core.errors import (
 from farmgate.wire.openai.schemas import check_schema
 from farmgate.wire.strictjson import kind_of
 
-__all__ = ["CHAT", "COMPLETION", "EMBEDDING", "InvalidImage", "ListLimits", "UrlNotAllowed", "check"]
+__all__ = [
+    "CHAT",
+    "COMPLETION",
+    "EMBEDDING",
+    "InvalidImage",
+    "ListLimits",
+    "Rule",
+    "UrlNotAllowed",
+    "boolean",
+    "check",
+    "integer",
+    "number",
+    "text",
+    "wrong_type",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,6 +326,7 @@ SAMPLING: dict[str, Rule] = {
     "stream_options": stream_options,
     "temperature": number(0, 2),
     "top_p": number(0, 1),
+    "top_k": integer(-1),
     "max_tokens": integer(1),
     "max_completion_tokens": integer(1),
     "n": integer(1, 128),

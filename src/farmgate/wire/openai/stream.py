@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
 
 from farmgate.core.errors import FarmError, UpstreamInvalidResponse, UpstreamStreamTruncated
 from farmgate.core.reply import (
+    Annotation,
     Event,
     Finish,
+    Logprobs,
     Part,
+    Ranked,
     Reasoning,
     Refusal,
+    Said,
     Text,
     ToolDelta,
     Usage,
@@ -22,10 +27,10 @@ from farmgate.core.request import Dialect, Kind
 from farmgate.wire.openai.errors import decode_told_error, is_flat_error
 from farmgate.wire.openai.usage import decode_usage, encode_usage
 from farmgate.wire.openai.words import chunk_parts
-from farmgate.wire.sse import FrameTooLarge, Splitter, frame
+from farmgate.wire.sse import DONE, FrameTooLarge, Splitter, frame
 from farmgate.wire.strictjson import encode
 
-__all__ = ["Frames", "StreamReader", "StreamWriter"]
+__all__ = ["Frames", "StreamReader", "StreamWriter", "encode_logprobs"]
 
 # Before Python 3.12 a member looked up on its class costs as much as three function calls.
 OPENAI = Dialect.OPENAI
@@ -196,7 +201,7 @@ class StreamReader:
             return None
         return Frames(b"".join(map(frame, kept)), kept, bears_content=content, usage=usage)
 
-    def end(self) -> None:
+    def end(self) -> Event | None:
         """The stream ended. Raises what broke it, or UpstreamStreamTruncated unless the answer is whole."""
         if self.failure is not None:
             raise self.failure
@@ -204,6 +209,7 @@ class StreamReader:
             raise UpstreamStreamTruncated(
                 f"{self._provider}'s stream ended before the answer did: what came is not the whole answer."
             )
+        return None
 
     def _look(self, payload: bytes) -> Head:
         try:
@@ -233,16 +239,27 @@ class StreamWriter:
     model: str
     created_unix: int
     show_usage: bool = False
+    dropped: tuple[str, ...] = ()
     began: frozenset[int] = frozenset()
 
-    def write(self, parts: tuple[Part, ...]) -> bytes:
-        """The frames that say these parts; the first of each choice names the assistant."""
-        return b"".join(frame(encode(chunk)) for part in parts for chunk in self._chunks(part))
+    def write(self, event: Event) -> bytes:
+        """The frames of an event: its own where it came in this dialect; the first of each choice names the assistant.
+
+        Bytes of a stream only: an event that holds a whole answer's body is cut into its words.
+        """
+        if type(event) is Frames:
+            return event.raw
+        return b"".join(frame(encode(chunk)) for part in event.parts for chunk in self._chunks(part))
+
+    def end(self) -> bytes:
+        """What follows a whole answer."""
+        return DONE
 
     def _chunks(self, part: Part) -> list[dict[str, object]]:
         if isinstance(part, Usage):
-            return [self._chunk([]) | {"usage": encode_usage(part)}] if self.show_usage else []
-        if isinstance(part, Vector):
+            told = encode_usage(part, dropped=self.dropped)
+            return [self._chunk([]) | {"usage": told}] if self.show_usage else []
+        if isinstance(part, Vector | Ranked):
             return []
         if self.kind is Kind.COMPLETION:
             return [self._chunk([completion_choice(part)])]
@@ -251,7 +268,8 @@ class StreamWriter:
             self.began |= {part.choice}
             delta = {"role": "assistant", "content": ""} | delta
         reason = part.reason if isinstance(part, Finish) else None
-        return [self._chunk([{"index": part.choice, "delta": delta, "logprobs": None, "finish_reason": reason}])]
+        logprobs = encode_logprobs(part.tokens) if isinstance(part, Logprobs) else None
+        return [self._chunk([{"index": part.choice, "delta": delta, "logprobs": logprobs, "finish_reason": reason}])]
 
     def _chunk(self, choices: list[dict[str, object]]) -> dict[str, object]:
         name = "text_completion" if self.kind is Kind.COMPLETION else "chat.completion.chunk"
@@ -264,14 +282,19 @@ class StreamWriter:
         }
 
 
-def completion_choice(part: Text | Reasoning | Refusal | ToolDelta | Finish) -> dict[str, object]:
+def encode_logprobs(tokens: tuple[Mapping[str, object], ...] | list[Mapping[str, object]]) -> dict[str, object]:
+    """The log probabilities of a piece of an answer, or of a whole one."""
+    return {"content": list(tokens), "refusal": None}
+
+
+def completion_choice(part: Said) -> dict[str, object]:
     """One choice of a text completion's chunk."""
     text = part.text if isinstance(part, Text | Refusal) else ""
     reason = part.reason if isinstance(part, Finish) else None
     return {"index": part.choice, "text": text, "logprobs": None, "finish_reason": reason}
 
 
-def chat_delta(part: Text | Reasoning | Refusal | ToolDelta | Finish) -> dict[str, object]:
+def chat_delta(part: Said) -> dict[str, object]:
     """What a part adds to a chat answer."""
     match part:
         case Text():
@@ -288,5 +311,7 @@ def chat_delta(part: Text | Reasoning | Refusal | ToolDelta | Finish) -> dict[st
             if part.name is not None:
                 function = {"name": part.name} | function
             return {"tool_calls": [call | {"function": function}]}
-        case Finish():
+        case Annotation():
+            return {"annotations": [part.data]}
+        case Finish() | Logprobs():
             return {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from farmgate.core.reply import Usage
@@ -17,6 +19,7 @@ class Told(msgspec.Struct):
     prompt_tokens: int
     completion_tokens: int = 0
     prompt_tokens_details: msgspec.Raw = msgspec.Raw(b"")
+    completion_tokens_details: msgspec.Raw = msgspec.Raw(b"")
 
 
 decode_told = msgspec.json.Decoder(Told).decode
@@ -27,7 +30,7 @@ def decode_usage(raw: bytes) -> Usage | None:
     try:
         usual = decode_told(raw)
         plausible = 0 <= usual.prompt_tokens < PLAUSIBLE_TOKENS and 0 <= usual.completion_tokens < PLAUSIBLE_TOKENS
-        if plausible and not bytes(usual.prompt_tokens_details):
+        if plausible and not bytes(usual.prompt_tokens_details) and not bytes(usual.completion_tokens_details):
             return Usage(prompt_tokens=usual.prompt_tokens, completion_tokens=usual.completion_tokens)
     except (msgspec.DecodeError, UnicodeDecodeError):
         pass
@@ -45,9 +48,20 @@ def decode_unusual(raw: bytes) -> Usage | None:
     prompt, completion = tokens(told.get("prompt_tokens")), tokens(told.get("completion_tokens") or 0)
     if prompt is None or completion is None:
         return None
-    details = told.get("prompt_tokens_details")
-    cached = tokens(details.get("cached_tokens")) if isinstance(details, dict) else None
-    return Usage(prompt_tokens=prompt, completion_tokens=completion, cached_tokens=cached or 0)
+    # DeepSeek tells what it had cached beside the details, not in them.
+    cached = detail(told, "prompt_tokens_details", "cached_tokens") or tokens(told.get("prompt_cache_hit_tokens"))
+    return Usage(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        cached_tokens=cached or 0,
+        reasoning_tokens=detail(told, "completion_tokens_details", "reasoning_tokens"),
+    )
+
+
+def detail(told: Mapping[str, object], where: str, name: str) -> int:
+    """A count among the details; 0 where there is none."""
+    details = told.get(where)
+    return (tokens(details.get(name)) or 0) if isinstance(details, dict) else 0
 
 
 def tokens(value: object) -> int | None:
@@ -55,8 +69,8 @@ def tokens(value: object) -> int | None:
     return value if type(value) is int and 0 <= value < PLAUSIBLE_TOKENS else None
 
 
-def encode_usage(usage: Usage) -> dict[str, object]:
-    """The object our callers see."""
+def encode_usage(usage: Usage, *, dropped: tuple[str, ...] = ()) -> dict[str, object]:
+    """The object our callers see. `dropped`: what of their request the provider could not be told."""
     told: dict[str, object] = {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
@@ -64,4 +78,8 @@ def encode_usage(usage: Usage) -> dict[str, object]:
     }
     if usage.cached_tokens:
         told["prompt_tokens_details"] = {"cached_tokens": usage.cached_tokens}
+    if usage.reasoning_tokens:
+        told["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
+    if dropped:
+        told["farmgate_dropped"] = list(dropped)
     return told

@@ -9,7 +9,18 @@ from __future__ import annotations
 import msgspec
 
 from farmgate.core.errors import UpstreamInvalidResponse
-from farmgate.core.reply import Finish, FinishReason, Part, Reasoning, Refusal, Text, ToolDelta, Usage
+from farmgate.core.reply import (
+    Annotation,
+    Finish,
+    FinishReason,
+    Logprobs,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolDelta,
+    Usage,
+)
 from farmgate.wire.openai.usage import decode_usage
 from farmgate.wire.strictjson import encode
 
@@ -46,6 +57,13 @@ class ToldMessage(msgspec.Struct):
     refusal: str | None = None
     tool_calls: list[ToldCall] | None = None
     function_call: ToldFunction | None = None
+    annotations: list[dict[str, object]] | None = None
+
+
+class ToldLogprobs(msgspec.Struct):
+    """The log probabilities of a chat's tokens. A completion's have another form and stay with those who speak it."""
+
+    content: list[dict[str, object]] | None = None
 
 
 class ToldChoice(msgspec.Struct):
@@ -55,6 +73,7 @@ class ToldChoice(msgspec.Struct):
     delta: ToldMessage | None = None
     message: ToldMessage | None = None
     text: str | None = None
+    logprobs: ToldLogprobs | None = None
     finish_reason: str | None = None
 
 
@@ -75,6 +94,7 @@ def chunk_parts(payload: bytes) -> list[Part]:
     for choice in chunk.choices or ():
         index = choice.index or 0
         parts += said(choice.delta, choice.text, index)
+        parts += logprobs_of(choice, index)
         if choice.finish_reason:
             parts.append(Finish(finish_reason(choice.finish_reason), index))
     usage = usage_of(chunk)
@@ -87,6 +107,7 @@ def answer_parts(body: bytes) -> list[Part]:
     for choice in decoded(body).choices or ():
         index = choice.index or 0
         parts += said(choice.message, choice.text, index)
+        parts += logprobs_of(choice, index)
         parts.append(Finish(finish_reason(choice.finish_reason or "stop"), index))
     return parts
 
@@ -110,8 +131,14 @@ def said(message: ToldMessage | None, text: str | None, index: int) -> list[Part
         parts.append(Text(words, index))
     if message.refusal:
         parts.append(Refusal(message.refusal, index))
+    parts += [Annotation(data, index) for data in message.annotations or ()]
     calls = message.tool_calls or ([ToldCall(function=message.function_call)] if message.function_call else [])
     return [*parts, *(tool_delta(call, position, index) for position, call in enumerate(calls))]
+
+
+def logprobs_of(choice: ToldChoice, index: int) -> list[Part]:
+    tokens = choice.logprobs.content if choice.logprobs else None
+    return [Logprobs(tuple(tokens), index)] if tokens else []
 
 
 def tool_delta(call: ToldCall, position: int, choice: int) -> ToolDelta:

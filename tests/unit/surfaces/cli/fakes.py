@@ -17,8 +17,9 @@ from farmgate.core.errors import FarmError, ModelNotFound
 from farmgate.core.model import Health, HealthStatus, ModelInfo
 from farmgate.core.ports import Progress, Report
 from farmgate.core.reply import Event, Finish, Part, Reply, Text, Usage
-from farmgate.core.request import Chat, Request
+from farmgate.core.request import Request
 from farmgate.core.usage import Call
+from farmgate.core.words import Chat
 from farmgate.surfaces.cli.house import Finding, OpenGate
 from farmgate.surfaces.cli.program import program
 

@@ -11,7 +11,7 @@ from tests.unit.surfaces.cli.fakes import STARTER, FakeHouse, Shell
 
 from farmgate.core.errors import InvalidValue, Overloaded, UpstreamStreamTruncated
 from farmgate.core.reply import Finish, FinishReason, Reasoning, Text, Usage
-from farmgate.core.request import Role
+from farmgate.core.words import Role
 from farmgate.surfaces.cli.answer import Took, status_line
 from farmgate.surfaces.cli.program import program
 from farmgate.surfaces.cli.run import Wish, as_path, chat_of

@@ -1,0 +1,106 @@
+"""What every dialect's endpoint does: read the ask, send it on its way, write the answer whole or piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from farmgate.core.answer import gather
+from farmgate.core.errors import FarmError, MissingParameter, UnsupportedParameter
+from farmgate.core.ports import Target
+from farmgate.core.reply import Event, Reply
+from farmgate.core.request import Body, Kind, Request
+from farmgate.surfaces.http.exchange import JSON, SSE, Exchange, served_by
+from farmgate.wire.openai.rules import ListLimits
+from farmgate.wire.strictjson import JsonLimits
+
+__all__ = ["Asking", "StreamWriter", "SurfaceCodec"]
+
+
+NAMED = frozenset({Kind.CHAT, Kind.COMPLETION, Kind.EMBEDDING, Kind.RERANK, Kind.SPEECH, Kind.TRANSCRIPTION})
+"""Kinds whose callers must name a model."""
+
+
+class StreamWriter(Protocol):
+    """Writes one stream for a caller."""
+
+    def write(self, event: Event) -> bytes:
+        """What an event says, as this dialect's frames; its own bytes where it came in this dialect."""
+
+    def end(self) -> bytes:
+        """What follows the last event of a whole answer."""
+
+
+class Decode(Protocol):
+    """Reads a body, or raises the BadRequest of the first field that is wrong."""
+
+    def __call__(self, body: bytes, kind: Kind, *, json_limits: JsonLimits, list_limits: ListLimits) -> Body: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurfaceCodec:
+    """How one dialect is spoken with callers. `error` writes a body, `error_frame` the last frame of a stream."""
+
+    decode: Decode
+    writer: Callable[[Request, Reply], StreamWriter]
+    whole: Callable[[Request, Reply, list[Event]], bytes]
+    error: Callable[[FarmError], bytes]
+    error_frame: Callable[[FarmError], bytes]
+    stream_type: bytes = SSE
+    """Empty: that of the provider's answer."""
+    body_type: bytes = JSON
+
+
+class Asking:
+    """Asks in one dialect. `streaming`: whether streams are answered at all (`ai.features.streaming`)."""
+
+    __slots__ = ("_codec", "_streaming", "_target")
+
+    def __init__(self, target: Target, codec: SurfaceCodec, *, streaming: bool = True) -> None:
+        self._target = target
+        self._codec = codec
+        self._streaming = streaming
+
+    async def ask(self, exchange: Exchange, kind: Kind) -> None:
+        """Answer one exchange."""
+        codec = self._codec
+        await exchange.run(lambda: self._answer(exchange, kind), shape=codec.error, frame=codec.error_frame)
+
+    async def _answer(self, exchange: Exchange, kind: Kind) -> None:
+        codec = self._codec
+        principal = exchange.principal()
+        limits = exchange.desk.limits
+        raw = await exchange.body(codec.body_type)
+        body = codec.decode(raw, kind, json_limits=limits.json, list_limits=limits.lists)
+        model = exchange.model or body.model
+        if not model and kind in NAMED:
+            raise MissingParameter("`model` is required.", param="model")
+        if body.stream and not self._streaming:
+            raise UnsupportedParameter("Streaming is switched off here (ai.features.streaming).", param="stream")
+        request = Request(
+            id=exchange.id,
+            kind=kind,
+            body=body,
+            principal=principal,
+            deadline=exchange.deadline,
+            started=exchange.started,
+            asked_id=exchange.asked_id.decode() if exchange.asked_id else None,
+            model=model,
+            stream=body.stream,
+            want_usage=body.want_usage,
+        )
+        try:
+            with await self._target.send(request) as reply:
+                if body.stream:
+                    writer = codec.writer(request, reply)
+                    kind_sent = codec.stream_type or reply.content_type.encode()
+                    await exchange.stream(reply, writer.write, writer.end, kind=kind_sent)
+                    return
+                events = [reply.event] if reply.event is not None else await gather(reply)
+            told = codec.whole(request, reply, events)
+        except FarmError as error:
+            if error.param is not None:
+                error.param = body.own_name(error.param)
+            raise
+        await exchange.answer(200, told, served_by(reply), kind=reply.content_type.encode())
