@@ -70,7 +70,7 @@ def test_an_unknown_model_is_404_on_every_api(gate: RealGate, name: str) -> None
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
-        ("GET", "/", 404, "unknown_url"),
+        ("GET", "/nothing", 404, "unknown_url"),
         ("GET", "/v1", 404, "unknown_url"),
         ("GET", "/v1/nothing", 404, "unknown_url"),
         ("POST", "/v1/chat/completions/", 404, "unknown_url"),

@@ -68,10 +68,15 @@ class ModelCatalog:
                 found.setdefault((name, model), known.get(model) or ModelInfo(name=model, provider=name))
         return list(found.values())
 
-    async def refresh(self) -> None:
-        """Ask every provider that can tell; at most once every two seconds, once for many askers."""
+    async def refresh(self, *, at_once: bool = False) -> None:
+        """Ask every provider that can tell; at most once every two seconds, once for many askers.
+
+        `at_once`: something has changed, so what was told a moment ago is not enough.
+        """
+        if at_once and self._asking is not None:
+            await asyncio.shield(self._asking)
         if self._asking is None:
-            if self._clock() - self._asked_at < AGAIN_AFTER_S:
+            if not at_once and self._clock() - self._asked_at < AGAIN_AFTER_S:
                 return
             self._asking = asyncio.create_task(self._ask_all())
             self._asking.add_done_callback(self._asked)

@@ -26,6 +26,7 @@ from farmgate.surfaces.http.exchange import Desk, Exchange, HttpLimits, Receive,
 from farmgate.surfaces.http.front import Endpoint, Front
 from farmgate.surfaces.http.health import HealthSurface
 from farmgate.surfaces.http.media import MediaSurface, media_routes
+from farmgate.surfaces.http.ollama import OllamaSurface, ollama_routes
 from farmgate.surfaces.http.openai import OpenAISurface
 from farmgate.telemetry import Telemetry, log
 from farmgate.wire.openai.rules import ListLimits
@@ -96,6 +97,13 @@ class Gate:
             telemetry=self._shared.telemetry,
         )
         openai = OpenAISurface(self.target, self.catalog, streaming=self.config.ai.features.streaming)
+        ollama = OllamaSurface(
+            self.target,
+            self.catalog,
+            load=self.load,
+            jobs=self._shared.jobs,
+            streaming=self.config.ai.features.streaming,
+        )
         health = HealthSurface(self._shared.is_draining)
         posts: dict[str, Endpoint] = {}
 
@@ -107,6 +115,7 @@ class Gate:
             "/v1/completions": {"POST": openai.completion},
             "/v1/embeddings": {"POST": openai.embedding},
             **media_routes(MediaSurface(self.target, streaming=self.config.ai.features.streaming)),
+            **ollama_routes(ollama),
             "/v1/models": {"GET": openai.models},
             "/v1/models/": {"GET": openai.models, "POST": versioned},
             "/health/live": {"GET": health.live},
@@ -211,7 +220,7 @@ class Gate:
         candidate = who_gets(model, provider, self.catalog.view())
         await self.providers[candidate.provider].load(candidate.model, report)
         log.info("model_loaded", provider=candidate.provider, model=candidate.model)
-        await self.catalog.refresh()
+        await self.catalog.refresh(at_once=True)
 
 
 def is_asked(kind: str, *, names_models: bool) -> bool:

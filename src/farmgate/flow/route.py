@@ -64,7 +64,7 @@ def written(name: str) -> tuple[str, ...]:
     """
     base, at, version = name.rpartition("@")
     versions = tuple(f"{base}{joint}{version}" for joint in VERSION_JOINTS) if at and base else ()
-    return (name, f"{name}:latest", *versions)
+    return (name, f"{name}:latest", name.removesuffix(":latest"), *versions)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from farmgate.core.request import Request
 from farmgate.core.words import Ask, Chat, Complete, Content, Embed, Rerank, TextPart
 from farmgate.providers.provider import ProviderBase
 from farmgate.providers.settings import ProviderSettings
+from farmgate.wire.losses import Losses
 
 __all__ = ["DemoProvider"]
 
@@ -40,6 +41,8 @@ class DemoProvider(ProviderBase):
 
     async def send(self, request: Request) -> Reply:
         words = request.body.ask()
+        losses = Losses(self.name)
+        losses.leave(words.extra)
         if isinstance(words, Rerank):
             raise UnsupportedParameter("The demo does not rank documents.", param="model")
         if isinstance(words, Embed):
@@ -48,7 +51,9 @@ class DemoProvider(ProviderBase):
             raise UnsupportedParameter("The demo gives one answer to a request: leave `n` out.", param="n")
         said = asked(words)
         text = str(self._text) if self._text else INTRO.format(count=len(said.split()), quote=quoted(said))
-        return Reply.stream(self._say(text, said, words.sampling.max_tokens), provider=self.name, model=MODEL)
+        reply = Reply.stream(self._say(text, said, words.sampling.max_tokens), provider=self.name, model=MODEL)
+        reply.dropped = losses.dropped
+        return reply
 
     async def _say(self, text: str, said: str, most: int | None) -> AsyncIterator[Part]:
         pieces = text.split(" ")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from typing import cast
 
 from farmgate.core.errors import (
     ContextLengthExceeded,
@@ -37,7 +38,15 @@ from farmgate.wire.ollama.models import (
     is_cloud,
 )
 from farmgate.wire.ollama.pull import PullReader
-from farmgate.wire.ollama.requests import PATHS, Residence, encode_preload, encode_pull, encode_request, encode_show
+from farmgate.wire.ollama.requests import (
+    PATHS,
+    Residence,
+    encode_preload,
+    encode_pull,
+    encode_request,
+    encode_show,
+    path_of,
+)
 from farmgate.wire.ollama.stream import StreamReader
 
 __all__ = ["OLLAMA_URL", "OllamaProvider"]
@@ -95,7 +104,7 @@ class OllamaProvider(ProviderBase):
         self._refuse_cloud(model)
         outgoing = encode_request(request, provider=self.name, stream=True, residence=self._residence)
         try:
-            answer = await self._ask("POST", PATHS[request.kind], outgoing.body, model=model, deadline=request.deadline)
+            answer = await self._ask("POST", path_of(request), outgoing.body, model=model, deadline=request.deadline)
         except ContextLengthExceeded as error:
             error.param = SAID_IN.get(request.kind)
             raise
@@ -109,8 +118,7 @@ class OllamaProvider(ProviderBase):
         return reply
 
     async def _embedded(self, answer: Answer, request: Request) -> Reply:
-        words = request.body.ask()
-        assert isinstance(words, Embed)
+        words = cast("Embed", request.body.ask())
         body = await answer.whole(self._settings.answer_bytes)
         answer.close()
         model = request.model or ""
