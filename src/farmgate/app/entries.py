@@ -23,7 +23,15 @@ from farmgate.providers.registry import CODED, LOCAL, ROWS, is_cloud, key_variab
 from farmgate.providers.settings import CredentialError, ProviderSettings
 from farmgate.providers.transport import Timeouts
 
-__all__ = ["Entries", "check_entries", "find_entries", "is_open", "make_provider", "missing_key"]
+__all__ = [
+    "Entries",
+    "check_entries",
+    "find_entries",
+    "is_built_in",
+    "is_open",
+    "make_provider",
+    "missing_key",
+]
 
 DEMO = "demo"
 PREFERENCE = ("ollama", LOCAL)
@@ -109,6 +117,12 @@ def where(name: str, config: Config) -> str:
     """A provider's entry, with its place where somebody wrote it."""
     place = config.provider_places.get(name)
     return f"{place}: ai.providers.{name}" if place else f"ai.providers.{name}"
+
+
+def is_built_in(name: str, entry: Entry) -> bool:
+    """Whether a provider is one of ours, rather than a user's own code."""
+    kind = entry.provider or name
+    return kind == LOCAL or kind in ROWS or kind in CODED
 
 
 def make_provider(name: str, entry: Entry, config: Config, *, lender: Lender, weights: Weights) -> Provider:

@@ -9,15 +9,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from farmgate.admin.catalog import Listed, ModelCatalog
-from farmgate.app.careful import CarefulSource, careful_close, careful_health, careful_kinds
-from farmgate.app.entries import DEMO, Entries, is_open, make_provider, missing_key
+from farmgate.app.careful import CarefulSource, CarefulTarget, careful_close, careful_health, careful_kinds
+from farmgate.app.entries import DEMO, Entries, is_built_in, is_open, make_provider, missing_key
 from farmgate.config import Config
 from farmgate.config.schema import Limits
-from farmgate.core.errors import FarmError, ModelNotFound
+from farmgate.config.schema import Provider as Entry
+from farmgate.core.errors import FarmError
 from farmgate.core.model import Health, ModelInfo
-from farmgate.core.ports import Journal, Lender, Report, Weights
+from farmgate.core.ports import Journal, Lender, Report, Target, Weights
 from farmgate.flow.chain import chain
-from farmgate.flow.route import Candidate, plan
+from farmgate.flow.route import plan, who_gets
 from farmgate.providers.registry import LOCAL, ROWS, is_cloud, version_joint
 from farmgate.surfaces.cli.house import Finding
 from farmgate.surfaces.http.auth import Doorman
@@ -66,13 +67,18 @@ class Gate:
             left_out=config.left_out,
         )
         self.target = chain(
-            self.providers,
+            {name: self._target(name, entry) for name, entry in entries.entries.items()},
             catalog=self.catalog,
             journal=shared.journal,
             telemetry=shared.telemetry,
             in_flight=config.server.limits.in_flight,
         )
         self.front = self._front()
+
+    def _target(self, name: str, entry: Entry) -> Target:
+        """What is asked: our own providers directly, those from outside with care."""
+        provider = self.providers[name]
+        return provider if is_built_in(name, entry) else CarefulTarget(provider)
 
     def _listed(self) -> dict[str, Listed]:
         default_model = self.config.ai.default_model
@@ -220,20 +226,10 @@ class Gate:
 
     async def load(self, model: str, provider: str | None, report: Report) -> None:
         """Make a model ready. One that is not there is got by the provider named, or by the default one."""
-        candidate = self._to_load(model, provider)
+        candidate = who_gets(model, provider, self.catalog.view())
         await self.providers[candidate.provider].load(candidate.model, report)
         log.info("model_loaded", provider=candidate.provider, model=candidate.model)
         await self.catalog.refresh(at_once=True)
-
-    def _to_load(self, model: str, provider: str | None) -> Candidate:
-        view = self.catalog.view()
-        try:
-            return plan(model, provider, view)
-        except ModelNotFound:
-            name = provider or view.default_provider
-            if name is None:
-                raise
-            return Candidate(provider=name, model=model)
 
 
 def is_asked(kind: str, *, names_models: bool) -> bool:

@@ -182,8 +182,8 @@ class Supervisor:
             said = tail(self._log_file)
             why = self._engine.complaint(said) or last_lines(said)
             return f"{death} at its start ({why})" if why else f"{death} at its start"
-        except Exception as error:  # noqa: BLE001  a bug here must look like a crash: with a pause, and no request waiting for ever
-            log.error("engine_supervision_failed", model=self.spec.model)
+        except Exception as error:  # noqa: BLE001 - a bug here must look like a crash: a pause, and nobody waits for ever
+            log.error("engine_supervision_failed", model=self.spec.model, reason=type(error).__name__)
             log.traceback(error)
             return f"could not be supervised: {error!r}"
 

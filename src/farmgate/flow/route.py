@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
 from farmgate.core.errors import InvalidValue, ModelNotCapable, ModelNotFound
 from farmgate.core.request import Kind
 
-__all__ = ["Candidate", "Catalog", "ProviderView", "View", "plan", "written"]
+__all__ = ["Candidate", "Catalog", "ProviderView", "View", "plan", "who_gets", "written"]
 
 DEFAULT_NAMES = ("default", "")
 VERSION_JOINTS = ("-", ":", "@")
@@ -150,6 +150,25 @@ def named(model: str | None, provider: str | None, view: View) -> Candidate:
         if known.is_open or known.listed(model) is not None:
             return at(name, known, model)
     raise ModelNotFound(unknown_model(model, view), param="model")
+
+
+def who_gets(model: str, provider: str | None, view: View) -> Candidate:
+    """Who makes a model ready: whoever has it; else the provider named, or the default one, which may get it.
+
+    Raises ModelNotFound or InvalidValue. One that may have models it does not list is not taken to have this one: that
+    would keep a model from the provider that can get it.
+    """
+    listed = {name: replace(known, is_open=False) for name, known in view.providers.items()}
+    try:
+        return named(model, provider, View(providers=listed, default_provider=view.default_provider))
+    except ModelNotFound:
+        head, slash, rest = model.partition("/")
+        if provider is None and slash and rest and head in view.providers:
+            return Candidate(provider=head, model=rest)
+        name = provider or view.default_provider
+        if name is None:
+            raise
+        return Candidate(provider=name, model=model.removeprefix(f"{name}/"))
 
 
 def in_order(view: View) -> list[tuple[str, ProviderView]]:

@@ -7,12 +7,18 @@ from functools import partial
 
 import msgspec
 
-from farmgate.core.errors import FarmError, UpstreamInvalidResponse, UpstreamUnreachable
+from farmgate.core.errors import (
+    ContextLengthExceeded,
+    FarmError,
+    UnsupportedParameter,
+    UpstreamInvalidResponse,
+    UpstreamUnreachable,
+)
 from farmgate.core.model import Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request
 from farmgate.providers.exchange import ProviderCodec, ask
-from farmgate.providers.provider import ProviderBase
+from farmgate.providers.provider import SAID_IN, ProviderBase
 from farmgate.providers.registry import Row
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Upstream
@@ -153,14 +159,14 @@ def codec_of(request: Request, settings: ProviderSettings) -> ProviderCodec:
     if request.kind in MEDIA:
         types = ANSWER_TYPES.get(request.kind, ("application/json",))
         return ProviderCodec(
-            error=partial(decode_error, provider=name),
+            error=partial(refused, request.kind, name),
             whole=partial(read_json, provider=name) if request.kind not in ANSWER_TYPES else Opaque,
             reader=lambda: OpaqueReader(name),
             stream_type=types if request.kind is Kind.SPEECH else "text/event-stream",
             whole_type=types,
         )
     return ProviderCodec(
-        error=partial(decode_error, provider=name),
+        error=partial(refused, request.kind, name),
         whole=partial(decode_whole, kind=request.kind, provider=name),
         reader=lambda: StreamReader(
             provider=name,
@@ -169,3 +175,11 @@ def codec_of(request: Request, settings: ProviderSettings) -> ProviderCodec:
             one_choice=request.body.fields.get("n") in (None, 1),
         ),
     )
+
+
+def refused(kind: Kind, provider: str, status: int, body: bytes) -> FarmError:
+    """What a status other than 200 means; where it is about the input, the field that holds it is named."""
+    error = decode_error(status, body, provider=provider)
+    if isinstance(error, ContextLengthExceeded | UnsupportedParameter) and error.param is None:
+        error.param = SAID_IN.get(kind)
+    return error

@@ -31,6 +31,7 @@ from tests.fakes.upstream import (
 
 from farmgate.core.answer import fold, gather
 from farmgate.core.errors import (
+    ContextLengthExceeded,
     FarmError,
     NotSupported,
     UpstreamError,
@@ -786,3 +787,16 @@ def test_every_row_makes_a_provider(name: str) -> None:
     assert row.url.startswith("http://127.0.0.1:" if row.is_local else "https://")
     assert not row.url.endswith("/")
     assert row.is_local or row.key_variable
+
+
+@pytest.mark.parametrize(
+    ("kind", "param"), [(Kind.CHAT, "messages"), (Kind.COMPLETION, "prompt"), (Kind.EMBEDDING, "input")]
+)
+async def test_what_is_too_long_for_a_model_is_told_by_the_field_it_is_in(kind: Kind, param: str) -> None:
+    error = {"error": {"message": "exceeds the available context size", "type": "exceed_context_size_error"}}
+    async with FakeUpstream(say(whole(error, status=400))) as fake:
+        provider = provider_at(fake.url)
+        with pytest.raises(ContextLengthExceeded) as caught:
+            await provider.send(request(kind=kind))
+        assert caught.value.param == param
+        await provider.close()
