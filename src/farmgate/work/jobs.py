@@ -14,7 +14,7 @@ from farmgate.core.ids import new_id
 from farmgate.core.ports import Progress, Report
 from farmgate.telemetry import log
 
-__all__ = ["Job", "JobState", "JobStatus", "Jobs", "Run"]
+__all__ = ["Job", "JobState", "JobStatus", "Jobs", "Run", "bare"]
 
 Run: TypeAlias = Callable[[Report], Awaitable[None]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -29,7 +30,7 @@ from farmgate.wire.ollama.answers import (
 from farmgate.wire.ollama.asks import OllamaBody, decode_ask
 from farmgate.wire.ollama.listing import OLLAMA_VERSION, encode_ps, encode_show, encode_tags
 from farmgate.wire.strictjson import decode_object, encode
-from farmgate.work.jobs import Job, Jobs
+from farmgate.work.jobs import Job, Jobs, bare
 
 __all__ = ["Catalog", "OllamaSurface", "ollama_routes"]
 
@@ -171,6 +172,10 @@ class OllamaSurface:
             await self._load(model, provider, report)
 
         job = self._jobs.start("pull", f"{provider}/{model}", get)
+        # One turn of the loop: what is refused before anything is waited for has its true status.
+        await asyncio.sleep(0)
+        if (refused := job.snapshot().error) is not None:
+            raise bare(refused)
         exchange.deadline = exchange.loop.time() + PULL_S
         async with lines_of(job) as lines:
             if fields.get("stream") is not False:
@@ -226,7 +231,7 @@ def lines_of(job: Job) -> Reply:
         if state is None:
             return None
         if state.error is not None:
-            raise state.error
+            raise bare(state.error)
         if state.is_over:
             has_ended = True
             return Event(raw=b'{"status":"success"}\n')
