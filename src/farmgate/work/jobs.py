@@ -14,7 +14,7 @@ from farmgate.core.ids import new_id
 from farmgate.core.ports import Progress, Report
 from farmgate.telemetry import log
 
-__all__ = ["Job", "JobState", "JobStatus", "Jobs", "Run", "bare"]
+__all__ = ["Job", "JobState", "JobStatus", "Jobs", "Run"]
 
 Run: TypeAlias = Callable[[Report], Awaitable[None]]
 

@@ -16,7 +16,7 @@ from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Request
 from farmgate.flow.route import Candidate, View, plan
 from farmgate.surfaces.http.asking import Asking, SurfaceCodec
-from farmgate.surfaces.http.exchange import Exchange
+from farmgate.surfaces.http.exchange import Exchange, error_headers
 from farmgate.surfaces.http.front import Endpoint
 from farmgate.surfaces.http.openai import name_each
 from farmgate.wire.ollama.answers import (
@@ -30,7 +30,7 @@ from farmgate.wire.ollama.answers import (
 from farmgate.wire.ollama.asks import OllamaBody, decode_ask
 from farmgate.wire.ollama.listing import OLLAMA_VERSION, encode_ps, encode_show, encode_tags
 from farmgate.wire.strictjson import decode_object, encode
-from farmgate.work.jobs import Job, Jobs, bare
+from farmgate.work.jobs import Job, Jobs
 
 __all__ = ["Catalog", "OllamaSurface", "ollama_routes"]
 
@@ -174,15 +174,19 @@ class OllamaSurface:
         job = self._jobs.start("pull", f"{provider}/{model}", get)
         # One turn of the loop: what is refused before anything is waited for has its true status.
         await asyncio.sleep(0)
-        if (refused := job.snapshot().error) is not None:
-            raise bare(refused)
         exchange.deadline = exchange.loop.time() + PULL_S
         async with lines_of(job) as lines:
-            if fields.get("stream") is not False:
+            if fields.get("stream") is not False and job.snapshot().error is None:
                 await exchange.stream(lines, lambda event: event.raw, bytes, kind=NDJSON)
                 return
             async for _ in lines:
                 pass
+        failed = job.snapshot().error
+        if failed is not None:
+            # Not raised: the job keeps its error, and with a traceback would keep this exchange.
+            exchange.desk.telemetry.failed(failed.code)
+            await exchange.answer(failed.status, encode_error(failed), error_headers(failed))
+            return
         await exchange.answer(200, b'{"status":"success"}')
 
     def _puller(self, name: str) -> tuple[str, str]:
@@ -230,11 +234,9 @@ def lines_of(job: Job) -> Reply:
         state = None if has_ended else await anext(states, None)
         if state is None:
             return None
-        if state.error is not None:
-            raise bare(state.error)
         if state.is_over:
             has_ended = True
-            return Event(raw=b'{"status":"success"}\n')
+            return Event(raw=b'{"status":"success"}\n' if state.error is None else encode_error(state.error))
         progress = state.progress
         told: dict[str, object] = {"status": progress.status}
         if progress.total is not None:
