@@ -128,9 +128,15 @@ class TritonProvider(ProviderBase):
             detail = f"{self.name} ({self._upstream.address}) did not answer within {HEALTH_S:g} s."
             return Health(name=self.name, status=HealthStatus.UNHEALTHY, models=known, detail=detail)
         if status == 200:
-            return Health(name=self.name, status=HealthStatus.HEALTHY, models=known)
+            return Health(name=self.name, status=HealthStatus.HEALTHY, models=known, detail=self._advice())
         detail = f"{self.name} answers HTTP {status} to {READY}: a model of its repository is not loaded."
         return Health(name=self.name, status=HealthStatus.UNHEALTHY, models=known, detail=detail)
+
+    def _advice(self) -> str | None:
+        """How to chat, unless the server is there to embed."""
+        if self._generating.template is not None or "embedding" in self._settings.options:
+            return None
+        return f"{self.name} completes texts and does not chat: for that, set options.template of ai.providers.{self.name}."
 
     async def close(self) -> None:
         self._upstream.close()
@@ -155,7 +161,7 @@ def path_of(model: str) -> str:
 
 
 def infos(listed: Iterable[Listed], provider: str) -> tuple[ModelInfo, ...]:
-    """Each model once, and each of its versions where it has several."""
+    """Each model once, then each of its versions."""
     by_name: dict[str, list[Listed]] = {}
     for one in listed:
         by_name.setdefault(one.name, []).append(one)
@@ -165,12 +171,11 @@ def infos(listed: Iterable[Listed], provider: str) -> tuple[ModelInfo, ...]:
         reasons = {one.reason for one in versions if one.reason}
         description = "; ".join(sorted(reasons))[:500] or None
         found.append(ModelInfo(name=name, provider=provider, loaded=loaded, description=description))
-        if len(versions) > 1:
-            found += [
-                ModelInfo(name=f"{name}@{one.version}", provider=provider, loaded=one.state in (None, "READY"))
-                for one in versions
-                if one.version
-            ]
+        found += [
+            ModelInfo(name=f"{name}@{one.version}", provider=provider, loaded=one.state in (None, "READY"))
+            for one in versions
+            if one.version
+        ]
     return tuple(found)
 
 

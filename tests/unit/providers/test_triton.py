@@ -169,6 +169,7 @@ async def test_models_are_those_of_the_repository_with_their_versions() -> None:
         ("farm@1", True),
         ("farm@2", False),
         ("embedder", True),
+        ("embedder@1", True),
     ]
     assert models[0].description == "unloaded"
 
@@ -198,10 +199,12 @@ async def test_a_model_is_loaded_by_its_name() -> None:
 async def test_health_is_whether_it_is_ready() -> None:
     async with FakeUpstream(say(whole(b"")), say(whole(b"", status=400))) as fake:
         provider = provider_at(fake.url, models=("farm",))
-        assert (await provider.health()).status is HealthStatus.HEALTHY
+        ready = await provider.health()
         unready = await provider.health()
         await provider.close()
     assert fake.asked[0].path == "/v2/health/ready"
+    assert ready.status is HealthStatus.HEALTHY
+    assert "options.template" in (ready.detail or "")
     assert (unready.status, "is not loaded" in (unready.detail or "")) == (HealthStatus.UNHEALTHY, True)
     away = provider_at(f"http://127.0.0.1:{closed_port()}")
     assert (await away.health()).status is HealthStatus.UNHEALTHY

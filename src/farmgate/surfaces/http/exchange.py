@@ -18,7 +18,6 @@ from farmgate.core.errors import (
     BadRequest,
     ClientGone,
     FarmError,
-    HeadersTooLarge,
     InternalError,
     MethodNotAllowed,
     RequestTimeout,
@@ -36,7 +35,7 @@ from farmgate.telemetry import Telemetry, log
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.strictjson import JsonLimits
 
-__all__ = ["JSON", "SSE", "Desk", "Exchange", "HttpLimits", "Receive", "Scope", "Send", "served_by"]
+__all__ = ["JSON", "LAST_WORDS_S", "SSE", "Desk", "Exchange", "HttpLimits", "Receive", "Scope", "Send", "served_by"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -210,15 +209,11 @@ class Exchange:
         self._timer = self.loop.call_later(self.desk.limits.body_timeout_s, self._body_is_late)
         try:
             await work()
-        except asyncio.CancelledError as error:
-            if self._overdue is not None:
-                task.uncancel()
-                await self._tell(self._overdue, shape, frame)
-            elif self._is_gone:
-                task.uncancel()
-            else:
-                await self._tell(ShuttingDown(), shape, frame)
-                raise error from None
+        except asyncio.CancelledError:
+            # The work is over whoever ended it, and the task ends with it: nothing is left that would be cancelled.
+            task.uncancel()
+            if not self._is_gone:
+                await self._tell(self._overdue or ShuttingDown(), shape, frame)
         except ClientGone:
             pass
         except FarmError as error:
@@ -246,7 +241,7 @@ class Exchange:
 
     def _give_up(self, error: FarmError) -> None:
         self._overdue = error
-        self._task.cancel()
+        self._task.cancel(error)
 
     def _client_left(self) -> None:
         self._is_gone = True
@@ -261,8 +256,6 @@ class Exchange:
     def principal(self) -> Principal:
         """Who asks. Raises what Doorman.admit raises."""
         headers = self._headers
-        if len(headers) > self.desk.limits.headers:
-            raise HeadersTooLarge
         authorization, x_api_key = headers.get(b"authorization"), headers.get(b"x-api-key")
         if authorization is TWICE or x_api_key is TWICE:
             raise AmbiguousCredentials
@@ -275,7 +268,7 @@ class Exchange:
         """The body, read once, if it is of the type that is wanted. From here on a client that leaves ends the work."""
         headers = self._headers
         kind = headers.get(b"content-type", b"")
-        if not kind.startswith(wanted) and not kind.lower().startswith(wanted):
+        if kind != wanted and kind.partition(b";")[0].strip().lower() != wanted:
             raise UnsupportedMediaType(f"Send the body as `Content-Type: {wanted.decode()}`.")
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise UnsupportedEncoding

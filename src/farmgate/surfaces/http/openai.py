@@ -23,7 +23,7 @@ from farmgate.wire.openai.requests import decode_request
 from farmgate.wire.openai.stream import StreamWriter
 from farmgate.wire.strictjson import encode
 
-__all__ = ["Models", "OpenAISurface"]
+__all__ = ["Models", "OpenAISurface", "name_each"]
 
 # Before Python 3.12 a member looked up on its class costs as much as three function calls.
 OPENAI = Dialect.OPENAI
