@@ -30,6 +30,7 @@ ANSWERS: dict[str, tuple[str, bytes]] = {
     "/v2/chat": (JSON, recorded("cohere/text.json")),
     "/v2/chat?stream": (SSE, recorded("cohere/tools_stream.sse")),
     "/v2/embed": (JSON, recorded("cohere/embed.json")),
+    "/v2/rerank": (JSON, recorded("cohere/rerank.json")),
     "/v2/models/farm/versions/1/generate": (JSON, recorded("triton/text.json")),
     "/v2/models/farm/generate_stream": (SSE, recorded("triton/stream.sse")),
     "/v2/models/embedder/infer": (JSON, recorded("triton/infer.json")),
@@ -137,6 +138,13 @@ def test_vectors_come_from_each_that_embeds(gate: RealGate, model: str, count: i
     answer = gate.call("POST", "/v1/embeddings", {"model": model, "input": ["a", "b"][:count]})
     assert answer.status == 200, answer.body
     assert [item["embedding"][0] for item in answer.json["data"]] == [0.5, 1.0][:count]
+
+
+def test_documents_are_ranked_by_cohere(gate: RealGate) -> None:
+    body = {"model": "cohere/rerank-v3.5", "query": "when?", "documents": ["a", "b", "c"], "top_n": 2}
+    answer = gate.call("POST", "/v1/rerank", body)
+    assert answer.status == 200, answer.body
+    assert [(one["index"], one["relevance_score"]) for one in answer.json["results"]] == [(2, 0.98), (0, 0.31)]
 
 
 def test_what_could_not_be_told_is_announced(gate: RealGate) -> None:

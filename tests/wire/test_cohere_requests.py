@@ -118,7 +118,7 @@ def test_what_is_said_before_tools_are_called_is_the_plan() -> None:
         chat(
             user("?"),
             Message(role=Role.ASSISTANT, content=(ThinkingPart(text="hm"), TextPart(text="I look.")), tool_uses=(use,)),
-            Message(role=Role.TOOL, content="rain", tool_call_id="call_1", is_error=True),
+            Message(role=Role.TOOL, content="rain", tool_call_id="call_1", is_error=True, name="weather"),
             Message(role=Role.ASSISTANT, tool_uses=(ToolUse(id="call_2", name="clock", arguments=""),)),
             tools=(Tool(name="weather"),),
         )

@@ -136,7 +136,7 @@ class TritonProvider(ProviderBase):
         """How to chat, unless the server is there to embed."""
         if self._generating.template is not None or "embedding" in self._settings.options:
             return None
-        return f"{self.name} completes texts and does not chat: for that, set options.template of ai.providers.{self.name}."
+        return f"{self.name} completes texts. To chat too, set options.template of ai.providers.{self.name}."
 
     async def close(self) -> None:
         self._upstream.close()

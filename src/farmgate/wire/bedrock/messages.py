@@ -66,7 +66,7 @@ def encode_messages(messages: Iterable[Message], losses: Losses) -> Conversation
     documents = Documents()
     for at, message in enumerate(messages):
         where = message.place or f"messages[{at}]"
-        losses.drop_if(message.name, "messages[].name")
+        losses.drop_if(None if message.role is Role.TOOL else message.name, "messages[].name")
         match message.role:
             case Role.SYSTEM | Role.DEVELOPER:
                 if told.messages:

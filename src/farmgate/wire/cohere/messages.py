@@ -30,7 +30,7 @@ def encode_messages(messages: Iterable[Message], losses: Losses) -> list[dict[st
 
 
 def encode_message(message: Message, where: str, losses: Losses) -> dict[str, object]:
-    losses.drop_if(message.name, "messages[].name")
+    losses.drop_if(None if message.role is Role.TOOL else message.name, "messages[].name")
     losses.drop_if(message.is_error, "is_error")
     match message.role:
         case Role.SYSTEM | Role.DEVELOPER:
