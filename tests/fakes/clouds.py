@@ -1,6 +1,7 @@
 """The places three clouds give tokens out at, on loopback: metadata servers and token services, as their papers say.
 
-Every token is a canary: `CANARY-1`, `CANARY-2`, ... Google: https://cloud.google.com/compute/docs/metadata and RFC 8693.
+Every token is a canary: `CANARY-1`, `CANARY-2`, ...
+Google: https://cloud.google.com/compute/docs/metadata and RFC 8693.
 Azure: https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token and RFC 7523.
 AWS: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html and the STS API reference.
 """
@@ -39,8 +40,13 @@ class FakeClouds(FakeUpstream):
 
     async def _answer(self, exchange: Exchange) -> None:
         asked = exchange.link.asked[-1]
-        path = urlsplit(asked.path).path
-        await exchange.send(self.answers.get(path) or self._google(path) or self._azure(path) or self._aws(asked, path))
+        await exchange.send(self._found(asked, urlsplit(asked.path).path))
+
+    def _found(self, asked: Asked, path: str) -> bytes:
+        if asked.method == "POST" and path == "/":
+            return self.refuses or whole(self._assumed(form_of(asked)), headers=XML)
+        found = self.answers.get(path) or self._google(path) or self._azure(path) or self._aws(path)
+        return found or whole({"error": "nothing here"}, status=404)
 
     def _token(self) -> str:
         self.given += 1
@@ -80,7 +86,7 @@ class FakeClouds(FakeUpstream):
             return self._oauth(resource="https://cognitiveservices.azure.com", expires_on=expires_on)
         return None
 
-    def _aws(self, asked: Asked, path: str) -> bytes:
+    def _aws(self, path: str) -> bytes | None:
         roles = "/latest/meta-data/iam/security-credentials"
         match path:
             case "/latest/api/token":
@@ -91,9 +97,7 @@ class FakeClouds(FakeUpstream):
                 return whole(ROLE.encode(), headers=TEXT)
             case _ if path in (f"{roles}/{ROLE}", "/container"):
                 return self.refuses or whole({"Code": "Success", "Type": "AWS-HMAC", **self._keys(token="Token")})
-            case "/" if asked.method == "POST":
-                return self.refuses or whole(self._assumed(form_of(asked)), headers=XML)
-        return whole({"error": "nothing here"}, status=404)
+        return None
 
     def _end(self) -> str:
         return datetime.fromtimestamp(time.time() + self.lifetime_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -18,7 +18,7 @@ from farmgate.providers.local import LocalProvider
 from farmgate.providers.openai import OpenAIProvider
 from farmgate.providers.provider import Provider
 from farmgate.providers.registry import CODED, LOCAL, ROWS, is_cloud, key_variable, key_variables
-from farmgate.providers.settings import ProviderSettings
+from farmgate.providers.settings import CredentialError, ProviderSettings
 from farmgate.providers.transport import Timeouts
 
 __all__ = ["Entries", "find_entries", "is_open", "make_provider"]
@@ -94,6 +94,8 @@ def coded_provider(kind: str, settings: ProviderSettings) -> Provider:
     make = cast("Callable[[ProviderSettings], Provider]", getattr(importlib.import_module(module), name))
     try:
         return make(settings)
+    except CredentialError as error:
+        raise ConfigError(f"ai.providers.{settings.name}: {error}") from error
     except ValueError as error:
         raise ConfigError(str(error)) from error
 
@@ -104,7 +106,7 @@ def custom_provider(name: str, kind: str, settings: ProviderSettings, config: Co
         make = find(kind, directory=config.source.parent if config.source else Path.cwd())
         if make is not None:
             return make(settings)
-    except CustomProviderError as error:
+    except (CustomProviderError, CredentialError) as error:
         raise ConfigError(f"ai.providers.{name}: {error}") from error
     except Exception as error:
         # Its words may hold anything: only its kind and place are told.

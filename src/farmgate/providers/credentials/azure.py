@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from farmgate.core.errors import FarmError, UpstreamRefusedKey, UpstreamUnreachable
 from farmgate.providers.credentials.credential import Credential, CredentialError
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["azure_credential"]
 
 SCOPE = "https://cognitiveservices.azure.com/.default"
-READ_S = 10
+PATIENCE: Mapping[str, Any] = {"read_timeout": 10, "retry_total": 3}
+"""Of one call to a token service, for azure-core: seconds, and tries after the first."""
 
 
 class Kind(StrEnum):
@@ -100,17 +101,17 @@ def made(kind: Kind, *, client: str | None, tenant: str | None) -> SupportsToken
     ids = {name: value for name, value in {"client_id": client, "tenant_id": tenant}.items() if value}
     match kind:
         case Kind.MANAGED:
-            return identity.ManagedIdentityCredential(client_id=client, read_timeout=READ_S)
+            return identity.ManagedIdentityCredential(client_id=client, **PATIENCE)
         case Kind.WORKLOAD:
-            return identity.WorkloadIdentityCredential(**ids, read_timeout=READ_S)
+            return identity.WorkloadIdentityCredential(**ids, **PATIENCE)
         case Kind.ENVIRONMENT:
-            return identity.EnvironmentCredential(read_timeout=READ_S)
+            return identity.EnvironmentCredential(**PATIENCE)
         case Kind.CLI:
             return identity.AzureCliCredential(tenant_id=tenant or "")
         case Kind.DEFAULT:
             named = {"managed_identity_client_id": client, "workload_identity_tenant_id": tenant}
             given = {name: value for name, value in named.items() if value}
-            return identity.DefaultAzureCredential(read_timeout=READ_S, **given)
+            return identity.DefaultAzureCredential(**PATIENCE, **given)
         case _:
             assert_never(kind)
 

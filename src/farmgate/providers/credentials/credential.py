@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from farmgate.providers.settings import CredentialError
+
 __all__ = ["Credential", "CredentialError", "GoogleCredential"]
-
-
-class CredentialError(Exception):
-    """A credential cannot be made from the configuration, or a library it needs is missing. The message says what to do
-    and reads well behind `ai.providers.NAME: `."""
 
 
 class Credential(Protocol):

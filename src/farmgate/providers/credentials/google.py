@@ -145,14 +145,14 @@ def from_file(file: str, scope: str) -> tuple[Credentials, str | None]:
             return account, account.project_id
         case "authorized_user":
             return user.Credentials.from_authorized_user_info(info), None
+        # The project of a federated identity is a question to one more API, which may be out of reach: not asked.
+        case "external_account" if "environment_id" in info.get("credential_source", {}):
+            return aws.Credentials.from_info(info, scopes=[scope]), None
         case "external_account":
-            # The project of a federated identity is a question to one more API, which may be out of reach: not asked.
-            reader = (aws if "environment_id" in info.get("credential_source", {}) else identity_pool).Credentials
-            federated: Credentials = reader.from_info(info, scopes=[scope])  # type: ignore[no-untyped-call]
-            return federated, None
+            return identity_pool.Credentials.from_info(info, scopes=[scope]), None
         case "impersonated_service_account":
-            of = impersonated_credentials.Credentials.from_impersonated_service_account_info
-            return of(info, scopes=[scope]), None
+            kind = impersonated_credentials.Credentials
+            return kind.from_impersonated_service_account_info(info, scopes=[scope]), None
         case _:
             raise exceptions.DefaultCredentialsError("a file of an unknown type")
 

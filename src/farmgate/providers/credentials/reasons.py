@@ -35,12 +35,14 @@ CODES = (
     "RegionDisabledException",
     "SignatureDoesNotMatch",
 )
-KNOWN = re.compile(rf"\b(?:{'|'.join(CODES)}|AADSTS\d{{4,8}})\b")
+ENTRA = re.compile(r"\bAADSTS\d{4,8}\b")
+KNOWN = re.compile(rf"\b(?:{'|'.join(CODES)})\b")
 
 
 def reason_in(error: BaseException) -> str:
-    """` (code)` for the first code known in an error's words, else nothing: the words may quote a token."""
-    found = KNOWN.search(str(error))
+    """` (code)` for the code in an error's words that says most, else nothing: the words may quote a token."""
+    words = str(error)
+    found = ENTRA.search(words) or KNOWN.search(words)
     return f" ({found[0]})" if found else ""
 
 

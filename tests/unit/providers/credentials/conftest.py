@@ -35,7 +35,8 @@ def canaries(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     caplog.set_level(logging.WARNING)
     caplog.set_level(logging.INFO, logger="farmgate")
     yield
-    told = caplog.text + "".join(str(vars(record)) for record in caplog.records)
+    records = caplog.get_records("call")
+    told = "\n".join(f"{record.getMessage()} {vars(record)}" for record in records)
     assert "CANARY" not in told, told
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
