@@ -18,6 +18,7 @@ from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Upstream
 from farmgate.wire.openai.answers import decode_whole
 from farmgate.wire.openai.errors import decode_error
+from farmgate.wire.openai.quirks import PLAIN, Quirks
 from farmgate.wire.openai.requests import encode_request
 from farmgate.wire.openai.stream import StreamReader
 
@@ -65,7 +66,10 @@ class OpenAIProvider(ProviderBase):
     async def send(self, request: Request) -> Reply:
         if NEEDS[request.kind] not in self.capabilities:
             raise UnsupportedParameter(f"{self.name} has no {request.kind} API.", param="model")
-        return await send(self._upstream, request, settings=self._settings, asks_usage=self._row.asks_usage)
+        row = self._row
+        return await send(
+            self._upstream, request, settings=self._settings, asks_usage=row.asks_usage, quirks=row.quirks
+        )
 
     async def models(self) -> tuple[ModelInfo, ...]:
         if self._settings.models:
@@ -119,15 +123,18 @@ async def send(
     *,
     settings: ProviderSettings,
     asks_usage: bool,
+    quirks: Quirks = PLAIN,
     prefix: str = "",
+    query: str = "",
     headers: bytes = b"",
 ) -> Reply:
     """Ask a server that speaks OpenAI. The Reply's close frees or ends the connection. Raises FarmError.
 
-    `asks_usage`: it knows `stream_options`; `prefix` is put before the dialect's paths.
+    `asks_usage`: it knows `stream_options`; `quirks`: where it differs from OpenAI; `prefix` is put before the
+    dialect's paths, `query` behind them.
     """
-    outgoing = encode_request(request, provider=settings.name, ask_usage=asks_usage)
-    path = prefix + PATHS[request.kind]
+    outgoing = encode_request(request, provider=settings.name, ask_usage=asks_usage, quirks=quirks)
+    path = prefix + PATHS[request.kind] + query
     codec = codec_of(request, settings)
     return await ask(upstream, path, outgoing, request=request, settings=settings, codec=codec, headers=headers)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from farmgate.core.model import Capability
+from farmgate.wire.openai.quirks import PLAIN, Quirks
 
 __all__ = ["CODED", "LOCAL", "ROWS", "Coded", "Row", "is_cloud", "key_variable", "key_variables"]
 
@@ -19,7 +20,8 @@ class Row:
     """One OpenAI-compatible provider. Capabilities say what its API has, not what each of its models can.
 
     `url` includes the version path; `key_variable` is the environment variable its key is read from; `asks_usage`:
-    it knows `stream_options.include_usage`; `is_local`: its usual address is on this machine and needs no key.
+    it knows `stream_options.include_usage`; `is_local`: its usual address is on this machine and needs no key;
+    `quirks`: where it differs from OpenAI, as its documentation says.
     """
 
     url: str
@@ -27,6 +29,7 @@ class Row:
     capabilities: frozenset[Capability] = ALL
     asks_usage: bool = True
     is_local: bool = False
+    quirks: Quirks = PLAIN
 
 
 ROWS: dict[str, Row] = {
@@ -58,17 +61,27 @@ class Coded:
     """A provider with a module of its own: `make` is its class, imported when one is configured.
 
     `key_variable` is the environment variable its key is read from. `is_cloud`: it may be asked for models nobody
-    listed, and its own list is not fetched just to route.
+    listed, and its own list is not fetched just to route. `works_by_key`: its key is all it needs, so finding one in
+    the environment is reason enough to offer it.
     """
 
     make: str
     key_variable: str | None = None
     is_cloud: bool = False
+    works_by_key: bool = True
 
 
 CODED: dict[str, Coded] = {
     "demo": Coded(make="farmgate.providers.demo:DemoProvider"),
     "ollama": Coded(make="farmgate.providers.ollama:OllamaProvider"),
+    "gemini": Coded(make="farmgate.providers.gemini:GeminiProvider", key_variable="GEMINI_API_KEY", is_cloud=True),
+    "vertex": Coded(make="farmgate.providers.vertex:VertexProvider", is_cloud=True),
+    "azure": Coded(
+        make="farmgate.providers.azure:AzureProvider",
+        key_variable="AZURE_OPENAI_API_KEY",
+        is_cloud=True,
+        works_by_key=False,
+    ),
 }
 
 LOCAL = "local"
@@ -82,9 +95,9 @@ def key_variable(kind: str) -> str | None:
 
 
 def key_variables() -> dict[str, str]:
-    """The providers in the cloud that have one, each with its variable."""
+    """The providers in the cloud that need nothing but a key, each with its variable."""
     rows = {name: row.key_variable for name, row in ROWS.items() if not row.is_local}
-    coded = {name: one.key_variable for name, one in CODED.items() if one.is_cloud}
+    coded = {name: one.key_variable for name, one in CODED.items() if one.is_cloud and one.works_by_key}
     return {name: variable for name, variable in (rows | coded).items() if variable}
 
 
