@@ -10,7 +10,7 @@ from farmgate.core.ports import Report
 from farmgate.core.reply import Reply
 from farmgate.core.request import Request
 
-__all__ = ["Provider", "ProviderBase"]
+__all__ = ["CountsTokens", "Provider", "ProviderBase"]
 
 
 @runtime_checkable
@@ -42,6 +42,14 @@ class Provider(Protocol):
 
     async def close(self) -> None:
         """Free everything held."""
+
+
+@runtime_checkable
+class CountsTokens(Protocol):
+    """A provider that can say how many tokens a conversation has without answering it."""
+
+    async def count_tokens(self, request: Request) -> int | None:
+        """The tokens; None where it cannot say for this one. Raises FarmError."""
 
 
 class ProviderBase:

@@ -21,7 +21,8 @@ class Row:
 
     `url` includes the version path; `key_variable` is the environment variable its key is read from; `asks_usage`:
     it knows `stream_options.include_usage`; `is_local`: its usual address is on this machine and needs no key;
-    `quirks`: where it differs from OpenAI, as its documentation says.
+    `quirks`: where it differs from OpenAI, as its documentation says; `counts_tokens`: it may also have Anthropic's
+    `messages/count_tokens`.
     """
 
     url: str
@@ -30,16 +31,17 @@ class Row:
     asks_usage: bool = True
     is_local: bool = False
     quirks: Quirks = PLAIN
+    counts_tokens: bool = False
 
 
 ROWS: dict[str, Row] = {
     "openai": Row(url="https://api.openai.com/v1", key_variable="OPENAI_API_KEY"),
     # Engines on this machine or in the cluster, at the port each uses by itself.
-    "vllm": Row(url="http://127.0.0.1:8001/v1", key_variable="VLLM_API_KEY", is_local=True),
+    "vllm": Row(url="http://127.0.0.1:8001/v1", key_variable="VLLM_API_KEY", is_local=True, counts_tokens=True),
     "tgi": Row(url="http://127.0.0.1:8080/v1", is_local=True, capabilities=CHAT_ONLY),
     "trtllm": Row(url="http://127.0.0.1:8002/v1", is_local=True, capabilities=NO_EMBEDDINGS),
-    "sglang": Row(url="http://127.0.0.1:30000/v1", is_local=True),
-    "llamacpp": Row(url="http://127.0.0.1:8080/v1", key_variable="LLAMA_API_KEY", is_local=True),
+    "sglang": Row(url="http://127.0.0.1:30000/v1", is_local=True, counts_tokens=True),
+    "llamacpp": Row(url="http://127.0.0.1:8080/v1", key_variable="LLAMA_API_KEY", is_local=True, counts_tokens=True),
     "lmstudio": Row(url="http://127.0.0.1:1234/v1", is_local=True),
     # In the cloud.
     "openrouter": Row(
@@ -72,6 +74,9 @@ class Coded:
 
 
 CODED: dict[str, Coded] = {
+    "anthropic": Coded(
+        make="farmgate.providers.anthropic:AnthropicProvider", key_variable="ANTHROPIC_API_KEY", is_cloud=True
+    ),
     "demo": Coded(make="farmgate.providers.demo:DemoProvider"),
     "ollama": Coded(make="farmgate.providers.ollama:OllamaProvider"),
     "gemini": Coded(make="farmgate.providers.gemini:GeminiProvider", key_variable="GEMINI_API_KEY", is_cloud=True),

@@ -36,7 +36,10 @@ class Decode(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurfaceCodec:
-    """How one dialect is spoken with callers. `error` writes a body, `error_frame` the last frame of a stream."""
+    """How one dialect is spoken with callers. `error` writes a body, `error_frame` the last frame of a stream.
+
+    `hear`: gives a body what the headers of its request say, where this dialect says something there.
+    """
 
     decode: Decode
     writer: Callable[[Request, Reply], StreamWriter]
@@ -44,6 +47,7 @@ class SurfaceCodec:
     error: Callable[[FarmError], bytes]
     error_frame: Callable[[FarmError], bytes]
     stream_type: bytes = SSE
+    hear: Callable[[Body, Exchange], None] | None = None
 
 
 class Asking:
@@ -66,6 +70,8 @@ class Asking:
         principal = exchange.principal()
         limits = exchange.desk.limits
         body = codec.decode(await exchange.body(), kind, json_limits=limits.json, list_limits=limits.lists)
+        if codec.hear is not None:
+            codec.hear(body, exchange)
         if body.stream and not self._streaming:
             raise UnsupportedParameter("Streaming is switched off here (ai.features.streaming).", param="stream")
         request = Request(

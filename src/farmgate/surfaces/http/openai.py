@@ -19,7 +19,7 @@ from farmgate.wire.openai.requests import decode_request
 from farmgate.wire.openai.stream import StreamWriter
 from farmgate.wire.strictjson import encode
 
-__all__ = ["Models", "OpenAISurface"]
+__all__ = ["Models", "OpenAISurface", "name_each", "named_model"]
 
 # Before Python 3.12 a member looked up on its class costs as much as three function calls.
 OPENAI = Dialect.OPENAI
@@ -61,7 +61,7 @@ class OpenAISurface:
         await self._models.refresh()
         named = name_each(self._models.models())
         wanted = exchange.path.removeprefix("/v1/models").strip("/")
-        told = one(wanted, named) if wanted else encode_models(list(named.items()))
+        told = encode_model(named_model(wanted, named), id=wanted) if wanted else encode_models(list(named.items()))
         await exchange.answer(200, encode(told))
 
 
@@ -108,11 +108,11 @@ def name_each(models: list[ModelInfo]) -> dict[str, ModelInfo]:
     return named
 
 
-def one(wanted: str, named: dict[str, ModelInfo]) -> dict[str, object]:
+def named_model(wanted: str, named: dict[str, ModelInfo]) -> ModelInfo:
     """One model, by its plain name or with its provider. Raises ModelNotFound."""
     model = named.get(wanted) or next(
         (model for model in named.values() if f"{model.provider}/{model.name}" == wanted), None
     )
     if model is None:
         raise ModelNotFound(f"There is no model {wanted[:100]!r}: GET /v1/models lists them.", param="model")
-    return encode_model(model, id=wanted)
+    return model
