@@ -228,6 +228,23 @@ def test_a_proof_told_beside_the_thoughts_belongs_to_the_call_that_has_none() ->
     assert told[1]["parts"][0]["thoughtSignature"] == "proof"  # type: ignore[index] # a list
 
 
+def test_a_proof_told_with_the_call_and_with_the_thoughts_goes_back_once() -> None:
+    signed = ToolUse(id="c", name="look", arguments="{}", signature="proof")
+    content = (TextPart(text="Let me look."), ThinkingPart(signature="proof"))
+    told = contents(HI, Message(role=Role.ASSISTANT, content=content, tool_uses=(signed,)), flavor=VERTEX)
+    assert told[1]["parts"] == [  # type: ignore[index] # a list
+        {"text": "Let me look."},
+        {"functionCall": {"name": "look", "args": {}}, "thoughtSignature": "proof"},
+    ]
+
+
+def test_of_two_proofs_the_last_is_the_calls() -> None:
+    content = (ThinkingPart(signature="1"), TextPart(text="Let me look."), ThinkingPart(signature="2"))
+    told = contents(HI, Message(role=Role.ASSISTANT, content=content, tool_uses=(CALL,)), flavor=VERTEX)
+    marks = [one["thoughtSignature"] for one in told[1]["parts"]]  # type: ignore[index] # a list
+    assert marks == ["1", "2"]
+
+
 def test_a_proof_of_nothing_said_travels_in_an_empty_text() -> None:
     told = contents(HI, Message(role=Role.ASSISTANT, content=(ThinkingPart(text="Hm.", signature="proof"),)))
     assert told[1]["parts"] == [  # type: ignore[index] # a list

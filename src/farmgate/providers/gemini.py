@@ -17,6 +17,7 @@ from farmgate.providers.provider import ProviderBase
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Upstream
 from farmgate.wire.gemini.answers import decode_whole
+from farmgate.wire.gemini.counting import decode_count, encode_count
 from farmgate.wire.gemini.embeddings import decode_batch, encode_batch, task_of
 from farmgate.wire.gemini.errors import decode_error
 from farmgate.wire.gemini.flavors import GEMINI_API
@@ -108,6 +109,16 @@ class GeminiProvider(ProviderBase):
         reply = Reply.whole(event, provider=self.name, model=request.model or "")
         reply.dropped = losses.dropped
         return reply
+
+    async def count_tokens(self, request: Request) -> int:
+        """As Google counts them. Costs nothing there."""
+        model = request.model or ""
+        body = encode_count(request, provider=self.name, flavor=GEMINI_API, resource=resource_of(model))
+        path = f"{path_of(model)}:countTokens"
+        async with await self._upstream.send("POST", path, body=body, deadline=request.deadline) as answer:
+            if answer.status != 200:
+                raise await refusal(answer, partial(decode_error, provider=self.name, model=model))
+            return decode_count(await answer.whole(self._settings.answer_bytes), provider=self.name)
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Those of the settings, each with what the API knows of it; without any, all the API has."""

@@ -14,14 +14,22 @@ from farmgate.core.model import Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Kind, Request
 from farmgate.core.words import Embed
+from farmgate.providers.anthropic import max_tokens_of
 from farmgate.providers.batches import Texts, batched, embed
 from farmgate.providers.credentials import google_credential
-from farmgate.providers.exchange import ask, refusal
+from farmgate.providers.exchange import ProviderCodec, ask, refusal
 from farmgate.providers.gemini import CAPABILITIES, chat_codec, fixed_fields, whole_codec
 from farmgate.providers.openai import send
 from farmgate.providers.provider import ProviderBase
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Upstream
+from farmgate.wire.anthropic.answers import decode_count as decode_claude_count
+from farmgate.wire.anthropic.answers import decode_whole as decode_claude
+from farmgate.wire.anthropic.errors import decode_error as decode_anthropic_error
+from farmgate.wire.anthropic.requests import NOT_COUNTED, betas_of
+from farmgate.wire.anthropic.requests import encode_request as encode_claude
+from farmgate.wire.anthropic.stream import StreamReader as ClaudeReader
+from farmgate.wire.gemini.counting import decode_count, encode_count
 from farmgate.wire.gemini.embeddings import (
     decode_one,
     decode_predictions,
@@ -37,9 +45,11 @@ from farmgate.wire.strictjson import encode
 
 __all__ = ["VertexProvider"]
 
+ANTHROPICS = re.compile(rb'\s*\{\s*"type"\s*:\s*"error"')
 LOCATION = re.compile(r"[a-z][a-z0-9-]{0,62}")
 GLOBAL = "global"
 MULTI_REGIONS = ("us", "eu")
+CLAUDE_VERSION = {"anthropic_version": "vertex-2023-10-16"}
 HEALTH_S = 5.0
 MOST_TEXTS = 250
 """That one predict takes; the Gemini embedding models take one."""
@@ -49,7 +59,8 @@ class VertexProvider(ProviderBase):
     """Vertex AI in one location.
 
     Options: `project`, else that of the credential; `location` (`global`, `us`, `eu` or a region; `global` if left
-    out); `safetySettings`; `credential`: see credentials/google.py. With an `apiKey` and no project: express mode.
+    out); `safetySettings`, for Gemini; `maxTokens`, for Claude and callers who set none; `credential`: see
+    credentials/google.py. With an `apiKey` and no project: express mode.
     """
 
     capabilities = CAPABILITIES
@@ -60,6 +71,7 @@ class VertexProvider(ProviderBase):
         self._settings = settings
         self._location = location_of(settings)
         self._fixed = fixed_fields(settings)
+        self._max_tokens = max_tokens_of(settings)
         self._is_express = bool(settings.api_key) and not settings.options.get("project")
         self._credential = google_credential(settings)
         self._upstream = Upstream(
@@ -74,6 +86,8 @@ class VertexProvider(ProviderBase):
         match request.kind:
             case Kind.CHAT if publisher == "google":
                 return await self._chat(request, model)
+            case Kind.CHAT if publisher == "anthropic":
+                return await self._claude(request, model)
             case Kind.CHAT:
                 return await self._open(request, f"{publisher}/{model}")
             case Kind.EMBEDDING if publisher == "google":
@@ -93,6 +107,24 @@ class VertexProvider(ProviderBase):
             settings=self._settings,
             codec=chat_codec(request, self._settings),
             headers=lines,
+        )
+
+    async def _claude(self, request: Request, model: str) -> Reply:
+        """Anthropic's models speak Messages, their name and the version of the API said elsewhere."""
+        outgoing = encode_claude(
+            request, provider=self.name, max_tokens=self._max_tokens, without=("model",), put=CLAUDE_VERSION
+        )
+        resource = await self._path(model, request.deadline, publisher="anthropic")
+        path = f"{resource}:{'streamRawPredict' if request.stream else 'rawPredict'}"
+        name = request.model or ""
+        codec = ProviderCodec(
+            error=partial(decode_claude_error, provider=self.name, model=name),
+            whole=partial(decode_claude, provider=self.name, model=name),
+            reader=lambda: ClaudeReader(provider=self.name, model=name, frame_bytes=self._settings.frame_bytes),
+        )
+        lines = await self._lines(path, outgoing.body, request.deadline) + beta_lines(request)
+        return await ask(
+            self._upstream, path, outgoing, request=request, settings=self._settings, codec=codec, headers=lines
         )
 
     async def _open(self, request: Request, model: str) -> Reply:
@@ -136,6 +168,34 @@ class VertexProvider(ProviderBase):
         reply = Reply.whole(event, provider=self.name, model=request.model or "")
         reply.dropped = losses.dropped
         return reply
+
+    async def count_tokens(self, request: Request) -> int | None:
+        """As Google or Anthropic counts them; None for open models. Costs nothing there."""
+        publisher, model = publisher_of(request.model or "")
+        if publisher == "google":
+            path = f"{await self._path(model, request.deadline)}:countTokens"
+            body = encode_count(request, provider=self.name, flavor=VERTEX, resource="")
+            return decode_count(await self._told(path, body, request), provider=self.name)
+        if publisher != "anthropic":
+            return None
+        path = f"{await self._path('count-tokens', request.deadline, publisher='anthropic')}:rawPredict"
+        body = encode_claude(
+            request.to(provider=self.name, model=model),
+            provider=self.name,
+            without=NOT_COUNTED,
+            put=CLAUDE_VERSION,
+        ).body
+        return decode_claude_count(await self._told(path, body, request), provider=self.name)
+
+    async def _told(self, path: str, body: bytes, request: Request) -> bytes:
+        lines = await self._lines(path, body, request.deadline) + beta_lines(request)
+        async with await self._upstream.send(
+            "POST", path, body=body, headers=lines, deadline=request.deadline
+        ) as answer:
+            if answer.status != 200:
+                error = partial(decode_claude_error, provider=self.name, model=request.model or "")
+                raise await refusal(answer, error)
+            return await answer.whole(self._settings.answer_bytes)
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """The models of the settings: the publishers' hundreds are not all open to a project."""
@@ -215,3 +275,15 @@ def publisher_of(model: str) -> tuple[str, str]:
 def embeds_content(model: str) -> bool:
     """Whether a model embeds by embedContent: those after gemini-embedding-001, which predicts as the older ones do."""
     return "gemini" in model and model != "gemini-embedding-001"
+
+
+def beta_lines(request: Request) -> bytes:
+    """The beta features a caller of Anthropic's dialect asked for."""
+    betas = betas_of(request.body)
+    return f"anthropic-beta: {','.join(betas)}\r\n".encode("latin-1") if betas else b""
+
+
+def decode_claude_error(status: int, body: bytes, *, provider: str, model: str) -> FarmError:
+    """What an error means behind Anthropic's models: Anthropic's own passes through, Google's own comes before it."""
+    decode = decode_anthropic_error if ANTHROPICS.match(body) else decode_error
+    return decode(status, body, provider=provider, model=model)

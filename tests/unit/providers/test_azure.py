@@ -8,7 +8,7 @@ from datetime import date
 
 import pytest
 from tests.fakes.recordings import answered, recording, request_for, streamed
-from tests.fakes.upstream import EVENTS, FakeUpstream, say, whole
+from tests.fakes.upstream import FakeUpstream, say, whole
 
 from farmgate.core.answer import Answer, fold, gather
 from farmgate.core.errors import (
@@ -182,16 +182,6 @@ async def test_errors_are_told_as_what_they_are(status: int, name: str, kind: ty
     async with FakeUpstream(say(answered(name, status=status, headers=b"retry-after: 26\r\n"))) as fake:
         error = await failure_of(provider_at(fake.url), request_for(CHAT, model="my-gpt"))
     assert (type(error), error.code, error.retry_after_s) == (kind, code, 26.0)
-
-
-async def test_a_stream_may_begin_with_the_error() -> None:
-    body = recording("azure/error_429.json")
-    failed = (
-        b"HTTP/1.1 200 OK\r\n" + EVENTS + b"content-length: %d\r\n\r\n" % (len(body) + 8) + b"data: " + body + b"\n\n"
-    )
-    async with FakeUpstream(say(failed.replace(b"\n}\n", b"}", 1))) as fake:
-        error = await failure_of(provider_at(fake.url), request_for(CHAT, model="my-gpt", stream=True))
-    assert isinstance(error, FarmError)
 
 
 @pytest.mark.parametrize(

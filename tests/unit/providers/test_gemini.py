@@ -245,6 +245,27 @@ async def test_a_batch_that_fails_fails_the_whole() -> None:
 # ------------------------------------------------------------------------------------------------ models, health
 
 
+async def test_tokens_are_counted_before_anything_is_answered() -> None:
+    words = Chat(messages=(Message(role=Role.SYSTEM, content="Be brief."), *CHAT.messages), tools=TOOLS.tools)
+    async with FakeUpstream(say(answered("gemini/count_tokens.json"))) as fake:
+        provider = provider_at(fake.url)
+        assert await provider.count_tokens(request_for(words, model=MODEL)) == 31
+        await provider.close()
+    assert fake.asked[0].path == "/v1beta/models/gemini-2.5-flash:countTokens"
+    sent = json.loads(fake.asked[0].body)["generateContentRequest"]
+    assert sent["model"] == "models/gemini-2.5-flash"
+    assert sent.keys() == {"model", "contents", "systemInstruction", "tools"}
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"totalTokens":-1}', b'{"totalTokens":"x"}', b"x"])
+async def test_a_count_that_is_none_is_the_providers_fault(body: bytes) -> None:
+    async with FakeUpstream(say(whole(body))) as fake:
+        provider = provider_at(fake.url)
+        with pytest.raises(UpstreamInvalidResponse):
+            await provider.count_tokens(request_for(CHAT, model=MODEL))
+        await provider.close()
+
+
 async def test_models_are_listed_page_by_page() -> None:
     async with FakeUpstream(say(answered("gemini/models.json")), say(answered("gemini/models_2.json"))) as fake:
         provider = provider_at(fake.url)

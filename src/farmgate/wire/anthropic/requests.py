@@ -18,6 +18,7 @@ from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.strictjson import BOM, JsonLimits, decode_object, encode
 
 __all__ = [
+    "NOT_COUNTED",
     "VERSION",
     "AnthropicBody",
     "betas_of",

@@ -123,20 +123,19 @@ class Writer:
         """What the model said: thoughts, text, calls. A proof goes back on the part it was given for."""
         thoughts, rest = apart(message.content)
         self.losses.drop_if([one for one in thoughts if one.redacted is not None], "thinking")
-        signatures = [one.signature for one in thoughts if one.signature]
-        signature = signatures.pop() if signatures else None
         told: list[Fields] = [{"text": one.text, "thought": True} for one in thoughts if one.text]
         said = [part for part in self._parts(rest, where) if part != {"text": ""}]
         calls = [self._call(use, at, where) for at, use in enumerate(message.tool_uses)]
-        if signature is not None and said:
-            said[-1]["thoughtSignature"] = signature
-        elif signature is not None and calls and "thoughtSignature" not in calls[0]:
-            calls[0]["thoughtSignature"] = signature
-        elif signature is not None and not calls:
-            said = [{"text": "", "thoughtSignature": signature}]
-        elif signature is not None:
-            signatures.append(signature)
-        self.losses.drop_if(signatures, "thinking.signature")
+        proofs = [use.signature for use in message.tool_uses]
+        # The proof of a call is told twice by those who can: with the call, and with the thoughts.
+        others = [one.signature for one in thoughts if one.signature and one.signature not in proofs]
+        if others and calls and not proofs[0]:
+            calls[0]["thoughtSignature"] = others.pop()
+        if others and said:
+            said[-1]["thoughtSignature"] = others.pop()
+        elif others and not calls:
+            said = [{"text": "", "thoughtSignature": others.pop()}]
+        self.losses.drop_if(others, "thinking.signature")
         if calls and self.needs_signatures and not any("thoughtSignature" in call for call in calls):
             calls[0]["thoughtSignature"] = UNSIGNED
         return [*told, *said, *calls]

@@ -16,12 +16,14 @@ FIRST_WITH_PROOFS = (3, 0)
 class Flavor:
     """`has_call_ids`: calls of functions carry ids; without them they are matched by name and order.
     `has_labels`: a request may carry labels. `has_file_names`: inline data may carry a name. `files_url`: where the
-    files that were uploaded to it live, if anywhere."""
+    files that were uploaded to it live, if anywhere. `counts_whole_requests`: what countTokens takes is a request, not
+    its fields."""
 
     has_call_ids: bool
     has_labels: bool
     has_file_names: bool
     files_url: str | None
+    counts_whole_requests: bool
 
 
 GEMINI_API = Flavor(
@@ -29,8 +31,9 @@ GEMINI_API = Flavor(
     has_labels=False,
     has_file_names=False,
     files_url="https://generativelanguage.googleapis.com/v1beta/",
+    counts_whole_requests=True,
 )
-VERTEX = Flavor(has_call_ids=False, has_labels=True, has_file_names=True, files_url=None)
+VERTEX = Flavor(has_call_ids=False, has_labels=True, has_file_names=True, files_url=None, counts_whole_requests=False)
 
 
 def version_of(model: str) -> tuple[int, int]:

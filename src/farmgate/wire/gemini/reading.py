@@ -178,19 +178,18 @@ class Reading:
         return parts
 
     def _part(self, part: ToldPart, choice: int) -> list[Part]:
+        proof = [Reasoning("", choice, signature=part.thought_signature)] if part.thought_signature else []
         if part.function_call is not None:
-            return [self._call(part.function_call, part.thought_signature, choice)]
+            # Told as the thoughts' proof too: most dialects have no place for one in a call.
+            return [*proof, self._call(part.function_call, part.thought_signature, choice)]
         if part.inline_data is not None:
             kind = (part.inline_data.mime_type or "data")[:60]
             raise UpstreamInvalidResponse(
                 f"{self._provider} answered with {kind}, which a chat cannot pass on: ask a model that answers in text."
             )
-        said: list[Part] = []
-        if part.text:
-            said.append(Reasoning(part.text, choice) if part.thought else Text(part.text, choice))
-        if part.thought_signature:
-            said.append(Reasoning("", choice, signature=part.thought_signature))
-        return said
+        if not part.text:
+            return [*proof]
+        return [Reasoning(part.text, choice) if part.thought else Text(part.text, choice), *proof]
 
     def _call(self, call: Call, signature: str | None, choice: int) -> ToolDelta:
         index = self._calls.get(choice, 0)
