@@ -81,6 +81,8 @@ class OpenAIProvider(ProviderBase):
     async def _listed(self) -> tuple[ModelInfo, ...]:
         async with await self._upstream.send("GET", "/models") as answer:
             body = await answer.whole(self._settings.answer_bytes)
+            if answer.status == 404 and not self._row.lists_models:
+                return ()
             if answer.status != 200:
                 raise decode_error(answer.status, body, provider=self.name)
         try:

@@ -21,6 +21,7 @@ class Row:
 
     `url` includes the version path; `key_variable` is the environment variable its key is read from; `asks_usage`:
     it knows `stream_options.include_usage`; `is_local`: its usual address is on this machine and needs no key;
+    `lists_models`: it has `/models`;
     `quirks`: where it differs from OpenAI, as its documentation says; `counts_tokens`: it may also have Anthropic's
     `messages/count_tokens`.
     """
@@ -30,12 +31,29 @@ class Row:
     capabilities: frozenset[Capability] = ALL
     asks_usage: bool = True
     is_local: bool = False
+    lists_models: bool = True
     quirks: Quirks = PLAIN
     counts_tokens: bool = False
 
 
+OPENAIS = Quirks(unknown=frozenset({"top_k"}), renamed={"max_tokens": "max_completion_tokens"}, has_developer=True)
+"""`max_tokens` is deprecated, and refused by models that reason.
+Source: https://platform.openai.com/docs/api-reference/chat/create"""
+MISTRALS = Quirks(
+    unknown=frozenset({"top_k", "logprobs", "top_logprobs", "user"}),
+    unknown_in_messages=frozenset({"name"}),
+    renamed={"seed": "random_seed"},
+)
+"""It answers 422 to any field it does not have; usage comes unasked. Source: https://docs.mistral.ai/api"""
+GROQS = Quirks(unknown=frozenset({"top_k", "logprobs", "top_logprobs"}), unknown_in_messages=frozenset({"name"}))
+"""Source: https://console.groq.com/docs/openai"""
+CEREBRAS = Quirks(unknown=frozenset({"top_k", "presence_penalty", "frequency_penalty"}))
+"""Source: https://inference-docs.cerebras.ai/resources/openai"""
+MINIMAX = Quirks(unknown=frozenset({"presence_penalty", "frequency_penalty"}))
+"""It passes over them in silence. Source: https://platform.minimax.io/docs/api-reference/text-openai-api"""
+
 ROWS: dict[str, Row] = {
-    "openai": Row(url="https://api.openai.com/v1", key_variable="OPENAI_API_KEY"),
+    "openai": Row(url="https://api.openai.com/v1", key_variable="OPENAI_API_KEY", quirks=OPENAIS),
     # Engines on this machine or in the cluster, at the port each uses by itself.
     "vllm": Row(url="http://127.0.0.1:8001/v1", key_variable="VLLM_API_KEY", is_local=True, counts_tokens=True),
     "tgi": Row(url="http://127.0.0.1:8080/v1", is_local=True, capabilities=CHAT_ONLY),
@@ -43,17 +61,58 @@ ROWS: dict[str, Row] = {
     "sglang": Row(url="http://127.0.0.1:30000/v1", is_local=True, counts_tokens=True),
     "llamacpp": Row(url="http://127.0.0.1:8080/v1", key_variable="LLAMA_API_KEY", is_local=True, counts_tokens=True),
     "lmstudio": Row(url="http://127.0.0.1:1234/v1", is_local=True),
+    # Ray's own port is 8000, which is Farmgate's too.
+    "rayserve": Row(url="http://127.0.0.1:8003/v1", is_local=True),
+    "bentoml": Row(url="http://127.0.0.1:3000/v1", is_local=True, capabilities=NO_EMBEDDINGS),
     # In the cloud.
     "openrouter": Row(
         url="https://openrouter.ai/api/v1", key_variable="OPENROUTER_API_KEY", capabilities=NO_EMBEDDINGS
     ),
-    "groq": Row(url="https://api.groq.com/openai/v1", key_variable="GROQ_API_KEY", capabilities=CHAT_ONLY),
-    "mistral": Row(url="https://api.mistral.ai/v1", key_variable="MISTRAL_API_KEY", capabilities=NO_COMPLETIONS),
+    "groq": Row(
+        url="https://api.groq.com/openai/v1", key_variable="GROQ_API_KEY", capabilities=CHAT_ONLY, quirks=GROQS
+    ),
+    "mistral": Row(
+        url="https://api.mistral.ai/v1",
+        key_variable="MISTRAL_API_KEY",
+        capabilities=NO_COMPLETIONS,
+        asks_usage=False,
+        quirks=MISTRALS,
+    ),
     "deepseek": Row(url="https://api.deepseek.com/v1", key_variable="DEEPSEEK_API_KEY", capabilities=CHAT_ONLY),
     "together": Row(url="https://api.together.xyz/v1", key_variable="TOGETHER_API_KEY"),
     "fireworks": Row(url="https://api.fireworks.ai/inference/v1", key_variable="FIREWORKS_API_KEY"),
     "huggingface": Row(
         url="https://router.huggingface.co/v1", key_variable="HUGGINGFACE_TOKEN", capabilities=CHAT_ONLY
+    ),
+    "xai": Row(url="https://api.x.ai/v1", key_variable="XAI_API_KEY", capabilities=CHAT_ONLY),
+    "cerebras": Row(
+        url="https://api.cerebras.ai/v1", key_variable="CEREBRAS_API_KEY", capabilities=NO_EMBEDDINGS, quirks=CEREBRAS
+    ),
+    "sambanova": Row(url="https://api.sambanova.ai/v1", key_variable="SAMBANOVA_API_KEY", capabilities=NO_COMPLETIONS),
+    "nvidia": Row(url="https://integrate.api.nvidia.com/v1", key_variable="NVIDIA_API_KEY", capabilities=CHAT_ONLY),
+    "nebius": Row(
+        url="https://api.tokenfactory.nebius.com/v1", key_variable="NEBIUS_API_KEY", capabilities=NO_COMPLETIONS
+    ),
+    "deepinfra": Row(url="https://api.deepinfra.com/v1/openai", key_variable="DEEPINFRA_API_KEY"),
+    "moonshot": Row(url="https://api.moonshot.ai/v1", key_variable="MOONSHOT_API_KEY", capabilities=CHAT_ONLY),
+    "zai": Row(url="https://api.z.ai/api/paas/v4", key_variable="ZAI_API_KEY", capabilities=CHAT_ONLY),
+    "minimax": Row(
+        url="https://api.minimax.io/v1", key_variable="MINIMAX_API_KEY", capabilities=CHAT_ONLY, quirks=MINIMAX
+    ),
+    "dashscope": Row(
+        url="https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+        key_variable="DASHSCOPE_API_KEY",
+        capabilities=NO_COMPLETIONS,
+    ),
+    "perplexity": Row(
+        url="https://api.perplexity.ai",
+        key_variable="PERPLEXITY_API_KEY",
+        capabilities=frozenset({Capability.CHAT}),
+        lists_models=False,
+        quirks=Quirks(refused=frozenset({"tools"})),
+    ),
+    "vercel": Row(
+        url="https://ai-gateway.vercel.sh/v1", key_variable="AI_GATEWAY_API_KEY", capabilities=NO_COMPLETIONS
     ),
 }
 

@@ -17,17 +17,21 @@ __all__ = ["PLAIN", "Quirks"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quirks:
     """`unknown`: fields it refuses or does not heed, which are dropped and announced; `unknown_in_messages`: the same
-    for fields of a message; `renamed`: its own names for fields of a chat; `has_developer`: it knows that role."""
+    for fields of a message; `refused`: fields it would pass over in silence though the answer depends on them;
+    `renamed`: its own names for fields of a chat; `has_developer`: it knows that role."""
 
     unknown: frozenset[str] = frozenset()
     unknown_in_messages: frozenset[str] = frozenset()
+    refused: frozenset[str] = frozenset()
     renamed: Mapping[str, str] = field(default_factory=dict)
     has_developer: bool = False
 
     def apply(self, fields: Mapping[str, object], losses: Losses, *, kind: Kind) -> dict[str, object]:
-        """The fields as this provider takes them."""
+        """The fields as this provider takes them. Raises UnsupportedParameter."""
         told: dict[str, object] = {}
         for name, value in fields.items():
+            if name in self.refused:
+                raise losses.refuse(name)
             if name in self.unknown:
                 losses.drop(name)
             else:

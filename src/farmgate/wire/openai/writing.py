@@ -146,6 +146,7 @@ def encode_message(message: Message, where: str, losses: Losses) -> list[dict[st
     """One turn. A tool's answer is text in this API: images in it follow as the user's."""
     content = message.content
     losses.drop_if(message.is_error, "is_error")
+    losses.drop_if([use for use in message.tool_uses if use.signature], "thinking.signature")
     if content is None or isinstance(content, str):
         return [fields_of(message, content)]
     parts = [
