@@ -66,8 +66,9 @@ def refused(words: Chat, *, flavor: Flavor = GEMINI_API) -> str | None:
 def part(given: ContentPart, flavor: Flavor = GEMINI_API) -> object:
     fields, dropped = written(Chat(messages=(Message(role=Role.USER, content=(given,)),)), flavor=flavor)
     assert dropped == ()
-    (content,) = fields["contents"]  # type: ignore[misc] # a list, as the test says
-    (only,) = content["parts"]
+    contents = fields["contents"]
+    assert isinstance(contents, list)
+    (only,) = contents[0]["parts"]
     return only
 
 

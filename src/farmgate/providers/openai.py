@@ -57,6 +57,7 @@ class OpenAIProvider(ProviderBase):
         self.name = settings.name
         self.capabilities = row.capabilities
         self._row = row
+        self._quirks = row.quirks_at(settings.url)
         self._settings = settings
         headers = dict(settings.headers)
         if settings.api_key:
@@ -70,7 +71,7 @@ class OpenAIProvider(ProviderBase):
             raise UnsupportedParameter(f"{self.name} has no {request.kind} API.", param="model")
         row = self._row
         return await send(
-            self._upstream, request, settings=self._settings, asks_usage=row.asks_usage, quirks=row.quirks
+            self._upstream, request, settings=self._settings, asks_usage=row.asks_usage, quirks=self._quirks
         )
 
     async def models(self) -> tuple[ModelInfo, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from farmgate.core.model import Capability
 from farmgate.wire.openai.quirks import PLAIN, Quirks
@@ -21,7 +22,7 @@ class Row:
 
     `url` includes the version path; `key_variable` is the environment variable its key is read from; `asks_usage`:
     it knows `stream_options.include_usage`; `is_local`: its usual address is on this machine and needs no key;
-    `lists_models`: it has `/models`;
+    `lists_models`: it has `/models`; `is_generic`: its name stands for servers elsewhere too, without its quirks;
     `quirks`: where it differs from OpenAI, as its documentation says; `counts_tokens`: it may also have Anthropic's
     `messages/count_tokens`.
     """
@@ -32,8 +33,17 @@ class Row:
     asks_usage: bool = True
     is_local: bool = False
     lists_models: bool = True
+    is_generic: bool = False
     quirks: Quirks = PLAIN
     counts_tokens: bool = False
+
+    def quirks_at(self, url: str | None) -> Quirks:
+        """How requests are written for a server of this kind at an address; None: its own."""
+        if url is None or not self.is_generic:
+            return self.quirks
+        host, own = urlsplit(url).hostname or "", urlsplit(self.url).hostname or ""
+        is_own = f".{host}".endswith("." + ".".join(own.split(".")[-2:]))
+        return self.quirks if is_own else PLAIN
 
 
 OPENAIS = Quirks(unknown=frozenset({"top_k"}), renamed={"max_tokens": "max_completion_tokens"}, has_developer=True)
@@ -53,7 +63,7 @@ MINIMAX = Quirks(unknown=frozenset({"presence_penalty", "frequency_penalty"}))
 """It passes over them in silence. Source: https://platform.minimax.io/docs/api-reference/text-openai-api"""
 
 ROWS: dict[str, Row] = {
-    "openai": Row(url="https://api.openai.com/v1", key_variable="OPENAI_API_KEY", quirks=OPENAIS),
+    "openai": Row(url="https://api.openai.com/v1", key_variable="OPENAI_API_KEY", is_generic=True, quirks=OPENAIS),
     # Engines on this machine or in the cluster, at the port each uses by itself.
     "vllm": Row(url="http://127.0.0.1:8001/v1", key_variable="VLLM_API_KEY", is_local=True, counts_tokens=True),
     "tgi": Row(url="http://127.0.0.1:8080/v1", is_local=True, capabilities=CHAT_ONLY),

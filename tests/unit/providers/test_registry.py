@@ -84,7 +84,7 @@ def test_a_quirk_names_a_field_that_is_written(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "dropped"),
     [
-        ("openai", ("top_k",)),
+        ("openai", ()),
         ("mistral", ("top_k", "user", "logprobs", "top_logprobs", "messages[0].name")),
         ("groq", ("top_k", "logprobs", "top_logprobs", "messages[0].name")),
         ("cerebras", ("top_k", "presence_penalty", "frequency_penalty")),
@@ -99,6 +99,23 @@ async def test_what_a_provider_does_not_take_is_announced(name: str, dropped: tu
         assert reply.dropped == dropped
         await gather(reply)
         await provider.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "is_its_own"),
+    [
+        (None, True),
+        ("https://api.openai.com/v1", True),
+        ("https://eu.api.openai.com/v1", True),
+        ("http://127.0.0.1:9000/v1", False),
+        ("https://notopenai.com/v1", False),
+        ("https://openai.com.example.org/v1", False),
+    ],
+)
+def test_what_speaks_openai_at_another_address_has_none_of_openais_quirks(url: str | None, is_its_own: bool) -> None:
+    row = ROWS["openai"]
+    assert (row.quirks_at(url) == row.quirks) is is_its_own
+    assert ROWS["mistral"].quirks_at("https://proxy.example.org") == ROWS["mistral"].quirks
 
 
 async def test_a_provider_without_a_list_is_well_when_it_says_so() -> None:
