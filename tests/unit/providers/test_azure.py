@@ -7,6 +7,7 @@ import json
 from datetime import date
 
 import pytest
+from tests.fakes.clouds import FakeClouds
 from tests.fakes.recordings import answered, recording, request_for, streamed
 from tests.fakes.upstream import FakeUpstream, say, whole
 
@@ -90,6 +91,20 @@ async def test_a_deployment_is_asked_in_the_form_its_api_has(ending: str, versio
     assert answer.usage == Usage(prompt_tokens=12, completion_tokens=9, cached_tokens=4)
 
 
+async def test_without_a_key_a_managed_identity_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with FakeClouds() as clouds:
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"{clouds.url}/msi/token")
+        monkeypatch.setenv("IDENTITY_HEADER", "CANARY-of-the-app")
+        async with FakeUpstream(say(answered("azure/text.json"))) as fake:
+            options = {"credential": {"kind": "managed"}}
+            provider = AzureProvider(ProviderSettings(name="azure", url=fake.url, options=options))
+            for _ in range(2):
+                await gather(await provider.send(request_for(CHAT, model="my-gpt")))
+            await provider.close()
+    assert [asked.header("authorization") for asked in fake.asked] == ["Bearer CANARY-1"] * 2
+    assert fake.asked[0].header("api-key") is None
+
+
 async def test_what_an_openai_caller_wrote_goes_out_and_comes_back_byte_for_byte() -> None:
     async with FakeUpstream(say(answered("azure/text.json"))) as fake:
         provider = provider_at(fake.url, version="2024-10-21")
@@ -130,9 +145,11 @@ async def test_a_stream_with_the_filters_frames_is_whole_and_untouched(name: str
     assert json.loads(fake.asked[0].body)["stream_options"] == {"include_usage": True}
 
 
-async def test_a_call_of_a_tool_is_streamed_in_pieces() -> None:
-    async with FakeUpstream(say(streamed("azure/tools_stream.sse"))) as fake:
-        answer = await answer_of(provider_at(fake.url), request_for(CHAT, model="my-gpt", stream=True))
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_call_of_a_tool_comes_whole_and_in_pieces(stream: bool) -> None:
+    told = streamed("azure/tools_stream.sse") if stream else answered("azure/tools.json")
+    async with FakeUpstream(say(told)) as fake:
+        answer = await answer_of(provider_at(fake.url), request_for(CHAT, model="my-gpt", stream=stream))
     call = answer.choices[0].tools[0]
     assert (call.id, call.name, call.arguments) == ("call_5tKz9", "get_weather", '{"city":"Bern"}')
     assert answer.choices[0].finish is FinishReason.TOOL_CALLS
