@@ -12,7 +12,7 @@ from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Event, Finish, FinishReason, Part, Reply, Text, ToolDelta, Usage, Vector
 from farmgate.core.request import Request
 from farmgate.core.words import Ask, Chat, Complete, Content, Embed, Message, Rerank, TextPart, ToolUse
-from farmgate.providers.demo_tools import call_for, formed, results_of
+from farmgate.providers.demo_tools import call_for, check_tools, formed, results_of
 from farmgate.providers.provider import ProviderBase
 from farmgate.providers.settings import ProviderSettings
 from farmgate.wire.losses import Losses
@@ -63,6 +63,8 @@ class DemoProvider(ProviderBase):
             return Reply.whole(embeddings(words), provider=self.name, model=MODEL)
         if words.sampling.count != 1:
             raise UnsupportedParameter("The demo gives one answer to a request: leave `n` out.", param="n")
+        if isinstance(words, Chat):
+            check_tools(words, losses)
         said = asked(words)
         call = call_for(words, said) if isinstance(words, Chat) else None
         parts = self._call(call, said) if call else self._say(self._text_for(words, said), said, words)

@@ -8,10 +8,18 @@ from __future__ import annotations
 import json
 from typing import assert_never
 
-from farmgate.core.words import Chat, FormatKind, Message, ResponseFormat, Role, Tool, ToolMode, ToolUse
+from farmgate.core.words import Chat, FormatKind, HostedTool, Message, ResponseFormat, Role, Tool, ToolMode, ToolUse
 from farmgate.providers.demo_values import value_for
+from farmgate.wire.losses import Losses
 
-__all__ = ["call_for", "formed", "results_of"]
+__all__ = ["call_for", "check_tools", "formed", "results_of"]
+
+
+def check_tools(chat: Chat, losses: Losses) -> None:
+    """Raises UnsupportedParameter for a tool that a provider would have to run itself."""
+    for place, tool in enumerate(chat.tools):
+        if isinstance(tool, HostedTool):
+            raise losses.refuse(f"tools[{place}]", f"it has no tool of the kind `{tool.kind[:40]}`")
 
 
 def call_for(chat: Chat, said: str) -> ToolUse | None:

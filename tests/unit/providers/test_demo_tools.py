@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from farmgate.core.errors import UnsupportedParameter
 from farmgate.core.words import (
     Chat,
     FormatKind,
@@ -20,7 +21,8 @@ from farmgate.core.words import (
     ToolMode,
     ToolUse,
 )
-from farmgate.providers.demo_tools import call_for, formed, results_of
+from farmgate.providers.demo_tools import call_for, check_tools, formed, results_of
+from farmgate.wire.losses import Losses
 
 CITY: Mapping[str, object] = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER = Tool(name="weather", parameters=CITY)
@@ -67,9 +69,15 @@ def test_the_first_tool_is_called_when_none_is_named_in_the_words() -> None:
     assert name_of(chat(USER, tools=(CLOCK, WEATHER)), "Hello") == "clock"
 
 
-@pytest.mark.parametrize("tools", [(), (HostedTool(kind="web_search", data={}),)])
-def test_nothing_is_called_that_the_caller_does_not_run(tools: tuple[HostedTool, ...]) -> None:
-    assert name_of(chat(USER, tools=tools)) is None
+def test_nothing_is_called_where_nothing_is_offered() -> None:
+    assert name_of(chat(USER, tools=())) is None
+
+
+def test_a_tool_that_the_provider_would_have_to_run_is_refused_by_its_place() -> None:
+    check_tools(chat(USER), Losses("demo"))
+    with pytest.raises(UnsupportedParameter) as refused:
+        check_tools(chat(USER, tools=(WEATHER, HostedTool(kind="web_search", data={}))), Losses("demo"))
+    assert refused.value.param == "tools[1]"
 
 
 @pytest.mark.parametrize(
