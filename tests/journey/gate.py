@@ -167,10 +167,21 @@ class Exit:
 
 
 class RealGate:
-    """One `farmgate` process with a directory of its own; `config` becomes its farm.config.json."""
+    """One `farmgate` process with a directory of its own; `config` becomes its farm.config.json.
 
-    def __init__(self, directory: Path, *, config: Mapping[str, object] | None = None, verb: str = "serve") -> None:
+    `python` is the interpreter that has Farmgate, where this one has not.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        config: Mapping[str, object] | None = None,
+        verb: str = "serve",
+        python: str = sys.executable,
+    ) -> None:
         self.directory = directory
+        self._python = python
         self.home = directory / "home"
         self.config_file = directory / "farm.config.json"
         self.port = 0
@@ -194,7 +205,7 @@ class RealGate:
         """A farmgate command in this gate's directory."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "COVERAGE_PROCESS_START") if name in os.environ}
         return subprocess.Popen(
-            [sys.executable, "-m", "farmgate", *arguments],
+            [self._python, "-m", "farmgate", *arguments],
             cwd=self.directory,
             env={**kept, "FARM_HOME": str(self.home)},
             stdin=subprocess.DEVNULL,
