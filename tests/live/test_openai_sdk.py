@@ -23,7 +23,12 @@ def gate(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterat
         "ai": {
             "providers": {
                 "demo": {"options": {"text": "Hello from the demo"}},
-                "up": {"provider": "openai", "url": upstream.url, "apiKey": "sk-CANARY-of-the-upstream", "models": [*MODELS, slashed]},
+                "up": {
+                    "provider": "openai",
+                    "url": upstream.url,
+                    "apiKey": "sk-CANARY-of-the-upstream",
+                    "models": [*MODELS, slashed],
+                },
             },
             "routing": {"production": "demo"},
         },
