@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +44,7 @@ from farmgate.core.request import Kind, Request, Typed
 from farmgate.core.words import Ask, Chat, Complete, Embed, Message, Role
 from farmgate.providers import local as module
 from farmgate.providers.local import LocalProvider
-from farmgate.providers.provider import Provider
+from farmgate.providers.provider import CountsTokens, Provider
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Timeouts
 
@@ -410,3 +411,19 @@ async def test_the_rest_is_the_lenders_business() -> None:
     assert health.detail == "one moment"
     await provider.close()
     assert not lender.is_closed  # Engines outlive a configuration.
+
+
+async def test_tokens_are_counted_by_the_engine_and_by_nobody_where_it_cannot() -> None:
+    counted, unable = say(whole({"input_tokens": 32})), say(whole({"error": {"message": "no"}}, status=500))
+    async with FakeUpstream(counted, unable) as fake:
+        lender = FakeLender([fake.url])
+        there = provider_of(lender)
+        assert isinstance(there, CountsTokens)
+        assert await there.count_tokens(request()) == 32
+        assert await there.count_tokens(request()) is None
+        await there.close()
+    assert lender.all_released_once
+    assert lender.asked[0] == ("m", Purpose.GENERATE)
+    asked = fake.asked[0]
+    assert (asked.path, asked.header("authorization")) == ("/v1/messages/count_tokens", "Bearer engine-key")
+    assert json.loads(asked.body) == {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
