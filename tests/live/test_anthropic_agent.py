@@ -56,19 +56,21 @@ class Talker(BaseHTTPRequestHandler):
         else:
             message = {"content": None, "reasoning_content": "Two ports.", "tool_calls": CALLS}
         finish = "tool_calls" if "tool_calls" in message else "stop"
-        usage = {
+        usage: dict[str, Any] = {
             "prompt_tokens": 50,
             "completion_tokens": 20,
             "total_tokens": 70,
             "prompt_tokens_details": {"cached_tokens": 30},
         }
-        head = {"id": "c", "created": 1, "model": "talker"}
+        head: dict[str, Any] = {"id": "c", "created": 1, "model": "talker"}
         if not asked.get("stream"):
-            choice = {"index": 0, "message": {"role": "assistant"} | message, "finish_reason": finish}
+            choice: dict[str, Any] = {"index": 0, "message": {"role": "assistant"} | message, "finish_reason": finish}
             told = head | {"object": "chat.completion", "choices": [choice], "usage": usage}
             self._send("application/json", json.dumps(told).encode())
             return
-        chunks = [{"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas(message)]
+        chunks: list[dict[str, Any]] = [
+            {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas(message)
+        ]
         chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
         chunks.append({"choices": [], "usage": usage})
         frames = "".join(f"data: {json.dumps(head | chunk)}\n\n" for chunk in chunks)

@@ -19,8 +19,7 @@ class Row:
     """One OpenAI-compatible provider. Capabilities say what its API has, not what each of its models can.
 
     `url` includes the version path; `key_variable` is the environment variable its key is read from; `asks_usage`:
-    it knows `stream_options.include_usage`; `is_local`: its usual address is on this machine and needs no key;
-    `counts_tokens`: it may also have Anthropic's `messages/count_tokens`.
+    it knows `stream_options.include_usage`; `is_local`: its usual address is on this machine and needs no key.
     """
 
     url: str
@@ -28,17 +27,16 @@ class Row:
     capabilities: frozenset[Capability] = ALL
     asks_usage: bool = True
     is_local: bool = False
-    counts_tokens: bool = False
 
 
 ROWS: dict[str, Row] = {
     "openai": Row(url="https://api.openai.com/v1", key_variable="OPENAI_API_KEY"),
     # Engines on this machine or in the cluster, at the port each uses by itself.
-    "vllm": Row(url="http://127.0.0.1:8001/v1", key_variable="VLLM_API_KEY", is_local=True, counts_tokens=True),
+    "vllm": Row(url="http://127.0.0.1:8001/v1", key_variable="VLLM_API_KEY", is_local=True),
     "tgi": Row(url="http://127.0.0.1:8080/v1", is_local=True, capabilities=CHAT_ONLY),
     "trtllm": Row(url="http://127.0.0.1:8002/v1", is_local=True, capabilities=NO_EMBEDDINGS),
-    "sglang": Row(url="http://127.0.0.1:30000/v1", is_local=True, counts_tokens=True),
-    "llamacpp": Row(url="http://127.0.0.1:8080/v1", key_variable="LLAMA_API_KEY", is_local=True, counts_tokens=True),
+    "sglang": Row(url="http://127.0.0.1:30000/v1", is_local=True),
+    "llamacpp": Row(url="http://127.0.0.1:8080/v1", key_variable="LLAMA_API_KEY", is_local=True),
     "lmstudio": Row(url="http://127.0.0.1:1234/v1", is_local=True),
     # In the cloud.
     "openrouter": Row(

@@ -795,16 +795,3 @@ def test_every_row_makes_a_provider(name: str) -> None:
     assert row.url.startswith("http://127.0.0.1:" if row.is_local else "https://")
     assert not row.url.endswith("/")
     assert row.is_local or row.key_variable
-
-
-async def test_tokens_are_counted_only_where_a_row_says_that_they_may_be() -> None:
-    async with FakeUpstream(say(whole({"input_tokens": 5})), say(whole({}, status=404))) as fake:
-        there = provider_at(fake.url, ROWS["llamacpp"])
-        words = Typed(Chat(messages=(Message(role=Role.USER, content="hi"),)))
-        assert await there.count_tokens(request(words)) == 5
-        assert await there.count_tokens(request(words)) is None
-        await there.close()
-        elsewhere = provider_at(fake.url, ROWS["openai"])
-        assert await elsewhere.count_tokens(request(words)) is None
-        await elsewhere.close()
-    assert [asked.path for asked in fake.asked] == ["/v1/messages/count_tokens"] * 2
