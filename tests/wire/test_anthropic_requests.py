@@ -588,7 +588,6 @@ def said(*blocks: dict[str, object]) -> list[dict[str, object]]:
 
 
 WRONG: list[tuple[dict[str, object], str, str | None]] = [
-    ({"model": None}, "missing_required_parameter", "model"),
     ({"max_tokens": None}, "missing_required_parameter", "max_tokens"),
     ({"messages": None}, "missing_required_parameter", "messages"),
     ({"max_tokens": -1}, "invalid_value", "max_tokens"),

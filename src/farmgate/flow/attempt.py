@@ -37,11 +37,11 @@ class Attempt:
 async def find(request: Request, catalog: Catalog) -> Candidate:
     """Who answers to the name in a request. Raises ModelNotFound or InvalidValue."""
     try:
-        return plan(request.model, request.provider, catalog.view())
+        return plan(request.model, request.provider, catalog.view(), request.kind)
     except ModelNotFound:
         # It may have been pulled a moment ago.
         await catalog.refresh()
-        return plan(request.model, request.provider, catalog.view())
+        return plan(request.model, request.provider, catalog.view(), request.kind)
 
 
 async def first_content(reply: Reply) -> None:

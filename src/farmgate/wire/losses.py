@@ -48,6 +48,7 @@ class Outgoing:
 
     body: bytes
     dropped: tuple[str, ...] = ()
+    content_type: bytes = b"application/json"
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
-from farmgate.core.errors import FarmError, MethodNotAllowed, UnknownUrl
+from farmgate.core.errors import FarmError, HeadersTooLarge, MethodNotAllowed, UnknownUrl
 from farmgate.surfaces.http.exchange import Desk, Exchange, Receive, Scope, Send
 from farmgate.wire.openai.errors import encode_error, error_frame
 
@@ -58,6 +58,9 @@ class Front:
                 self.open -= 1
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if len(scope["headers"]) > self._desk.limits.headers:
+            await self._refuse(Exchange(self._desk, scope, receive, send), HeadersTooLarge())
+            return
         path: str = scope["path"]
         methods = self._routes.get(path)
         if methods is None and path.startswith(MODELS):

@@ -7,7 +7,6 @@ from typing import cast
 from farmgate.core.errors import InvalidMessages, InvalidValue, MissingParameter, TooManyItems
 from farmgate.wire.openai.rules import (
     InvalidImage,
-    InvalidSchema,
     ListLimits,
     Rule,
     boolean,
@@ -15,10 +14,10 @@ from farmgate.wire.openai.rules import (
     integer,
     mapping,
     number,
-    references,
     text,
     wrong_type,
 )
+from farmgate.wire.openai.schemas import InvalidSchema, check_schema
 
 __all__ = ["MESSAGES"]
 
@@ -110,7 +109,7 @@ def client_tool(tool: dict[str, object], where: str) -> None:
     schema = tool.get("input_schema")
     if type(schema) is not dict or schema.get("type", "object") != "object":
         raise InvalidSchema(f"`{where}` needs an `input_schema` that is a JSON schema of an object.", param=where)
-    references(schema, where)
+    check_schema(schema, where)
 
 
 def system(value: object, name: str, _: ListLimits) -> None:
