@@ -155,7 +155,7 @@ class Upstream:
         connection.settimeout(PATIENCE_S)
         try:
             with connection, connection.makefile("rb") as file:
-                while (seen := self._read(file)) is not None and self._answer(connection, seen):
+                while (seen := self._read(file)) is not None and self._try(connection, seen):
                     pass
         except OSError:
             pass
@@ -163,6 +163,14 @@ class Upstream:
             with self._changed:
                 self._open.discard(connection)
                 self._changed.notify_all()
+
+    def _try(self, connection: socket.socket, seen: Seen) -> bool:
+        """`_answer`, to a caller who may leave before it is all out."""
+        try:
+            return self._answer(connection, seen)
+        except OSError:
+            seen.left.set()
+            raise
 
     def _read(self, file: Any) -> Seen | None:
         line = file.readline()
