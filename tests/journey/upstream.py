@@ -3,6 +3,8 @@
 `say`: a whole, proper answer. `wait-N`: N frames, then nothing until the caller leaves. `die-N`: N frames, then the
 socket closes within the body. `end-N`: N frames, then a proper end of the body. `fail-N`: N frames, then an error frame
 once `go` is set. `flood`: text without end. `refuse-S`: status S. A request without `stream` gets N as 0.
+`call`: two calls of `weather` and, once they are answered, `say`. `think`: a thought before the answer. `cut`: an answer
+that reached its limit. `decline`: a refusal. `json`: an object.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ CHUNK: dict[str, Any] = {"id": "chatcmpl-1", "object": "chat.completion.chunk", 
 PIECES = ("Hel", "lo", " there")
 
 
-def chunk(delta: dict[str, str], finish: str | None = None) -> str:
+def chunk(delta: dict[str, Any], finish: str | None = None) -> str:
     return json.dumps(CHUNK | {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
 
 
@@ -32,6 +34,23 @@ FRAMES = (
     json.dumps(CHUNK | {"choices": [], "usage": USAGE}),
     "[DONE]",
 )
+TALK: dict[str, tuple[list[dict[str, Any]], str]] = {
+    "call": (
+        [
+            {"tool_calls": [{"index": 0, "id": "call_a", "function": {"name": "weather", "arguments": ""}}]},
+            {"tool_calls": [{"index": 0, "function": {"arguments": '{"city":'}}]},
+            {"tool_calls": [{"index": 1, "id": "call_b", "function": {"name": "weather", "arguments": "{"}}]},
+            {"tool_calls": [{"index": 0, "function": {"arguments": '"Oslo"}'}}]},
+            {"tool_calls": [{"index": 1, "function": {"arguments": '"city":"Rome"}'}}]},
+        ],
+        "tool_calls",
+    ),
+    "think": ([{"reasoning_content": "Let me "}, {"reasoning_content": "see."}, {"content": "Forty-two"}], "stop"),
+    "cut": ([{"content": "Once upon"}], "length"),
+    "decline": ([{"refusal": "I "}, {"refusal": "would rather not."}], "stop"),
+    "json": ([{"content": '{"city":'}, {"content": '"Oslo","warm":false}'}], "stop"),
+}
+"""What the other acts say, piece by piece, and why they end."""
 FAILURE = json.dumps({"error": {"message": "the GPU is on fire", "type": "server_error", "param": None, "code": None}})
 WHOLE = {
     "id": "chatcmpl-1",
@@ -41,6 +60,30 @@ WHOLE = {
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello there"}, "finish_reason": "stop"}],
     "usage": USAGE,
 }
+
+
+def frames_of(act: str) -> tuple[str, ...]:
+    """A whole stream, its end included."""
+    deltas, reason = TALK[act]
+    return (FRAMES[0], *map(chunk, deltas), chunk({}, reason), *FRAMES[-2:])
+
+
+def whole_of(act: str) -> dict[str, Any]:
+    """The same as one answer."""
+    deltas, reason = TALK[act]
+    message: dict[str, Any] = {"role": "assistant", "content": None}
+    for delta in deltas:
+        for name, piece in delta.items():
+            if name != "tool_calls":
+                message[name] = (message.get(name) or "") + piece
+    calls: dict[int, dict[str, Any]] = {}
+    for call in (call for delta in deltas for call in delta.get("tool_calls", ())):
+        known = calls.setdefault(call["index"], {"id": call.get("id"), "type": "function", "function": {}})
+        known["function"].setdefault("name", call["function"].get("name"))
+        known["function"]["arguments"] = known["function"].get("arguments", "") + call["function"]["arguments"]
+    if calls:
+        message["tool_calls"] = list(calls.values())
+    return WHOLE | {"choices": [{"index": 0, "message": message, "finish_reason": reason}]}
 
 
 @dataclass
@@ -152,6 +195,13 @@ class Upstream:
         if act == "refuse":
             whole(connection, {"error": {"message": "no", "type": "x", "param": None, "code": "told"}}, status=count)
             return True
+        frames = FRAMES
+        if act in TALK and not (act == "call" and seen.body["messages"][-1]["role"] == "tool"):
+            if not seen.body.get("stream"):
+                whole(connection, whole_of(act))
+                return True
+            frames = frames_of(act)
+            count = len(frames)
         if not seen.body.get("stream"):
             if act == "wait":
                 self._until_left(connection, seen)
@@ -163,7 +213,7 @@ class Upstream:
         if act == "flood":
             self._flood(connection, seen)
             return False
-        for frame in FRAMES[:count]:
+        for frame in frames[:count]:
             send(connection, frame)
         if act == "wait":
             self._until_left(connection, seen)

@@ -15,7 +15,7 @@ from farmgate.config import Config
 from farmgate.config.schema import Limits
 from farmgate.core.errors import FarmError, ModelNotFound
 from farmgate.core.model import Health, ModelInfo
-from farmgate.core.ports import Journal, Lender, Report, Weights
+from farmgate.core.ports import Journal, Lender, Report, Responses, Weights
 from farmgate.flow.chain import chain
 from farmgate.flow.route import Candidate, plan
 from farmgate.providers.registry import ROWS, is_cloud
@@ -25,6 +25,7 @@ from farmgate.surfaces.http.exchange import Desk, HttpLimits, Receive, Scope, Se
 from farmgate.surfaces.http.front import Front
 from farmgate.surfaces.http.health import HealthSurface
 from farmgate.surfaces.http.openai import OpenAISurface
+from farmgate.surfaces.http.responses import ResponsesSurface
 from farmgate.telemetry import Telemetry, log
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.strictjson import JsonLimits
@@ -39,6 +40,7 @@ class Shared:
 
     telemetry: Telemetry
     journal: Journal
+    responses: Responses
     jobs: Jobs
     engines: Lender
     weights: Weights
@@ -86,12 +88,16 @@ class Gate:
             limits=http_limits(self.config.server.limits),
             telemetry=self._shared.telemetry,
         )
-        openai = OpenAISurface(self.target, self.catalog, streaming=self.config.ai.features.streaming)
+        streaming = self.config.ai.features.streaming
+        openai = OpenAISurface(self.target, self.catalog, streaming=streaming)
+        responses = ResponsesSurface(self.target, self._shared.responses, streaming=streaming)
         health = HealthSurface(self._shared.is_draining)
         routes = {
             "/v1/chat/completions": {"POST": openai.chat},
             "/v1/completions": {"POST": openai.completion},
             "/v1/embeddings": {"POST": openai.embedding},
+            "/v1/responses": {"POST": responses.create},
+            "/v1/responses/": dict.fromkeys(("GET", "POST", "DELETE"), responses.below),
             "/v1/models": {"GET": openai.models},
             "/v1/models/": {"GET": openai.models},
             "/health/live": {"GET": health.live},

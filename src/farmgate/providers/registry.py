@@ -19,7 +19,8 @@ class Row:
     """One OpenAI-compatible provider. Capabilities say what its API has, not what each of its models can.
 
     `url` includes the version path; `key_variable` is the environment variable its key is read from; `asks_usage`:
-    it knows `stream_options.include_usage`; `is_local`: its usual address is on this machine and needs no key.
+    it knows `stream_options.include_usage`; `is_local`: its usual address is on this machine and needs no key;
+    `has_responses`: at its usual address it has the Responses API too.
     """
 
     url: str
@@ -27,10 +28,11 @@ class Row:
     capabilities: frozenset[Capability] = ALL
     asks_usage: bool = True
     is_local: bool = False
+    has_responses: bool = False
 
 
 ROWS: dict[str, Row] = {
-    "openai": Row(url="https://api.openai.com/v1", key_variable="OPENAI_API_KEY"),
+    "openai": Row(url="https://api.openai.com/v1", key_variable="OPENAI_API_KEY", has_responses=True),
     # Engines on this machine or in the cluster, at the port each uses by itself.
     "vllm": Row(url="http://127.0.0.1:8001/v1", key_variable="VLLM_API_KEY", is_local=True),
     "tgi": Row(url="http://127.0.0.1:8080/v1", is_local=True, capabilities=CHAT_ONLY),

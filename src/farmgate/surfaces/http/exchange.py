@@ -155,6 +155,7 @@ class Exchange:
         "loop",
         "method",
         "path",
+        "query",
         "started",
     )
 
@@ -171,6 +172,7 @@ class Exchange:
         self.desk = desk
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.query: bytes = scope["query_string"]
         self._receive = receive
         self._send = send
         self._has_begun = False

@@ -1,4 +1,4 @@
-"""The front door: a table of exact paths on plain ASGI; what is not in it goes to the typed API."""
+"""The front door: a table of paths and prefixes on plain ASGI; what is not in it goes to the typed API."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ Endpoint: TypeAlias = Callable[[Exchange], Awaitable[None]]
 Asgi: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Lifespan: TypeAlias = Callable[[], Awaitable[None]]
 
-MODELS = "/v1/models/"
-
 
 class Front:
-    """The ASGI application. `routes`: path to method to endpoint; `api`: what answers under /api."""
+    """The ASGI application. `routes`: path to method to endpoint; `api`: what answers under /api.
+
+    A path that ends in a slash stands for all below it that have no entry of their own; of two the longer counts.
+    """
 
     def __init__(
         self, desk: Desk, routes: Mapping[str, Mapping[str, Endpoint]], *, api: Asgi, start: Lifespan, stop: Lifespan
     ) -> None:
         self._desk = desk
         self._routes = routes
+        self._prefixes = sorted((path for path in routes if path.endswith("/")), key=len, reverse=True)
         self._api = api
         self._start = start
         self._stop = stop
@@ -47,8 +49,8 @@ class Front:
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
         methods = self._routes.get(path)
-        if methods is None and path.startswith(MODELS):
-            methods = self._routes[MODELS]
+        if methods is None:
+            methods = self._below(path)
         if methods is not None:
             endpoint = methods.get(scope["method"]) or self._not_allowed(methods)
             loop = self._loop = self._loop or asyncio.get_running_loop()
@@ -57,6 +59,10 @@ class Front:
             await self._api(scope, receive, send)
         else:
             await self._unknown(Exchange(self._desk, scope, receive, send))
+
+    def _below(self, path: str) -> Mapping[str, Endpoint] | None:
+        prefix = next((prefix for prefix in self._prefixes if path.startswith(prefix)), None)
+        return None if prefix is None else self._routes[prefix]
 
     @staticmethod
     async def _unknown(exchange: Exchange) -> None:
