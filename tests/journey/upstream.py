@@ -3,8 +3,9 @@
 `say`: a whole, proper answer. `wait-N`: N frames, then nothing until the caller leaves. `die-N`: N frames, then the
 socket closes within the body. `end-N`: N frames, then a proper end of the body. `fail-N`: N frames, then an error frame
 once `go` is set. `flood`: text without end. `refuse-S`: status S. A request without `stream` gets N as 0.
-`call`: two calls of `weather` and, once they are answered, `say`. `think`: a thought before the answer. `cut`: an answer
-that reached its limit. `decline`: a refusal. `json`: an object.
+`call`: two calls of `weather` and, once they are answered, `say`. `think`: a thought before the answer. `cut`: an
+answer that reached its limit. `decline`: a refusal. `json`: an object. At `/responses` it says the recording of that
+name.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import select
 import socket
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 PATIENCE_S = 30.0
+RECORDED = Path(__file__).parents[1] / "recordings" / "responses"
 CHUNK: dict[str, Any] = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "fake"}
 PIECES = ("Hel", "lo", " there")
 
@@ -190,6 +193,11 @@ class Upstream:
 
     def _answer(self, connection: socket.socket, seen: Seen) -> bool:
         """Whether the connection may carry another exchange."""
+        if seen.path.endswith("/responses"):
+            return recorded(connection, str(seen.body["model"]), streams=bool(seen.body.get("stream")))
+        return self._chat(connection, seen)
+
+    def _chat(self, connection: socket.socket, seen: Seen) -> bool:
         act, _, number = str(seen.body.get("model", "say")).partition("-")
         count = int(number) if number else len(FRAMES)
         if act == "refuse":
@@ -245,6 +253,18 @@ class Upstream:
                 left = left[sent:] or memoryview(data)
         except OSError:
             seen.left.set()
+
+
+def recorded(connection: socket.socket, name: str, *, streams: bool) -> bool:
+    """Answer with what a server with the Responses API says; `stream.sse` is the stream of `text.json`."""
+    if not streams:
+        whole(connection, json.loads((RECORDED / f"{name}.json").read_bytes()))
+        return True
+    file = RECORDED / ("stream.sse" if name == "text" else f"{name}_stream.sse")
+    data = file.read_bytes()
+    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % len(data))
+    connection.sendall(data)
+    return True
 
 
 def send(connection: socket.socket, frame: str) -> None:

@@ -141,7 +141,8 @@ class Turn:
             request.principal.key_name,
             KeptResponse(
                 id=response_id,
-                previous_id=body.previous_id,
+                # A provider that gives an id twice would make a conversation without a beginning.
+                previous_id=None if body.previous_id == response_id else body.previous_id,
                 provider=provider,
                 created_unix=int(self._clock()),
                 item_ids=tuple(str(item["id"]) for item in (*items, *output) if "id" in item),
@@ -172,8 +173,10 @@ async def recall(kept: Responses, owner: str, previous_id: str | None, *, most: 
     wanted = previous_id
     while wanted is not None:
         one = await kept.find(owner, wanted)
-        if one is None or len(found) >= most:
-            raise not_found(kept, wanted, previous_id) if one is None else too_many(most)
+        if one is None:
+            raise not_found(kept, wanted, previous_id)
+        if len(found) >= most:
+            raise TooManyItems(f"The conversation is longer than {most} responses.", param="previous_response_id")
         found.append(one)
         wanted = one.previous_id
     items = [item for one in reversed(found) for item in said_in(one)]
@@ -187,7 +190,3 @@ def not_found(kept: Responses, wanted: str, previous_id: str | None) -> Previous
     why = "is not kept here" if kept.keeps else "cannot be gone on from: none are kept here (responses.store is off)"
     told = f"{which} {wanted[:100]!r} {why}: send the whole conversation as `input`."
     return PreviousResponseNotFound(told, param="previous_response_id")
-
-
-def too_many(most: int) -> TooManyItems:
-    return TooManyItems(f"The conversation is longer than {most} responses.", param="previous_response_id")

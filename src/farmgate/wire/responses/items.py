@@ -10,7 +10,6 @@ from farmgate.core.errors import InvalidMessages, UnsupportedParameter
 from farmgate.core.words import (
     AudioPart,
     CacheMark,
-    Content,
     ContentPart,
     FilePart,
     ImagePart,
@@ -46,10 +45,7 @@ class Turn:
     has_spoken: bool = False
 
     def message(self) -> Message:
-        parts = self.parts
-        content: Content = tuple(parts) or None
-        if len(parts) == 1 and isinstance(parts[0], TextPart) and parts[0].cache is None:
-            content = parts[0].text
+        content = plainly(tuple(self.parts)) or None
         return Message(role=Role.ASSISTANT, content=content, tool_uses=tuple(self.uses), place=self.place)
 
 
@@ -174,15 +170,24 @@ def pieces(item: Item, name: str, place: str) -> list[str]:
 def spoken(content: object, place: str) -> tuple[ContentPart, ...]:
     """What an assistant said."""
     told = content_of(content, place)
-    return (TextPart(text=told),) if isinstance(told, str) else told or ()
+    return (TextPart(text=told),) if isinstance(told, str) else told
 
 
-def content_of(content: object, place: str) -> Content:
+def content_of(content: object, place: str) -> str | tuple[ContentPart, ...]:
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
         raise InvalidMessages(f"`{place}` must be text or a list of parts.", param=place)
-    return tuple(part_of(part, f"{place}[{at}]") for at, part in enumerate(content))
+    return plainly(tuple(part_of(part, f"{place}[{at}]") for at, part in enumerate(content)))
+
+
+def plainly(parts: tuple[ContentPart, ...]) -> str | tuple[ContentPart, ...]:
+    """A text alone as just that: some engines behind a chat know nothing else."""
+    match parts:
+        case (TextPart(text=text, cache=None),):
+            return text
+        case _:
+            return parts
 
 
 def part_of(part: object, place: str) -> ContentPart:
