@@ -9,6 +9,7 @@ from tests.journey.gate import KEY, Answer, RealGate
 CHAT = "/v1/chat/completions"
 COMPLETE = "/v1/completions"
 EMBED = "/v1/embeddings"
+RESPOND = "/v1/responses"
 FARM_CHAT = "/api/ai/chat"
 FARM_STREAM = "/api/ai/chat/stream"
 FARM_EMBED = "/api/ai/embed"
@@ -33,6 +34,10 @@ CONFIG = {
 
 def chat(**more: object) -> dict[str, object]:
     return {"model": "demo", "messages": HELLO} | more
+
+
+def respond(**more: object) -> dict[str, object]:
+    return {"model": "demo", "input": "Hello"} | more
 
 
 def refused(answer: Answer, status: int, code: str, param: str | None = None) -> None:

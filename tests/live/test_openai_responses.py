@@ -363,7 +363,7 @@ def test_a_stream_that_breaks_raises_and_shows_what_came(client: OpenAI, upstrea
     assert failed.type == "response.failed"
     assert failed.response.status == "failed"
     assert failed.response.error is not None
-    assert failed.response.error.code == code
+    assert failed.response.error.code == "server_error"
     assert "".join(event.delta for event in events if event.type == "response.output_text.delta") == "Hello"
     with pytest.raises(openai.NotFoundError):
         client.responses.retrieve(failed.response.id)

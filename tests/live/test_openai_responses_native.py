@@ -97,15 +97,19 @@ def test_a_hosted_tool_works_there_and_is_refused_elsewhere(client: OpenAI) -> N
 
 def test_a_failure_within_the_stream_raises_with_the_response_s_own_id(client: OpenAI) -> None:
     events: list[ResponseStreamEvent] = []
-    with client.responses.create(model="failed", input="Hi", stream=True) as stream, pytest.raises(openai.APIError):
+    with (
+        client.responses.create(model="failed", input="Hi", stream=True) as stream,
+        pytest.raises(openai.APIError) as caught,
+    ):
         events.extend(stream)
+    assert caught.value.code == "upstream_error"
     assert [event.sequence_number for event in events] == list(range(len(events)))
     created, failed = events[0], events[-1]
     assert created.type == "response.created"
     assert failed.type == "response.failed"
     assert failed.response.id == created.response.id
     assert failed.response.error is not None
-    assert failed.response.error.code == "upstream_error"
+    assert failed.response.error.code == "server_error"
 
 
 def test_a_failure_before_anything_was_said_has_its_status(client: OpenAI) -> None:

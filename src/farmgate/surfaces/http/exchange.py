@@ -172,7 +172,7 @@ class Exchange:
         self.desk = desk
         self.method: str = scope["method"]
         self.path: str = scope["path"]
-        self.query: bytes = scope["query_string"]
+        self.query: bytes = scope.get("query_string", b"")
         self._receive = receive
         self._send = send
         self._has_begun = False

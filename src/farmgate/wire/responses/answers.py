@@ -31,6 +31,7 @@ __all__ = [
     "decode_response",
     "decode_usage",
     "decode_whole",
+    "encode_failure",
     "encode_usage",
     "finish_of",
 ]
@@ -39,6 +40,7 @@ PLAUSIBLE_TOKENS = 1 << 32
 EMPTY = (b"", b"null")
 FAILURE_STATUS = {"rate_limit_exceeded": 429, "insufficient_quota": 429, "rate_limit_error": 429}
 """Status of a failure told within a 200, by its code or type; a code that is not here is the provider's own fault."""
+FAILURE_CODES = frozenset({"server_error", "rate_limit_exceeded", "invalid_prompt"})
 CALLERS_FAULT = (
     "invalid_request_error",
     "invalid_prompt",
@@ -77,7 +79,7 @@ class Envelope:
             "created_at": self.created_unix,
             "status": status,
             "completed_at": completed_unix,
-            "error": None if error is None else {"code": error.code, "message": error.message},
+            "error": None if error is None else encode_failure(error),
             "incomplete_details": None if incomplete is None else {"reason": incomplete},
             "model": self.model,
             "output": output,
@@ -85,6 +87,12 @@ class Envelope:
             **asked(self.fields),
             "store": self.is_kept,
         }
+
+
+def encode_failure(error: FarmError) -> dict[str, object]:
+    """The error in a failed response: OpenAI's clients know a few codes only. Its own stands in the event behind it."""
+    code = error.code if error.code in FAILURE_CODES else "server_error"
+    return {"code": code, "message": error.message}
 
 
 def asked(fields: Mapping[str, object]) -> dict[str, object]:

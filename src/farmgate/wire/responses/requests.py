@@ -82,15 +82,19 @@ class ResponsesBody:
 
     @property
     def references(self) -> dict[str, str]:
-        """The ids of items it names instead of repeating them, each with the place of its name."""
+        """The ids of items it names instead of repeating them, each with its place. Raises MissingParameter."""
         given = self.given
         if isinstance(given, str):
             return {}
-        places = {item.get("id"): f"input[{at}].id" for at, item in enumerate(given) if is_reference(item)}
-        for told, place in places.items():
-            if not isinstance(told, str):
-                raise MissingParameter(f"`{place}` must name an item.", param=place)
-        return cast("dict[str, str]", places)
+        places: dict[str, str] = {}
+        for at, item in enumerate(given):
+            if is_reference(item):
+                place = f"input[{at}].id"
+                told = item.get("id")
+                if not isinstance(told, str):
+                    raise MissingParameter(f"`{place}` must name an item.", param=place)
+                places[told] = place
+        return places
 
     @property
     def recalled(self) -> Recalled:

@@ -14,6 +14,7 @@ from farmgate.wire.responses.answers import (
     decode_failure,
     decode_response,
     decode_usage,
+    encode_failure,
     finish_of,
 )
 from farmgate.wire.responses.output import Output, Told
@@ -266,8 +267,7 @@ class StreamWriter:
         begun = b"" if self._began else self._begin()
         relayed = msgspec.json.decode(self._relayed) if self._relayed is not None else None
         if isinstance(relayed, dict):
-            told = {"code": error.code, "message": error.message}
-            response: dict[str, object] = relayed | {"status": "failed", "error": told}
+            response: dict[str, object] = relayed | {"status": "failed", "error": encode_failure(error)}
         else:
             response = self._envelope.told("failed", self._output.items, usage=self._output.usage, error=error)
         fields = {"message": error.message, "code": error.code, "param": error.param}
