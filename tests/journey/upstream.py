@@ -89,6 +89,39 @@ def whole_of(act: str) -> dict[str, Any]:
     return WHOLE | {"choices": [{"index": 0, "message": message, "finish_reason": reason}]}
 
 
+SOUND = bytes(range(256)) * 64
+MEDIA = {
+    "/v1/moderations": (
+        "application/json",
+        json.dumps(
+            {"id": "modr-1", "model": "mod", "results": [{"flagged": True, "categories": {"hate": True}}]}
+        ).encode(),
+    ),
+    "/v1/images/generations": (
+        "application/json",
+        json.dumps(
+            {
+                "created": 1,
+                "data": [{"b64_json": "QUJD"}],
+                "usage": {"input_tokens": 5, "output_tokens": 90, "total_tokens": 95},
+            }
+        ).encode(),
+    ),
+    "/v1/audio/speech": ("audio/mpeg", SOUND),
+    "/v1/audio/transcriptions": ("application/json", b'{"text":"hello there"}'),
+    "/v1/rerank": (
+        "application/json",
+        json.dumps(
+            {
+                "results": [{"index": 1, "relevance_score": 0.9}, {"index": 0, "relevance_score": 0.1}],
+                "usage": {"total_tokens": 9},
+            }
+        ).encode(),
+    ),
+}
+"""What the other endpoints answer, whatever is asked."""
+
+
 @dataclass
 class Seen:
     """One request as it came.
@@ -99,6 +132,7 @@ class Seen:
     path: str
     body: dict[str, Any]
     headers: dict[str, str]
+    raw: bytes = b""
     left: threading.Event = field(default_factory=threading.Event)
     go: threading.Event = field(default_factory=threading.Event)
     is_paused: threading.Event = field(default_factory=threading.Event)
@@ -185,7 +219,8 @@ class Upstream:
             name, _, value = text.decode().partition(":")
             headers[name.lower()] = value.strip()
         body = file.read(int(headers.get("content-length", "0")))
-        seen = Seen(path=line.split()[1].decode(), body=json.loads(body or b"{}"), headers=headers)
+        told = json.loads(body or b"{}") if b"json" in headers.get("content-type", "").encode() else {}
+        seen = Seen(path=line.split()[1].decode(), body=told, headers=headers, raw=body)
         with self._changed:
             self.seen.append(seen)
             self._changed.notify_all()
@@ -195,6 +230,8 @@ class Upstream:
         """Whether the connection may carry another exchange."""
         if seen.path.endswith("/responses"):
             return recorded(connection, str(seen.body["model"]), streams=bool(seen.body.get("stream")))
+        if (answer := MEDIA.get(seen.path)) is not None:
+            return self._relay(connection, seen, *answer)
         return self._chat(connection, seen)
 
     def _chat(self, connection: socket.socket, seen: Seen) -> bool:
@@ -230,6 +267,17 @@ class Upstream:
             send(connection, FAILURE)
         if act in ("wait", "die"):
             return False
+        connection.sendall(b"0\r\n\r\n")
+        return True
+
+    def _relay(self, connection: socket.socket, seen: Seen, kind: str, body: bytes) -> bool:
+        """An answer in two pieces; `die` breaks off after the first."""
+        connection.sendall(f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n".encode())
+        half = len(body) // 2
+        for piece in (body[:half], body[half:]):
+            connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+            if seen.body.get("model") == "die":
+                return False
         connection.sendall(b"0\r\n\r\n")
         return True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,12 +27,17 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """One provider as configured. `models` are named in the configuration; `is_open`: others may be asked for."""
+    """One provider as configured. `models` are named in the configuration; `is_open`: others may be asked for.
+
+    `kinds` and `version_joint` are as routing knows them.
+    """
 
     source: Source
     models: tuple[str, ...] = ()
     default_model: str | None = None
     is_open: bool = False
+    kinds: frozenset[str] | None = None
+    version_joint: str = "-"
     asks: bool = True
     """Whether to ask the provider what it has, for routing; a cloud's list is not fetched just to route."""
 
@@ -40,8 +45,16 @@ class Listed:
 class ModelCatalog:
     """The models of every provider. `view()` costs nothing; it is replaced whole."""
 
-    def __init__(self, providers: Mapping[str, Listed], *, default_provider: str | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        providers: Mapping[str, Listed],
+        *,
+        default_provider: str | None,
+        clock: Clock,
+        left_out: Iterable[str] = (),
+    ) -> None:
         self._providers = dict(providers)
+        self._left_out = frozenset(left_out)
         self._default = default_provider
         self._clock = clock
         self._asked_at = float("-inf")
@@ -63,10 +76,15 @@ class ModelCatalog:
                 found.setdefault((name, model), known.get(model) or ModelInfo(name=model, provider=name))
         return list(found.values())
 
-    async def refresh(self) -> None:
-        """Ask every provider that can tell; at most once every two seconds, once for many askers."""
+    async def refresh(self, *, at_once: bool = False) -> None:
+        """Ask every provider that can tell; at most once every two seconds, once for many askers.
+
+        `at_once`: something has changed, so what was told a moment ago is not enough.
+        """
+        if at_once and self._asking is not None:
+            await asyncio.shield(self._asking)
         if self._asking is None:
-            if self._clock() - self._asked_at < AGAIN_AFTER_S:
+            if not at_once and self._clock() - self._asked_at < AGAIN_AFTER_S:
                 return
             self._asking = asyncio.create_task(self._ask_all())
             self._asking.add_done_callback(self._asked)
@@ -101,10 +119,13 @@ class ModelCatalog:
                     models=frozenset((*listed.models, *(info.name for info in self._known.get(name, ())))),
                     default_model=listed.default_model,
                     is_open=listed.is_open,
+                    kinds=listed.kinds,
+                    version_joint=listed.version_joint,
                 )
                 for name, listed in self._providers.items()
             },
             default_provider=self._default,
+            left_out=self._left_out,
         )
 
     async def close(self) -> None:

@@ -5,25 +5,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from farmgate.admin.catalog import Listed, ModelCatalog
-from farmgate.app.careful import CarefulSource, careful_close, careful_health
-from farmgate.app.entries import DEMO, Entries, is_open, make_provider
+from farmgate.app.careful import CarefulSource, CarefulTarget, careful_close, careful_health, careful_kinds
+from farmgate.app.entries import DEMO, Entries, is_built_in, is_open, make_provider, missing_key
 from farmgate.config import Config
 from farmgate.config.schema import Limits
-from farmgate.core.errors import FarmError, ModelNotFound
+from farmgate.config.schema import Provider as Entry
+from farmgate.core.errors import FarmError
 from farmgate.core.model import Health, ModelInfo
-from farmgate.core.ports import Journal, Lender, Report, Responses, Weights
+from farmgate.core.ports import Journal, Lender, Report, Responses, Target, Weights
 from farmgate.flow.chain import chain
-from farmgate.flow.route import Candidate, plan
-from farmgate.providers.registry import ROWS, is_cloud
+from farmgate.flow.route import plan, who_gets
+from farmgate.providers.registry import LOCAL, ROWS, is_cloud, version_joint
 from farmgate.surfaces.cli.house import Finding
 from farmgate.surfaces.http.auth import Doorman
-from farmgate.surfaces.http.exchange import Desk, HttpLimits, Receive, Scope, Send
-from farmgate.surfaces.http.front import Front
+from farmgate.surfaces.http.exchange import Desk, Exchange, HttpLimits, Receive, Scope, Send
+from farmgate.surfaces.http.front import Endpoint, Front
 from farmgate.surfaces.http.health import HealthSurface
+from farmgate.surfaces.http.media import MediaSurface, media_routes
+from farmgate.surfaces.http.ollama import OllamaSurface, ollama_routes
 from farmgate.surfaces.http.openai import OpenAISurface
 from farmgate.surfaces.http.responses import ResponsesSurface
 from farmgate.telemetry import Telemetry, log
@@ -58,15 +61,26 @@ class Gate:
             name: make_provider(name, entry, config, lender=shared.engines, weights=shared.weights)
             for name, entry in entries.entries.items()
         }
-        self.catalog = ModelCatalog(self._listed(), default_provider=entries.default, clock=time.monotonic)
+        self._listed_by_name = self._listed()
+        self.catalog = ModelCatalog(
+            self._listed_by_name,
+            default_provider=entries.default,
+            clock=time.monotonic,
+            left_out=config.left_out,
+        )
         self.target = chain(
-            self.providers,
+            {name: self._target(name, entry) for name, entry in entries.entries.items()},
             catalog=self.catalog,
             journal=shared.journal,
             telemetry=shared.telemetry,
             in_flight=config.server.limits.in_flight,
         )
         self.front = self._front()
+
+    def _target(self, name: str, entry: Entry) -> Target:
+        """What is asked: our own providers directly, those from outside with care."""
+        provider = self.providers[name]
+        return provider if is_built_in(name, entry) else CarefulTarget(provider)
 
     def _listed(self) -> dict[str, Listed]:
         default_model = self.config.ai.default_model
@@ -76,6 +90,8 @@ class Gate:
                 models=entry.models,
                 default_model=(default_model if name == self._entries.default else None) or entry.default_model,
                 is_open=is_open(name, entry),
+                kinds=careful_kinds(self.providers[name]),
+                version_joint=version_joint(entry.provider or name),
                 # A cloud's list of hundreds is not fetched just to route: it is asked for what a caller names.
                 asks=is_asked(entry.provider or name, names_models=bool(entry.models)),
             )
@@ -91,19 +107,34 @@ class Gate:
         streaming = self.config.ai.features.streaming
         openai = OpenAISurface(self.target, self.catalog, streaming=streaming)
         responses = ResponsesSurface(self.target, self._shared.responses, streaming=streaming)
+        ollama = OllamaSurface(
+            self.target,
+            self.catalog,
+            load=self.load,
+            jobs=self._shared.jobs,
+            streaming=streaming,
+        )
         health = HealthSurface(self._shared.is_draining)
-        routes = {
+        posts: dict[str, Endpoint] = {}
+
+        async def versioned(exchange: Exchange) -> None:
+            await openai.versioned(exchange, posts)
+
+        routes: dict[str, Mapping[str, Endpoint]] = {
             "/v1/chat/completions": {"POST": openai.chat},
             "/v1/completions": {"POST": openai.completion},
             "/v1/embeddings": {"POST": openai.embedding},
             "/v1/responses": {"POST": responses.create},
             "/v1/responses/": dict.fromkeys(("GET", "POST", "DELETE"), responses.below),
+            **media_routes(MediaSurface(self.target, streaming=streaming)),
+            **ollama_routes(ollama),
             "/v1/models": {"GET": openai.models},
-            "/v1/models/": {"GET": openai.models},
+            "/v1/models/": {"GET": openai.models, "POST": versioned},
             "/health/live": {"GET": health.live},
             "/health/ready": {"GET": health.ready},
             "/metrics": {"GET": health.metrics},
         }
+        posts |= {path: methods["POST"] for path, methods in routes.items() if "POST" in methods}
         return Front(desk, routes, api=self._typed_api(desk), start=self.start, stop=self.stop)
 
     def _typed_api(self, desk: Desk) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
@@ -167,15 +198,18 @@ class Gate:
 
     def _finding(self, name: str, count: int) -> Finding:
         found = self._entries.found.get(name)
+        entry = self._entries.entries[name]
         silent = self.catalog.silent.get(name)
         if silent is not None:
             return Finding(name=name, is_there=False, text=silent)
+        if variable := missing_key(name, entry, self.config):
+            return Finding(name=name, is_there=False, text=f"no key: set {variable}")
+        if not count and (entry.provider or name) == LOCAL:
+            return Finding(name=name, is_there=False, text="no model yet: farmgate pull starter")
         where = f"at {found.url}" if found and found.url else f"key from {found.key_variable}" if found else ""
-        models = (
-            f"{count} model{'s' if count != 1 else ''}"
-            if count or not is_open(name, self._entries.entries[name])
-            else ""
-        )
+        models = f"{count} model{'s' if count != 1 else ''}" if count or not is_open(name, entry) else ""
+        if count and not self._listed_by_name[name].asks:
+            models += " named, asked when needed"
         return Finding(
             name=name,
             is_there=models != "0 models",
@@ -198,20 +232,10 @@ class Gate:
 
     async def load(self, model: str, provider: str | None, report: Report) -> None:
         """Make a model ready. One that is not there is got by the provider named, or by the default one."""
-        candidate = self._to_load(model, provider)
+        candidate = who_gets(model, provider, self.catalog.view())
         await self.providers[candidate.provider].load(candidate.model, report)
         log.info("model_loaded", provider=candidate.provider, model=candidate.model)
-        await self.catalog.refresh()
-
-    def _to_load(self, model: str, provider: str | None) -> Candidate:
-        view = self.catalog.view()
-        try:
-            return plan(model, provider, view)
-        except ModelNotFound:
-            name = provider or view.default_provider
-            if name is None:
-                raise
-            return Candidate(provider=name, model=model)
+        await self.catalog.refresh(at_once=True)
 
 
 def is_asked(kind: str, *, names_models: bool) -> bool:

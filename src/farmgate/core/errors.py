@@ -4,7 +4,7 @@
     ├── BadRequest                 400  the caller can mend it
     │   ├── InvalidJson  InvalidUnicode  InvalidNumber  InvalidType  InvalidValue  DuplicateKey  JsonTooDeep
     │   ├── MissingParameter  InvalidMessages  TooManyItems  UnsupportedParameter  ContextLengthExceeded
-    │   └── AmbiguousCredentials
+    │   └── AmbiguousCredentials  NotSupported
     ├── InvalidApiKey              401
     ├── NotFound                   404  UnknownUrl  ModelNotFound  JobNotFound  ResponseNotFound
     │   └── PreviousResponseNotFound
@@ -15,7 +15,6 @@
     ├── HeadersTooLarge            431
     ├── ClientGone                 499  nobody is listening any more
     ├── InternalError              500  our own bug
-    ├── NotSupported               501  this provider cannot do that
     ├── UpstreamError              502  what a provider did wrong
     │   ├── UpstreamUnreachable  UpstreamTlsError  UpstreamInvalidResponse  UpstreamStreamTruncated
     │   ├── UpstreamRefusedKey     502  our credential, not the caller's
@@ -182,6 +181,12 @@ class AmbiguousCredentials(BadRequest):
     code = "ambiguous_credentials"
 
 
+class NotSupported(BadRequest):
+    """This provider cannot do that."""
+
+    code = "not_supported"
+
+
 class InvalidApiKey(FarmError):
     """No valid API key: send `Authorization: Bearer KEY` or `x-api-key: KEY`."""
 
@@ -292,14 +297,6 @@ class ClientGone(FarmError):
 
 class InternalError(FarmError):
     """Farmgate made a mistake. The request id finds it in the log."""
-
-
-class NotSupported(FarmError):
-    """This provider cannot do that."""
-
-    status = 501
-    type = "invalid_request_error"
-    code = "not_supported"
 
 
 class UpstreamError(FarmError):

@@ -35,11 +35,11 @@ class Attempt:
 
     async def _candidate(self, request: Request) -> Candidate:
         try:
-            return plan(request.model, request.provider, self._catalog.view())
+            return plan(request.model, request.provider, self._catalog.view(), request.kind)
         except ModelNotFound:
             # It may have been pulled a moment ago.
             await self._catalog.refresh()
-            return plan(request.model, request.provider, self._catalog.view())
+            return plan(request.model, request.provider, self._catalog.view(), request.kind)
 
 
 async def first_content(reply: Reply) -> None:

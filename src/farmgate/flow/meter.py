@@ -15,6 +15,9 @@ from farmgate.telemetry import Telemetry
 __all__ = ["Meter"]
 
 BYTES_PER_TOKEN = 4
+WRITTEN = frozenset({Kind.CHAT, Kind.COMPLETION})
+COUNTED = WRITTEN | {Kind.EMBEDDING, Kind.RERANK}
+"""Kinds whose tokens can be told from bytes where the provider does not: sound and pictures are none."""
 
 
 class Meter:
@@ -84,10 +87,10 @@ class Running:
         now = time.monotonic()
         call.duration_ms = (now - self._began) * 1000
         call.outcome, call.code = outcome_of(failure)
-        if self._usage is None and self._pieces:
+        if self._usage is None and self._pieces and self._request.kind in COUNTED:
             # A stream brings about a token per piece; what was asked is counted by its size.
             size = len(self._request.body.raw) // BYTES_PER_TOKEN
-            told = 0 if self._request.kind is Kind.EMBEDDING else self._pieces
+            told = self._pieces if self._request.kind in WRITTEN else 0
             self._usage = Usage(prompt_tokens=size, completion_tokens=told, estimated=True)
         if self._usage is not None:
             call.prompt_tokens = self._usage.prompt_tokens
@@ -106,6 +109,9 @@ def outcome_of(failure: BaseException | None) -> tuple[Outcome, str | None]:
     match failure:
         case None:
             return Outcome.OK, None
+        case asyncio.CancelledError(args=(FarmError() as reason,)):
+            # Given up by us: its time was over, or the gate ends.
+            return Outcome.ERROR, reason.code
         case ClientGone() | asyncio.CancelledError() | GeneratorExit():
             return Outcome.CANCELLED, "client_gone"
         case FarmError():

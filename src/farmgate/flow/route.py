@@ -1,18 +1,22 @@
-"""Who answers: from the name a caller uses to a provider and its own name for the model. Pure."""
+"""Who answers: from the name a caller uses, and the kind of answer wanted, to a provider's model. Pure."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
-from farmgate.core.errors import InvalidValue, ModelNotFound
+from farmgate.core.errors import InvalidValue, ModelNotCapable, ModelNotFound
+from farmgate.core.request import Kind
 
-__all__ = ["Candidate", "Catalog", "ProviderView", "View", "plan"]
+__all__ = ["Candidate", "Catalog", "ProviderView", "View", "plan", "who_gets", "written"]
 
 DEFAULT_NAMES = ("default", "")
+VERSION_JOINTS = ("-", ":", "@")
+UPSTREAM_CHOOSES = frozenset({Kind.MODERATION, Kind.IMAGE})
+"""Kinds for which OpenAI's API lets the caller leave the model out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,28 +29,52 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderView:
-    """What is known of one provider. `is_open`: it may have models it does not list."""
+    """What is known of one provider. `is_open`: it may have models it does not list.
+
+    `kinds`: the answers it can give; None where nobody knows. `version_joint` stands between a model's name and its
+    version there: `gpt-4o-2024-08-06`, `llama3.1:8b`, `gemini-2.5-pro@001`.
+    """
 
     models: frozenset[str] = frozenset()
     default_model: str | None = None
     is_open: bool = False
+    kinds: frozenset[str] | None = None
+    version_joint: str = "-"
+
+    def can(self, kind: str) -> bool:
+        """Whether it gives this kind of answer."""
+        return self.kinds is None or kind in self.kinds
 
     def own_name(self, name: str) -> str | None:
         """The provider's name for a model; Ollama's `:latest` goes without saying."""
-        if name in self.models:
-            return name
-        latest = f"{name}:latest"
-        if latest in self.models:
-            return latest
-        return name if self.is_open else None
+        listed = self.listed(name)
+        if listed is not None or not self.is_open:
+            return listed
+        base, at, version = name.rpartition("@")
+        return f"{base}{self.version_joint}{version}" if at and base else name
+
+    def listed(self, name: str) -> str | None:
+        """The name of a model it lists; `name@version` is one of a model's versions, however they are written there."""
+        return next((one for one in written(name) if one in self.models), None)
+
+
+def written(name: str) -> tuple[str, ...]:
+    """A model's name as providers write it, the likeliest first: `:latest` goes without saying, and `name@version` is
+    written in three ways.
+    """
+    base, at, version = name.rpartition("@")
+    versions = tuple(f"{base}{joint}{version}" for joint in VERSION_JOINTS) if at and base else ()
+    return (name, f"{name}:latest", name.removesuffix(":latest"), *versions)
 
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """Everything routing looks at, at one moment. `providers` is in order of preference."""
+    """Everything routing looks at, at one moment. `providers` is in order of preference; those `left_out` are
+    configured and cannot be used."""
 
     providers: Mapping[str, ProviderView] = field(default_factory=dict)
     default_provider: str | None = None
+    left_out: frozenset[str] = frozenset()
 
     @cached_property
     def by_name(self) -> Mapping[str, Candidate]:
@@ -69,12 +97,39 @@ class Catalog(Protocol):
         """Look again at what the providers have; asked for when a name is not known."""
 
 
-def plan(model: str | None, provider: str | None, view: View) -> Candidate:
-    """Who answers to this name. Raises ModelNotFound or InvalidValue, with what there is instead.
+def plan(model: str | None, provider: str | None, view: View, kind: Kind = Kind.CHAT) -> Candidate:
+    """Who answers to this name. Raises ModelNotFound, ModelNotCapable or InvalidValue, with what there is instead.
 
     `provider/model` names both; a plain name is looked for at the default provider, then at the others in order; no
-    name, or `default`, is the default provider's default model.
+    name, or `default`, is the default provider's default model; `name@version` is one version of a model.
     """
+    if kind in UPSTREAM_CHOOSES and not model:
+        return unnamed(provider, view, kind)
+    candidate = named(model, provider, view)
+    if view.providers[candidate.provider].can(kind):
+        return candidate
+    if provider is None:
+        for name, known in in_order(view):
+            own = known.listed(candidate.model) if known.can(kind) else None
+            if own is not None:
+                return Candidate(provider=name, model=own)
+        if model is None or model in DEFAULT_NAMES:
+            for name, known in in_order(view):
+                if known.can(kind):
+                    return Candidate(provider=name, model=known.default_model or "")
+    raise ModelNotCapable(incapable(candidate, kind, view), param="model")
+
+
+def unnamed(provider: str | None, view: View, kind: Kind) -> Candidate:
+    """Whoever gives this kind of answer, with a model of its own choice."""
+    for name, known in in_order(view):
+        if known.can(kind) and provider in (None, name):
+            return Candidate(provider=name, model="")
+    raise ModelNotCapable(f"No provider here gives {kind} answers.", param="model")
+
+
+def named(model: str | None, provider: str | None, view: View) -> Candidate:
+    """Who answers to this name, whatever is wanted of them."""
     if provider is not None:
         known = view.providers.get(provider)
         if known is None:
@@ -92,9 +147,28 @@ def plan(model: str | None, provider: str | None, view: View) -> Candidate:
     if slash and rest and head in view.providers:
         return at(head, view.providers[head], rest)
     for name, known in in_order(view):
-        if known.is_open:
+        if known.is_open or known.listed(model) is not None:
             return at(name, known, model)
     raise ModelNotFound(unknown_model(model, view), param="model")
+
+
+def who_gets(model: str, provider: str | None, view: View) -> Candidate:
+    """Who makes a model ready: whoever has it; else the provider named, or the default one, which may get it.
+
+    Raises ModelNotFound or InvalidValue. One that may have models it does not list is not taken to have this one: that
+    would keep a model from the provider that can get it.
+    """
+    listed = {name: replace(known, is_open=False) for name, known in view.providers.items()}
+    try:
+        return named(model, provider, View(providers=listed, default_provider=view.default_provider))
+    except ModelNotFound:
+        head, slash, rest = model.partition("/")
+        if provider is None and slash and rest and head in view.providers:
+            return Candidate(provider=head, model=rest)
+        name = provider or view.default_provider
+        if name is None:
+            raise
+        return Candidate(provider=name, model=model.removeprefix(f"{name}/"))
 
 
 def in_order(view: View) -> list[tuple[str, ProviderView]]:
@@ -121,9 +195,15 @@ def shown(name: str) -> str:
     return told if len(told) <= 102 else f"{told[:100]}...'"
 
 
+def incapable(candidate: Candidate, kind: Kind, view: View) -> str:
+    able = [name for name, known in in_order(view) if known.can(kind)]
+    there = f"These can: {', '.join(able)}." if able else "No provider here can."
+    return f"{candidate.provider} gives no {kind} answers, so {shown(candidate.model)} cannot. {there}"
+
+
 def unknown_model(model: str, view: View) -> str:
     every = {name for known in view.providers.values() for name in known.models}
-    return f"There is no model {shown(model)}.{nearest(model, every)}"
+    return f"There is no model {shown(model)}.{nearest(model, every)}{not_in_use(view)}"
 
 
 def nearest(name: str, names: frozenset[str] | set[str]) -> str:
@@ -136,4 +216,11 @@ def nearest(name: str, names: frozenset[str] | set[str]) -> str:
 
 
 def unknown_provider(provider: str, view: View) -> str:
-    return f"There is no provider {shown(provider)}. There is: {', '.join(view.providers) or 'none'}."
+    there = ", ".join(view.providers) or "none"
+    return f"There is no provider {shown(provider)}. There is: {there}.{not_in_use(view)}"
+
+
+def not_in_use(view: View) -> str:
+    """Providers that would answer if they could: their models are not known, so the name may be one of theirs."""
+    names = ", ".join(sorted(view.left_out))
+    return f" Configured and not in use: {names} (`farmgate doctor` says why)." if names else ""

@@ -14,6 +14,7 @@ from farmgate.core.request import Request
 from farmgate.core.words import Ask, Chat, Complete, Content, Embed, Rerank, TextPart
 from farmgate.providers.provider import ProviderBase
 from farmgate.providers.settings import ProviderSettings
+from farmgate.wire.losses import Losses
 
 __all__ = ["DemoProvider"]
 
@@ -22,7 +23,7 @@ DIMENSIONS = 64
 MOST_DIMENSIONS = 2048
 INTRO = (
     "This is Farmgate's demo, not a language model: every part of the gate works, but nobody thinks here. "
-    "You wrote {count} words{quote}. "
+    "You wrote {count}{quote}. "
     "For real answers run `farmgate pull starter` (needs `pip install 'farmgate[local]'`), start Ollama, "
     "or set OPENAI_API_KEY; `farmgate doctor` says what is missing."
 )
@@ -40,6 +41,8 @@ class DemoProvider(ProviderBase):
 
     async def send(self, request: Request) -> Reply:
         words = request.body.ask()
+        losses = Losses(self.name)
+        losses.leave(words.extra)
         if isinstance(words, Rerank):
             raise UnsupportedParameter("The demo does not rank documents.", param="model")
         if isinstance(words, Embed):
@@ -47,8 +50,10 @@ class DemoProvider(ProviderBase):
         if words.sampling.count != 1:
             raise UnsupportedParameter("The demo gives one answer to a request: leave `n` out.", param="n")
         said = asked(words)
-        text = str(self._text) if self._text else INTRO.format(count=len(said.split()), quote=quoted(said))
-        return Reply.stream(self._say(text, said, words.sampling.max_tokens), provider=self.name, model=MODEL)
+        text = str(self._text) if self._text else INTRO.format(count=counted(said), quote=quoted(said))
+        reply = Reply.stream(self._say(text, said, words.sampling.max_tokens), provider=self.name, model=MODEL)
+        reply.dropped = losses.dropped
+        return reply
 
     async def _say(self, text: str, said: str, most: int | None) -> AsyncIterator[Part]:
         pieces = text.split(" ")
@@ -99,6 +104,11 @@ def plain(content: Content) -> str:
     if content is None or isinstance(content, str):
         return content or ""
     return " ".join(part.text for part in content if isinstance(part, TextPart))
+
+
+def counted(text: str) -> str:
+    count = len(text.split())
+    return f"{count} word{'' if count == 1 else 's'}"
 
 
 def quoted(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,6 +18,7 @@ __all__ = ["ProviderCodec", "Reader", "ask", "refusal"]
 
 ERROR_BYTES = 1 << 20
 LONGEST_RETRY_AFTER_S = 300.0
+MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,64}/[a-z0-9!#$&^_.+-]{1,64}(;[ -~]{0,128})?")
 
 
 class Reader(Protocol):
@@ -34,13 +36,16 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderCodec:
-    """How a provider's answers are read. `error` takes a status other than 200 and its body."""
+    """How a provider's answers are read. `error` takes a status other than 200 and its body.
+
+    The types are what a content type must start with.
+    """
 
     error: Callable[[int, bytes], FarmError]
     whole: Callable[[bytes], Event]
     reader: Callable[[], Reader]
-    stream_type: str = "text/event-stream"
-    whole_type: str = "application/json"
+    stream_type: str | tuple[str, ...] = "text/event-stream"
+    whole_type: str | tuple[str, ...] = "application/json"
 
 
 async def ask(
@@ -57,7 +62,14 @@ async def ask(
 
     A provider may answer whole where a stream was asked for; one that streams unasked does not make sense.
     """
-    answer = await upstream.send("POST", path, body=outgoing.body, headers=headers, deadline=request.deadline)
+    answer = await upstream.send(
+        "POST",
+        path,
+        body=outgoing.body,
+        content_type=outgoing.content_type,
+        headers=headers,
+        deadline=request.deadline,
+    )
     try:
         if answer.status != 200:
             raise await refusal(answer, codec.error)
@@ -77,6 +89,8 @@ async def ask(
         answer.close()
         raise
     reply.dropped = outgoing.dropped
+    if not kind.startswith("application/json"):
+        reply.content_type = kind if MEDIA_TYPE.fullmatch(kind) else "application/octet-stream"
     return reply
 
 

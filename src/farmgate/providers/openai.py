@@ -7,17 +7,24 @@ from functools import partial
 
 import msgspec
 
-from farmgate.core.errors import FarmError, UnsupportedParameter, UpstreamInvalidResponse
-from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
+from farmgate.core.errors import (
+    ContextLengthExceeded,
+    FarmError,
+    UnsupportedParameter,
+    UpstreamInvalidResponse,
+    UpstreamUnreachable,
+)
+from farmgate.core.model import Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request
 from farmgate.providers.exchange import ProviderCodec, ask
-from farmgate.providers.provider import ProviderBase
+from farmgate.providers.provider import SAID_IN, ProviderBase
 from farmgate.providers.registry import Row
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Upstream
 from farmgate.wire.openai.answers import decode_whole
 from farmgate.wire.openai.errors import decode_error
+from farmgate.wire.openai.media import ANSWER_TYPES, MEDIA, Opaque, OpaqueReader, read_json
 from farmgate.wire.openai.requests import encode_request
 from farmgate.wire.openai.stream import StreamReader
 from farmgate.wire.responses.answers import decode_whole as decode_whole_response
@@ -27,11 +34,15 @@ from farmgate.wire.responses.stream import StreamReader as ResponseReader
 
 __all__ = ["OpenAIProvider", "send"]
 
-PATHS = {Kind.CHAT: "/chat/completions", Kind.COMPLETION: "/completions", Kind.EMBEDDING: "/embeddings"}
-NEEDS = {
-    Kind.CHAT: Capability.CHAT,
-    Kind.COMPLETION: Capability.COMPLETION,
-    Kind.EMBEDDING: Capability.EMBEDDING,
+PATHS = {
+    Kind.CHAT: "/chat/completions",
+    Kind.COMPLETION: "/completions",
+    Kind.EMBEDDING: "/embeddings",
+    Kind.RERANK: "/rerank",
+    Kind.MODERATION: "/moderations",
+    Kind.IMAGE: "/images/generations",
+    Kind.SPEECH: "/audio/speech",
+    Kind.TRANSCRIPTION: "/audio/transcriptions",
 }
 HEALTH_S = 3.0
 
@@ -68,11 +79,12 @@ class OpenAIProvider(ProviderBase):
         )
 
     async def send(self, request: Request) -> Reply:
-        if NEEDS[request.kind] not in self.capabilities:
-            raise UnsupportedParameter(f"{self.name} has no {request.kind} API.", param="model")
-        if self._has_responses and isinstance(request.body, ResponsesBody):
-            return await send_response(self._upstream, request, request.body, settings=self._settings)
-        return await send(self._upstream, request, settings=self._settings, asks_usage=self._row.asks_usage)
+        try:
+            if self._has_responses and isinstance(request.body, ResponsesBody):
+                return await send_response(self._upstream, request, request.body, settings=self._settings)
+            return await send(self._upstream, request, settings=self._settings, asks_usage=self._row.asks_usage)
+        except UpstreamUnreachable as error:
+            raise self._with_advice(error) from error
 
     async def models(self) -> tuple[ModelInfo, ...]:
         if self._settings.models:
@@ -80,7 +92,11 @@ class OpenAIProvider(ProviderBase):
         return await self._listed()
 
     async def _listed(self) -> tuple[ModelInfo, ...]:
-        async with await self._upstream.send("GET", "/models") as answer:
+        try:
+            sent = await self._upstream.send("GET", "/models")
+        except UpstreamUnreachable as error:
+            raise self._with_advice(error) from error
+        async with sent as answer:
             body = await answer.whole(self._settings.answer_bytes)
             if answer.status != 200:
                 raise decode_error(answer.status, body, provider=self.name)
@@ -98,6 +114,11 @@ class OpenAIProvider(ProviderBase):
             )
             for entry in (listed if isinstance(listed, list) else listed.data)
         )
+
+    def _with_advice(self, error: UpstreamUnreachable) -> UpstreamUnreachable:
+        is_cloud = not self._row.is_local and self._settings.url is None
+        advice = "See that this machine is online." if is_cloud else "See that it runs and that its url is right."
+        return UpstreamUnreachable(f"{error.message} {advice}")
 
     async def health(self) -> Health:
         try:
@@ -167,8 +188,17 @@ async def send_response(
 def codec_of(request: Request, settings: ProviderSettings) -> ProviderCodec:
     """How the answer to this request is read."""
     name = settings.name
+    if request.kind in MEDIA:
+        types = ANSWER_TYPES.get(request.kind, ("application/json",))
+        return ProviderCodec(
+            error=partial(refused, request.kind, name),
+            whole=partial(read_json, provider=name) if request.kind not in ANSWER_TYPES else Opaque,
+            reader=lambda: OpaqueReader(name),
+            stream_type=types if request.kind is Kind.SPEECH else "text/event-stream",
+            whole_type=types,
+        )
     return ProviderCodec(
-        error=partial(decode_error, provider=name),
+        error=partial(refused, request.kind, name),
         whole=partial(decode_whole, kind=request.kind, provider=name),
         reader=lambda: StreamReader(
             provider=name,
@@ -177,3 +207,11 @@ def codec_of(request: Request, settings: ProviderSettings) -> ProviderCodec:
             one_choice=request.body.fields.get("n") in (None, 1),
         ),
     )
+
+
+def refused(kind: Kind, provider: str, status: int, body: bytes) -> FarmError:
+    """What a status other than 200 means; where it is about the input, the field that holds it is named."""
+    error = decode_error(status, body, provider=provider)
+    if isinstance(error, ContextLengthExceeded | UnsupportedParameter) and error.param is None:
+        error.param = SAID_IN.get(kind)
+    return error

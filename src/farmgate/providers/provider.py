@@ -8,9 +8,12 @@ from farmgate.core.errors import NotSupported
 from farmgate.core.model import Capability, Health, ModelInfo
 from farmgate.core.ports import Report
 from farmgate.core.reply import Reply
-from farmgate.core.request import Request
+from farmgate.core.request import Kind, Request
 
-__all__ = ["Provider", "ProviderBase"]
+__all__ = ["SAID_IN", "Provider", "ProviderBase"]
+
+SAID_IN = {Kind.CHAT: "messages", Kind.COMPLETION: "prompt", Kind.EMBEDDING: "input"}
+"""The field of a request that its provider found too long or of a kind it does not take."""
 
 
 @runtime_checkable
@@ -52,7 +55,7 @@ class ProviderBase:
 
     async def load(self, model: str, report: Report) -> None:
         """Raises NotSupported."""
-        raise NotSupported(f"{self.name} has no models to load: it serves them by itself.")
+        raise NotSupported(f"{self.name} has no models to load: it serves them by itself.", param="provider")
 
     async def close(self) -> None:
         """Nothing is held."""

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from farmgate.core.model import Capability
 
-__all__ = ["CODED", "LOCAL", "ROWS", "Coded", "Row", "is_cloud", "key_variable", "key_variables"]
+__all__ = ["CODED", "LOCAL", "ROWS", "Coded", "Row", "is_cloud", "key_variable", "key_variables", "version_joint"]
 
 ALL = frozenset({Capability.CHAT, Capability.COMPLETION, Capability.EMBEDDING, Capability.TOOLS})
+MEDIA = frozenset({Capability.IMAGE, Capability.SPEECH, Capability.TRANSCRIPTION})
+AUDIO = frozenset({Capability.SPEECH, Capability.TRANSCRIPTION})
 CHAT_ONLY = frozenset({Capability.CHAT, Capability.TOOLS})
 NO_EMBEDDINGS = frozenset({Capability.CHAT, Capability.COMPLETION, Capability.TOOLS})
 NO_COMPLETIONS = frozenset({Capability.CHAT, Capability.EMBEDDING, Capability.TOOLS})
@@ -32,22 +34,45 @@ class Row:
 
 
 ROWS: dict[str, Row] = {
-    "openai": Row(url="https://api.openai.com/v1", key_variable="OPENAI_API_KEY", has_responses=True),
+    "openai": Row(
+        url="https://api.openai.com/v1",
+        key_variable="OPENAI_API_KEY",
+        capabilities=ALL | MEDIA | {Capability.MODERATION},
+        has_responses=True,
+    ),
     # Engines on this machine or in the cluster, at the port each uses by itself.
-    "vllm": Row(url="http://127.0.0.1:8001/v1", key_variable="VLLM_API_KEY", is_local=True),
+    "vllm": Row(
+        url="http://127.0.0.1:8001/v1",
+        key_variable="VLLM_API_KEY",
+        is_local=True,
+        capabilities=ALL | {Capability.RERANK, Capability.TRANSCRIPTION},
+    ),
     "tgi": Row(url="http://127.0.0.1:8080/v1", is_local=True, capabilities=CHAT_ONLY),
     "trtllm": Row(url="http://127.0.0.1:8002/v1", is_local=True, capabilities=NO_EMBEDDINGS),
     "sglang": Row(url="http://127.0.0.1:30000/v1", is_local=True),
-    "llamacpp": Row(url="http://127.0.0.1:8080/v1", key_variable="LLAMA_API_KEY", is_local=True),
+    "llamacpp": Row(
+        url="http://127.0.0.1:8080/v1",
+        key_variable="LLAMA_API_KEY",
+        is_local=True,
+        capabilities=ALL | {Capability.RERANK},
+    ),
     "lmstudio": Row(url="http://127.0.0.1:1234/v1", is_local=True),
     # In the cloud.
     "openrouter": Row(
         url="https://openrouter.ai/api/v1", key_variable="OPENROUTER_API_KEY", capabilities=NO_EMBEDDINGS
     ),
-    "groq": Row(url="https://api.groq.com/openai/v1", key_variable="GROQ_API_KEY", capabilities=CHAT_ONLY),
-    "mistral": Row(url="https://api.mistral.ai/v1", key_variable="MISTRAL_API_KEY", capabilities=NO_COMPLETIONS),
+    "groq": Row(url="https://api.groq.com/openai/v1", key_variable="GROQ_API_KEY", capabilities=CHAT_ONLY | AUDIO),
+    "mistral": Row(
+        url="https://api.mistral.ai/v1",
+        key_variable="MISTRAL_API_KEY",
+        capabilities=NO_COMPLETIONS | {Capability.MODERATION, Capability.TRANSCRIPTION},
+    ),
     "deepseek": Row(url="https://api.deepseek.com/v1", key_variable="DEEPSEEK_API_KEY", capabilities=CHAT_ONLY),
-    "together": Row(url="https://api.together.xyz/v1", key_variable="TOGETHER_API_KEY"),
+    "together": Row(
+        url="https://api.together.xyz/v1",
+        key_variable="TOGETHER_API_KEY",
+        capabilities=ALL | MEDIA | {Capability.RERANK},
+    ),
     "fireworks": Row(url="https://api.fireworks.ai/inference/v1", key_variable="FIREWORKS_API_KEY"),
     "huggingface": Row(
         url="https://router.huggingface.co/v1", key_variable="HUGGINGFACE_TOKEN", capabilities=CHAT_ONLY
@@ -60,21 +85,39 @@ class Coded:
     """A provider with a module of its own: `make` is its class, imported when one is configured.
 
     `key_variable` is the environment variable its key is read from. `is_cloud`: it may be asked for models nobody
-    listed, and its own list is not fetched just to route.
+    listed, and its own list is not fetched just to route. `is_found`: its key in the environment is all it needs.
+    `version_joint` stands between a model and its version.
     """
 
     make: str
     key_variable: str | None = None
     is_cloud: bool = False
+    is_found: bool = True
+    version_joint: str = "-"
 
 
 CODED: dict[str, Coded] = {
     "demo": Coded(make="farmgate.providers.demo:DemoProvider"),
-    "ollama": Coded(make="farmgate.providers.ollama:OllamaProvider"),
+    "ollama": Coded(make="farmgate.providers.ollama:OllamaProvider", version_joint=":"),
+    # A region has to be named, and may not be guessed: prompts would go there.
+    "bedrock": Coded(
+        make="farmgate.providers.bedrock:BedrockProvider",
+        key_variable="AWS_BEARER_TOKEN_BEDROCK",
+        is_cloud=True,
+        is_found=False,
+    ),
+    "sagemaker": Coded(make="farmgate.providers.sagemaker:SageMakerProvider", is_cloud=True),
+    "cohere": Coded(make="farmgate.providers.cohere:CohereProvider", key_variable="COHERE_API_KEY", is_cloud=True),
+    "triton": Coded(make="farmgate.providers.triton:TritonProvider", version_joint="@"),
 }
 
 LOCAL = "local"
 """The embedded engines: a provider that is made of more than its settings."""
+
+
+def version_joint(kind: str) -> str:
+    """What stands between a model's name and its version."""
+    return CODED[kind].version_joint if kind in CODED else "-"
 
 
 def key_variable(kind: str) -> str | None:
@@ -86,7 +129,7 @@ def key_variable(kind: str) -> str | None:
 def key_variables() -> dict[str, str]:
     """The providers in the cloud that have one, each with its variable."""
     rows = {name: row.key_variable for name, row in ROWS.items() if not row.is_local}
-    coded = {name: one.key_variable for name, one in CODED.items() if one.is_cloud}
+    coded = {name: one.key_variable for name, one in CODED.items() if one.is_cloud and one.is_found}
     return {name: variable for name, variable in (rows | coded).items() if variable}
 
 

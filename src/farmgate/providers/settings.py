@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from farmgate.providers.transport import Timeouts
 
-__all__ = ["ProviderSettings"]
+__all__ = ["CredentialError", "ProviderSettings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,3 +24,8 @@ class ProviderSettings:
     answer_bytes: int = 64 << 20
     frame_bytes: int = 8 << 20
     options: Mapping[str, object] = field(default_factory=dict, repr=False)
+
+
+class CredentialError(Exception):
+    """A credential cannot be made from these settings, or a library it needs is missing. The message says what to do
+    and reads well behind `ai.providers.NAME: `."""

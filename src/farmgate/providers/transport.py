@@ -188,7 +188,14 @@ class Upstream:
         return known
 
     async def send(
-        self, method: str, path: str, *, body: bytes = b"", headers: bytes = b"", deadline: float | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes = b"",
+        content_type: bytes = b"application/json",
+        headers: bytes = b"",
+        deadline: float | None = None,
     ) -> Answer:
         """Send one request and wait for the status and headers of its answer.
 
@@ -196,7 +203,7 @@ class Upstream:
         had closed before a byte of an answer came is replaced once. Raises UpstreamError.
         """
         if body:
-            headers += b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body)
+            headers += b"content-type: %b\r\ncontent-length: %d\r\n" % (content_type, len(body))
         head = self._head(method, path) + headers + b"\r\n"
         # Remembered: asking for the running loop is a system call before Python 3.12.
         loop = self._loop = self._loop or asyncio.get_running_loop()

@@ -42,6 +42,7 @@ class Outgoing:
 
     body: bytes
     dropped: tuple[str, ...] = ()
+    content_type: bytes = b"application/json"
 
 
 @dataclass(slots=True)

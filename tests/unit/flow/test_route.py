@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from farmgate.core.errors import InvalidValue, ModelNotFound
-from farmgate.flow.route import Candidate, ProviderView, View, plan
+from farmgate.core.errors import InvalidValue, ModelNotCapable, ModelNotFound
+from farmgate.core.request import Kind
+from farmgate.flow.route import Candidate, ProviderView, View, plan, who_gets
 
 VIEW = View(
     default_provider="ollama",
@@ -86,6 +87,58 @@ def test_who_answers(view: View, model: str | None, provider: str | None, answer
     assert plan(model, provider, view) == Candidate(provider=answers, model=as_model)
 
 
+def test_one_version_of_a_model_is_found_however_the_provider_writes_it() -> None:
+    view = View(
+        default_provider="a",
+        providers={
+            "a": ProviderView(models=frozenset({"gpt-4o-2024-08-06", "gpt-4o"})),
+            "b": ProviderView(models=frozenset({"llama3.1:8b", "gemini@001"})),
+            "c": ProviderView(is_open=True),
+        },
+    )
+    for model, provider, name in [
+        ("gpt-4o@2024-08-06", "a", "gpt-4o-2024-08-06"),
+        ("a/gpt-4o@2024-08-06", "a", "gpt-4o-2024-08-06"),
+        ("llama3.1@8b", "b", "llama3.1:8b"),
+        ("gemini@001", "b", "gemini@001"),
+        ("x@1", "c", "x-1"),
+    ]:
+        assert plan(model, None, view) == Candidate(provider=provider, model=name)
+    with pytest.raises(ModelNotFound):
+        plan("gpt-4o@1999", "a", view)
+
+
+ABLE = View(
+    default_provider="chats",
+    providers={
+        "chats": ProviderView(models=frozenset({"m", "one"}), default_model="one", kinds=frozenset({"chat"})),
+        "ranks": ProviderView(
+            models=frozenset({"m", "two"}), default_model="two", kinds=frozenset({"rerank", "image"})
+        ),
+    },
+)
+
+
+def test_a_model_is_asked_of_a_provider_that_gives_the_kind_of_answer_wanted() -> None:
+    assert plan("m", None, ABLE, Kind.CHAT) == Candidate(provider="chats", model="m")
+    assert plan("m", None, ABLE, Kind.RERANK) == Candidate(provider="ranks", model="m")
+    assert plan(None, None, ABLE, Kind.RERANK) == Candidate(provider="ranks", model="two")
+
+
+@pytest.mark.parametrize(("model", "provider"), [("one", None), ("m", "chats"), ("chats/one", None)])
+def test_what_a_model_cannot_do_is_told_with_who_can(model: str, provider: str | None) -> None:
+    with pytest.raises(ModelNotCapable) as caught:
+        plan(model, provider, ABLE, Kind.RERANK)
+    assert (caught.value.status, caught.value.code, caught.value.param) == (404, "model_not_capable", "model")
+    assert "These can: ranks." in caught.value.message
+
+
+def test_a_provider_chooses_the_model_where_the_api_lets_callers_leave_it_out() -> None:
+    assert plan(None, None, ABLE, Kind.IMAGE) == Candidate(provider="ranks", model="")
+    with pytest.raises(ModelNotCapable):
+        plan(None, None, ABLE, Kind.MODERATION)
+
+
 UNKNOWN = [
     (VIEW, "gpt-5", None, "There is no model 'gpt-5'. Did you mean 'gpt-4'?"),
     (VIEW, "gpt-4", "ollama", "ollama has no model 'gpt-4'."),
@@ -154,3 +207,47 @@ def test_whoever_answers_is_there_and_no_name_does_more_harm_than_not_to_be_foun
     with contextlib.suppress(InvalidValue, ModelNotFound):
         found = plan(model, provider, VIEW)
         assert found.model in VIEW.providers[found.provider].models
+
+
+def test_a_provider_that_is_left_out_is_named_where_its_model_may_be_meant() -> None:
+    view = View(providers={"local": ProviderView(models=frozenset({"starter"}))}, left_out=frozenset({"openai"}))
+    for model, provider in (("gpt-4", None), ("openai/gpt-4", None), ("gpt-4", "openai")):
+        with pytest.raises((ModelNotFound, InvalidValue), match=r"not in use: openai \(`farmgate doctor` says why\)"):
+            plan(model, provider, view)
+
+
+WITH_CLOUD = View(
+    default_provider="ollama",
+    providers={
+        "ollama": ProviderView(models=frozenset({"llama3.1:latest"})),
+        "openai": ProviderView(is_open=True),
+        "vllm": ProviderView(models=frozenset({"served"}), is_open=True),
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "name", "own"),
+    [
+        # who has it
+        ("llama3.1", None, "ollama", "llama3.1:latest"),
+        ("served", None, "vllm", "served"),
+        # nobody has it: the default one gets it, whatever a cloud may have
+        ("qwen3", None, "ollama", "qwen3"),
+        ("library/qwen3", None, "ollama", "library/qwen3"),
+        # the one that is named gets it
+        ("ollama/qwen3", None, "ollama", "qwen3"),
+        ("ollama/qwen3", "ollama", "ollama", "qwen3"),
+        ("openai/qwen3", None, "openai", "qwen3"),
+        ("qwen3", "openai", "openai", "qwen3"),
+    ],
+)
+def test_who_gets_a_model(model: str, provider: str | None, name: str, own: str) -> None:
+    assert who_gets(model, provider, WITH_CLOUD) == Candidate(provider=name, model=own)
+
+
+def test_nobody_gets_a_model_where_nobody_is() -> None:
+    with pytest.raises(ModelNotFound):
+        who_gets("qwen3", None, View())
+    with pytest.raises(InvalidValue):
+        who_gets("qwen3", "nobody", WITH_CLOUD)

@@ -31,9 +31,9 @@ from tests.fakes.upstream import (
 
 from farmgate.core.answer import fold, gather
 from farmgate.core.errors import (
+    ContextLengthExceeded,
     FarmError,
     NotSupported,
-    UnsupportedParameter,
     UpstreamError,
     UpstreamInvalidResponse,
     UpstreamRateLimited,
@@ -51,7 +51,7 @@ from farmgate.core.words import Chat, Complete, Embed, Message, Role
 from farmgate.providers import openai as module
 from farmgate.providers.openai import OpenAIProvider
 from farmgate.providers.provider import Provider
-from farmgate.providers.registry import CHAT_ONLY, CODED, ROWS, Row
+from farmgate.providers.registry import CODED, ROWS, Row
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Timeouts, Upstream
 from farmgate.wire.openai.requests import decode_request
@@ -236,15 +236,6 @@ async def test_typed_words_are_written_in_this_dialect(
         await events_of(provider, request(Typed(words), kind=kind))
         await provider.close()
     assert json.loads(fake.asked[0].body) == sent
-
-
-async def test_what_a_provider_does_not_have_is_not_asked_for() -> None:
-    async with FakeUpstream(say(whole())) as fake:
-        row = Row(url="http://127.0.0.1:1/v1", capabilities=CHAT_ONLY)
-        for kind in (Kind.COMPLETION, Kind.EMBEDDING):
-            error = await failure_of(provider_at(fake.url, row), request(kind=kind))
-            assert isinstance(error, UnsupportedParameter)
-        assert fake.connections == 0
 
 
 async def test_it_has_nothing_to_load() -> None:
@@ -755,6 +746,7 @@ async def test_health_of_nobody() -> None:
     health = await provider_at(f"http://127.0.0.1:{closed_port()}").health()
     assert health.status is HealthStatus.UNHEALTHY
     assert "cannot be reached" in (health.detail or "")
+    assert "See that it runs and that its url is right." in (health.detail or "")
 
 
 async def test_health_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -795,3 +787,16 @@ def test_every_row_makes_a_provider(name: str) -> None:
     assert row.url.startswith("http://127.0.0.1:" if row.is_local else "https://")
     assert not row.url.endswith("/")
     assert row.is_local or row.key_variable
+
+
+@pytest.mark.parametrize(
+    ("kind", "param"), [(Kind.CHAT, "messages"), (Kind.COMPLETION, "prompt"), (Kind.EMBEDDING, "input")]
+)
+async def test_what_is_too_long_for_a_model_is_told_by_the_field_it_is_in(kind: Kind, param: str) -> None:
+    error = {"error": {"message": "exceeds the available context size", "type": "exceed_context_size_error"}}
+    async with FakeUpstream(say(whole(error, status=400))) as fake:
+        provider = provider_at(fake.url)
+        with pytest.raises(ContextLengthExceeded) as caught:
+            await provider.send(request(kind=kind))
+        assert caught.value.param == param
+        await provider.close()

@@ -7,15 +7,20 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from farmgate.core.answer import gather
-from farmgate.core.errors import FarmError, UnsupportedParameter
+from farmgate.core.errors import FarmError, MissingParameter, UnsupportedParameter
+from farmgate.core.identity import Principal
 from farmgate.core.ports import Target
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Body, Kind, Request
-from farmgate.surfaces.http.exchange import SSE, Exchange, served_by
+from farmgate.surfaces.http.exchange import JSON, SSE, Exchange, served_by
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.strictjson import JsonLimits
 
 __all__ = ["Asking", "StreamWriter", "SurfaceCodec"]
+
+
+NAMED = frozenset({Kind.CHAT, Kind.COMPLETION, Kind.EMBEDDING, Kind.RERANK, Kind.SPEECH, Kind.TRANSCRIPTION})
+"""Kinds whose callers must name a model."""
 
 
 class StreamWriter(Protocol):
@@ -44,6 +49,8 @@ class SurfaceCodec:
     error: Callable[[FarmError], bytes]
     error_frame: Callable[[FarmError], bytes]
     stream_type: bytes = SSE
+    """Empty: that of the provider's answer."""
+    body_type: bytes = JSON
 
 
 class Asking:
@@ -59,13 +66,23 @@ class Asking:
     async def ask(self, exchange: Exchange, kind: Kind) -> None:
         """Answer one exchange."""
         codec = self._codec
-        await exchange.run(lambda: self._answer(exchange, kind), shape=codec.error, frame=codec.error_frame)
+        await exchange.run(lambda: self.answer(exchange, kind), shape=codec.error, frame=codec.error_frame)
 
-    async def _answer(self, exchange: Exchange, kind: Kind) -> None:
+    async def answer(self, exchange: Exchange, kind: Kind) -> None:
+        """The same, within the exchange's `run`."""
         codec = self._codec
         principal = exchange.principal()
         limits = exchange.desk.limits
-        body = codec.decode(await exchange.body(), kind, json_limits=limits.json, list_limits=limits.lists)
+        raw = await exchange.body(codec.body_type)
+        body = codec.decode(raw, kind, json_limits=limits.json, list_limits=limits.lists)
+        await self.send(exchange, principal, body, kind)
+
+    async def send(self, exchange: Exchange, principal: Principal, body: Body, kind: Kind) -> None:
+        """Send on its way what was asked, and write the answer."""
+        codec = self._codec
+        model = exchange.model or body.model
+        if not model and kind in NAMED:
+            raise MissingParameter("`model` is required.", param="model")
         if body.stream and not self._streaming:
             raise UnsupportedParameter("Streaming is switched off here (ai.features.streaming).", param="stream")
         request = Request(
@@ -76,7 +93,7 @@ class Asking:
             deadline=exchange.deadline,
             started=exchange.started,
             asked_id=exchange.asked_id.decode() if exchange.asked_id else None,
-            model=body.model,
+            model=model,
             stream=body.stream,
             want_usage=body.want_usage,
         )
@@ -84,7 +101,8 @@ class Asking:
             with await self._target.send(request) as reply:
                 if body.stream:
                     writer = codec.writer(request, reply)
-                    await exchange.stream(reply, writer.write, writer.end, kind=codec.stream_type)
+                    kind_sent = codec.stream_type or reply.content_type.encode()
+                    await exchange.stream(reply, writer.write, writer.end, kind=kind_sent)
                     return
                 events = [reply.event] if reply.event is not None else await gather(reply)
             told = codec.whole(request, reply, events)

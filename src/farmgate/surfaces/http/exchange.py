@@ -18,7 +18,6 @@ from farmgate.core.errors import (
     BadRequest,
     ClientGone,
     FarmError,
-    HeadersTooLarge,
     InternalError,
     MethodNotAllowed,
     RequestTimeout,
@@ -36,7 +35,7 @@ from farmgate.telemetry import Telemetry, log
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.strictjson import JsonLimits
 
-__all__ = ["SSE", "Desk", "Exchange", "HttpLimits", "Receive", "Scope", "Send", "served_by"]
+__all__ = ["JSON", "LAST_WORDS_S", "SSE", "Desk", "Exchange", "HttpLimits", "Receive", "Scope", "Send", "served_by"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -145,6 +144,7 @@ class Exchange:
         "_is_watched",
         "_overdue",
         "_receive",
+        "_scope",
         "_send",
         "_task",
         "_timer",
@@ -154,8 +154,8 @@ class Exchange:
         "id",
         "loop",
         "method",
+        "model",
         "path",
-        "query",
         "started",
     )
 
@@ -172,7 +172,9 @@ class Exchange:
         self.desk = desk
         self.method: str = scope["method"]
         self.path: str = scope["path"]
-        self.query: bytes = scope.get("query_string", b"")
+        self._scope = scope
+        self.model: str | None = None
+        """The model, where the address names it."""
         self._receive = receive
         self._send = send
         self._has_begun = False
@@ -209,15 +211,11 @@ class Exchange:
         self._timer = self.loop.call_later(self.desk.limits.body_timeout_s, self._body_is_late)
         try:
             await work()
-        except asyncio.CancelledError as error:
-            if self._overdue is not None:
-                task.uncancel()
-                await self._tell(self._overdue, shape, frame)
-            elif self._is_gone:
-                task.uncancel()
-            else:
-                await self._tell(ShuttingDown(), shape, frame)
-                raise error from None
+        except asyncio.CancelledError:
+            # The work is over whoever ended it, and the task ends with it: nothing is left that would be cancelled.
+            task.uncancel()
+            if not self._is_gone:
+                await self._tell(self._overdue or ShuttingDown(), shape, frame)
         except ClientGone:
             pass
         except FarmError as error:
@@ -245,13 +243,19 @@ class Exchange:
 
     def _give_up(self, error: FarmError) -> None:
         self._overdue = error
-        self._task.cancel()
+        self._task.cancel(error)
 
     def _client_left(self) -> None:
         self._is_gone = True
         self._task.cancel()
 
     # ------------------------------------------------------------------------------------- what was asked
+
+    @property
+    def query(self) -> bytes:
+        """What stands behind the `?`."""
+        query: bytes = self._scope.get("query_string", b"")
+        return query
 
     def header(self, name: bytes) -> bytes | None:
         """A header's value; of a repeated one the last, unless it may only come once."""
@@ -260,8 +264,6 @@ class Exchange:
     def principal(self) -> Principal:
         """Who asks. Raises what Doorman.admit raises."""
         headers = self._headers
-        if len(headers) > self.desk.limits.headers:
-            raise HeadersTooLarge
         authorization, x_api_key = headers.get(b"authorization"), headers.get(b"x-api-key")
         if authorization is TWICE or x_api_key is TWICE:
             raise AmbiguousCredentials
@@ -270,12 +272,12 @@ class Exchange:
             raise BadRequest("Two Host headers were sent.")
         return self.desk.doorman.admit(authorization, x_api_key, host)
 
-    async def body(self) -> bytes:
-        """The JSON body, read once. From here on a client that leaves ends the work."""
+    async def body(self, wanted: bytes = JSON) -> bytes:
+        """The body, read once, if it is of the type that is wanted. From here on a client that leaves ends the work."""
         headers = self._headers
         kind = headers.get(b"content-type", b"")
-        if not kind.startswith(JSON) and not kind.lower().startswith(JSON):
-            raise UnsupportedMediaType
+        if kind != wanted and kind.partition(b";")[0].strip().lower() != wanted:
+            raise UnsupportedMediaType(f"Send the body as `Content-Type: {wanted.decode()}`.")
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise UnsupportedEncoding
         told = headers.get(b"content-length", b"0")
@@ -352,7 +354,12 @@ class Exchange:
 
     async def _fail(self, error: FarmError, shape: Shape, frame: Shape) -> None:
         if self._has_begun:
-            await self._send({"type": "http.response.body", "body": frame(error)})
+            last = frame(error)
+            if not last and self._door is not None:
+                # Nothing can be told here: whoever listens must see at least that this is not the end.
+                self._door.cut()
+                return
+            await self._send({"type": "http.response.body", "body": last, "more_body": not last})
         else:
             await self.answer(error.status, shape(error), error_headers(error))
 

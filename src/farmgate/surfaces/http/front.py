@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
-from farmgate.core.errors import FarmError, MethodNotAllowed, UnknownUrl
+from farmgate.core.errors import FarmError, HeadersTooLarge, MethodNotAllowed, UnknownUrl
 from farmgate.surfaces.http.exchange import Desk, Exchange, Receive, Scope, Send
 from farmgate.wire.openai.errors import encode_error, error_frame
 
@@ -20,7 +20,8 @@ Lifespan: TypeAlias = Callable[[], Awaitable[None]]
 class Front:
     """The ASGI application. `routes`: path to method to endpoint; `api`: what answers under /api.
 
-    A path that ends in a slash stands for all below it that have no entry of their own; of two the longer counts.
+    A path that ends in a slash stands for all below it that have no entry of their own; of two the longer counts. `/`
+    is itself only.
     """
 
     def __init__(
@@ -28,7 +29,7 @@ class Front:
     ) -> None:
         self._desk = desk
         self._routes = routes
-        self._prefixes = sorted((path for path in routes if path.endswith("/")), key=len, reverse=True)
+        self._prefixes = sorted((path for path in routes if path.endswith("/") and path != "/"), key=len, reverse=True)
         self._api = api
         self._start = start
         self._stop = stop
@@ -47,6 +48,9 @@ class Front:
                 self.open -= 1
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if len(scope["headers"]) > self._desk.limits.headers:
+            await refuse(Exchange(self._desk, scope, receive, send), HeadersTooLarge())
+            return
         path: str = scope["path"]
         methods = self._routes.get(path)
         if methods is None:

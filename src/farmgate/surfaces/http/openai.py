@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Mapping
 from typing import Protocol
 
 from farmgate.core.answer import fold
-from farmgate.core.errors import ModelNotFound
+from farmgate.core.errors import ModelNotFound, UnknownUrl
 from farmgate.core.model import ModelInfo
 from farmgate.core.ports import Target
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Dialect, Kind, Request
+from farmgate.flow.route import written
 from farmgate.surfaces.http.asking import Asking, SurfaceCodec
 from farmgate.surfaces.http.exchange import Exchange
+from farmgate.surfaces.http.front import Endpoint, refuse
 from farmgate.wire.openai.answers import encode_answer, encode_embeddings, encode_model, encode_models
 from farmgate.wire.openai.errors import encode_error, error_frame
 from farmgate.wire.openai.requests import decode_request
 from farmgate.wire.openai.stream import StreamWriter
 from farmgate.wire.strictjson import encode
 
-__all__ = ["Models", "OpenAISurface"]
+__all__ = ["Models", "OpenAISurface", "name_each"]
 
 # Before Python 3.12 a member looked up on its class costs as much as three function calls.
 OPENAI = Dialect.OPENAI
 EMBEDDING = Kind.EMBEDDING
 IDS = {Kind.CHAT: "chatcmpl-", Kind.COMPLETION: "cmpl-", EMBEDDING: "embd-"}
+
+
+VERSIONED = re.compile(r"/v1/models/(?P<name>.+)/versions/(?P<version>[^/@]+)(?P<rest>/.+)?")
 
 
 class Models(Protocol):
@@ -51,8 +58,18 @@ class OpenAISurface:
     async def embedding(self, exchange: Exchange) -> None:
         await self._asking.ask(exchange, EMBEDDING)
 
+    async def versioned(self, exchange: Exchange, endpoints: Mapping[str, Endpoint]) -> None:
+        """POST /v1/models/{id}/versions/{version}/...: what stands behind it, asked of that version of the model."""
+        addressed = VERSIONED.fullmatch(exchange.path)
+        endpoint = endpoints.get(f"/v1{addressed['rest']}") if addressed and addressed["rest"] else None
+        if addressed is None or endpoint is None:
+            await refuse(exchange, UnknownUrl(f"There is nothing at {exchange.path[:200]}."))
+            return
+        exchange.model = f"{addressed['name']}@{addressed['version']}"
+        await endpoint(exchange)
+
     async def models(self, exchange: Exchange) -> None:
-        """GET /v1/models and /v1/models/{id}; an id may hold slashes."""
+        """GET /v1/models, /v1/models/{id} and /v1/models/{id}/versions/{version}; an id may hold slashes."""
         await exchange.run(lambda: self._list(exchange), shape=encode_error, frame=error_frame)
 
     async def _list(self, exchange: Exchange) -> None:
@@ -60,7 +77,10 @@ class OpenAISurface:
         exchange.watch()
         await self._models.refresh()
         named = name_each(self._models.models())
+        addressed = VERSIONED.fullmatch(exchange.path)
         wanted = exchange.path.removeprefix("/v1/models").strip("/")
+        if addressed and not addressed["rest"]:
+            wanted = f"{addressed['name']}@{addressed['version']}"
         told = one(wanted, named) if wanted else encode_models(list(named.items()))
         await exchange.answer(200, encode(told))
 
@@ -110,8 +130,9 @@ def name_each(models: list[ModelInfo]) -> dict[str, ModelInfo]:
 
 def one(wanted: str, named: dict[str, ModelInfo]) -> dict[str, object]:
     """One model, by its plain name or with its provider. Raises ModelNotFound."""
-    model = named.get(wanted) or next(
-        (model for model in named.values() if f"{model.provider}/{model.name}" == wanted), None
+    names = written(wanted)
+    model = next((named[name] for name in names if name in named), None) or next(
+        (model for model in named.values() if f"{model.provider}/{model.name}" in names), None
     )
     if model is None:
         raise ModelNotFound(f"There is no model {wanted[:100]!r}: GET /v1/models lists them.", param="model")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-from farmgate.core.errors import MissingParameter
+from farmgate.core.errors import MissingParameter, UnsupportedParameter
 from farmgate.core.request import Dialect, Kind, Request
 from farmgate.core.words import Ask
 from farmgate.wire.losses import Losses, Outgoing
-from farmgate.wire.openai import rules
+from farmgate.wire.multipart import replace_field
+from farmgate.wire.openai import media_rules, rules
+from farmgate.wire.openai.media import TranscriptionBody
 from farmgate.wire.openai.reading import DECODERS
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.openai.writing import encode_words
@@ -19,9 +21,26 @@ __all__ = ["OpenAIBody", "decode_request", "encode_request"]
 
 # Before Python 3.12 a member looked up on its class costs as much as three function calls.
 OPENAI = Dialect.OPENAI
-EMBEDDING = Kind.EMBEDDING
-RULES = {Kind.CHAT: rules.CHAT, Kind.COMPLETION: rules.COMPLETION, Kind.EMBEDDING: rules.EMBEDDING}
-REQUIRED = {Kind.CHAT: "messages", Kind.COMPLETION: "prompt", Kind.EMBEDDING: "input"}
+TEXT = frozenset({Kind.CHAT, Kind.COMPLETION})
+RULES = {
+    Kind.CHAT: rules.CHAT,
+    Kind.COMPLETION: rules.COMPLETION,
+    Kind.EMBEDDING: rules.EMBEDDING,
+    Kind.RERANK: media_rules.RERANK,
+    Kind.MODERATION: media_rules.MODERATION,
+    Kind.IMAGE: media_rules.IMAGE,
+    Kind.SPEECH: media_rules.SPEECH,
+}
+REQUIRED: dict[Kind, tuple[str, ...]] = {
+    Kind.CHAT: ("messages",),
+    Kind.COMPLETION: ("prompt",),
+    Kind.EMBEDDING: ("input",),
+    Kind.RERANK: ("query", "documents"),
+    Kind.MODERATION: ("input",),
+    Kind.IMAGE: ("prompt",),
+    Kind.SPEECH: ("input", "voice"),
+}
+STREAMS = frozenset({Kind.CHAT, Kind.COMPLETION, Kind.IMAGE})
 
 
 class OpenAIBody:
@@ -36,7 +55,8 @@ class OpenAIBody:
         self.fields = fields
         self.kind = kind
         self.model = cast("str | None", fields.get("model"))
-        self.stream = kind is not EMBEDDING and fields.get("stream") is True
+        # Sound is sent on as it comes, whatever was asked.
+        self.stream = kind is Kind.SPEECH or (kind in STREAMS and fields.get("stream") is True)
         self._words: Ask | None = None
 
     @property
@@ -51,7 +71,10 @@ class OpenAIBody:
     def ask(self) -> Ask:
         """The typed words, for a provider of another dialect. Raises UnsupportedParameter for what has none."""
         if self._words is None:
-            self._words = DECODERS[self.kind](self.fields)
+            decode = DECODERS.get(self.kind)
+            if decode is None:
+                raise UnsupportedParameter(f"This provider gives no {self.kind} answers.", param="model")
+            self._words = decode(self.fields)
         return self._words
 
 
@@ -59,7 +82,7 @@ def decode_request(body: bytes, kind: Kind, *, json_limits: JsonLimits, list_lim
     """A caller's body as a request of that kind. Raises a BadRequest that names the field."""
     fields = decode_object(body, json_limits)
     rules.check(fields, RULES[kind], list_limits)
-    for name in ("model", REQUIRED[kind]):
+    for name in REQUIRED[kind]:
         if fields.get(name) is None:
             raise MissingParameter(f"`{name}` is required.", param=name)
     return OpenAIBody(body.removeprefix(BOM), fields, kind)
@@ -73,7 +96,9 @@ def encode_request(request: Request, *, provider: str, ask_usage: bool) -> Outgo
     """
     body = request.body
     changes: dict[str, object] = {}
-    streams = request.stream and request.kind is not EMBEDDING
+    if isinstance(body, TranscriptionBody):
+        return encode_transcription(body, request.model)
+    streams = request.stream and request.kind in TEXT
     dropped: tuple[str, ...] = ()
     if body.dialect is OPENAI:
         fields: Mapping[str, object] = body.fields
@@ -81,7 +106,7 @@ def encode_request(request: Request, *, provider: str, ask_usage: bool) -> Outgo
         losses = Losses(provider)
         fields = encode_words(body.ask(), losses, dialect=body.dialect) | ({"stream": True} if streams else {})
         dropped = losses.dropped
-    if fields.get("model") != request.model:
+    if fields.get("model") != request.model and request.model:
         changes["model"] = request.model
     if streams and ask_usage:
         options = fields.get("stream_options")
@@ -91,3 +116,11 @@ def encode_request(request: Request, *, provider: str, ask_usage: bool) -> Outgo
     if not changes and body.dialect is OPENAI:
         return Outgoing(body=body.raw)
     return Outgoing(body=encode({**fields, **changes}), dropped=dropped)
+
+
+def encode_transcription(body: TranscriptionBody, model: str | None) -> Outgoing:
+    """The caller's own form, with the provider's name for the model."""
+    raw = body.raw
+    if model and body.model is not None and model != body.model:
+        raw = replace_field(raw, body.form, "model", model)
+    return Outgoing(body=raw, content_type=body.content_type)

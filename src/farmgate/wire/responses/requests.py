@@ -152,9 +152,8 @@ def decode_request(body: bytes, kind: Kind, *, json_limits: JsonLimits, list_lim
     """A caller's body. Raises a BadRequest that names the field, or NotSupported for work in the background."""
     fields = decode_object(body, json_limits)
     check(fields, RESPONSES, list_limits)
-    for name in ("model", "input"):
-        if fields.get(name) is None:
-            raise MissingParameter(f"`{name}` is required.", param=name)
+    if fields.get("input") is None:
+        raise MissingParameter("`input` is required.", param="input")
     if fields.get("background") is True:
         told = "Responses in the background are not answered here: leave `background` out, or stream."
         raise NotSupported(told, param="background")
@@ -178,7 +177,7 @@ def encode_request(request: Request, body: ResponsesBody, *, provider: str) -> O
         told = [*recalled.items, *body.items()]
         sent = [foreign(item, losses) for item in told]
         changes = {"input": [item for item in sent if item is not None], BEFORE: None}
-    if body.fields.get("model") != request.model:
+    if body.fields.get("model") != request.model and request.model:
         changes["model"] = request.model
     if not changes:
         return Outgoing(body=body.raw)

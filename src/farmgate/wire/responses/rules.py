@@ -6,7 +6,6 @@ from typing import cast
 
 from farmgate.core.errors import InvalidMessages, InvalidType, InvalidValue, MissingParameter, TooManyItems
 from farmgate.wire.openai.rules import (
-    InvalidSchema,
     ListLimits,
     Rule,
     boolean,
@@ -14,10 +13,10 @@ from farmgate.wire.openai.rules import (
     integer,
     mapping,
     number,
-    references,
     text,
     wrong_type,
 )
+from farmgate.wire.openai.schemas import check_schema
 
 __all__ = ["RESPONSES"]
 
@@ -121,9 +120,7 @@ def one_tool(tool: object, where: str) -> None:
         raise InvalidValue(f"`{where}.name` must be a name.", param=f"{where}.name")
     schema = tool.get("parameters")
     if schema is not None:
-        if type(schema) is not dict or schema.get("type", "object") != "object":
-            raise InvalidSchema(f"`{where}` needs `parameters` that are a JSON schema of an object.", param=where)
-        references(schema, where)
+        check_schema(schema, where)
 
 
 def given(value: object, name: str, limits: ListLimits) -> None:
