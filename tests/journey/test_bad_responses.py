@@ -123,13 +123,31 @@ def test_other_methods_and_paths(gate: RealGate, kept: str) -> None:
     ("path", "body", "param"),
     [
         (RESPOND, respond(background=True), "background"),
-        (f"{RESPOND}/input_tokens", respond(), None),
         (f"{RESPOND}/compact", respond(), None),
     ],
 )
 def test_what_is_not_built_says_so(gate: RealGate, path: str, body: object, param: str | None) -> None:
     answer = gate.call("POST", path, body)
     refused(answer, 400, "not_supported", param)
+
+
+def test_tokens_are_counted_of_proper_requests_only(gate: RealGate, kept: str) -> None:
+    path = f"{RESPOND}/input_tokens"
+    told = gate.call("POST", path, respond())
+    assert (told.status, told.json["object"], told.headers["x-farmgate-estimated"]) == (
+        200,
+        "response.input_tokens",
+        "true",
+    )
+    longer = gate.call("POST", path, respond(previous_response_id=kept.rpartition("/")[2]))
+    assert longer.json["input_tokens"] > told.json["input_tokens"] > 0
+    refused(gate.call("POST", path, respond(previous_response_id="x")), 404, *NO_PREVIOUS)
+    refused(gate.call("POST", path, {"model": "demo"}), 400, "missing_required_parameter", "input")
+    refused(gate.call("POST", path, respond(model="nobody")), 404, "model_not_found", "model")
+    refused(gate.call("GET", path), 405, "method_not_allowed")
+
+
+NO_PREVIOUS = ("previous_response_not_found", "previous_response_id")
 
 
 def test_where_nothing_is_kept_that_is_said(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes.recordings import recorded, recorded_events
+from tests.fakes.recordings import recorded_events, recording
 from tests.journey.gate import KEY, RealGate
 
 JSON = "application/json"
@@ -19,22 +19,22 @@ AWS = "application/vnd.amazon.eventstream"
 CLAUDE = "eu.anthropic.claude-sonnet-4-20250514-v1:0"
 KEYS = "[default]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = CANARY-secret\n"
 ANSWERS: dict[str, tuple[str, bytes]] = {
-    "/model/eu.anthropic.claude-sonnet-4-20250514-v1%3A0/converse": (JSON, recorded("bedrock/text.json")),
+    "/model/eu.anthropic.claude-sonnet-4-20250514-v1%3A0/converse": (JSON, recording("bedrock/text.json")),
     "/model/eu.anthropic.claude-sonnet-4-20250514-v1%3A0/converse-stream": (
         AWS,
         b"".join(recorded_events("bedrock/tools_stream.jsonl")),
     ),
-    "/model/amazon.titan-embed-text-v2%3A0/invoke": (JSON, recorded("bedrock/titan.json")),
-    "/endpoints/farm/invocations": (JSON, recorded("sagemaker/text.json")),
+    "/model/amazon.titan-embed-text-v2%3A0/invoke": (JSON, recording("bedrock/titan.json")),
+    "/endpoints/farm/invocations": (JSON, recording("sagemaker/text.json")),
     "/endpoints/farm/invocations-response-stream": (AWS, b"".join(recorded_events("sagemaker/stream.jsonl"))),
-    "/v2/chat": (JSON, recorded("cohere/text.json")),
-    "/v2/chat?stream": (SSE, recorded("cohere/tools_stream.sse")),
-    "/v2/embed": (JSON, recorded("cohere/embed.json")),
-    "/v2/rerank": (JSON, recorded("cohere/rerank.json")),
-    "/v2/models/farm/versions/1/generate": (JSON, recorded("triton/text.json")),
-    "/v2/models/farm/generate_stream": (SSE, recorded("triton/stream.sse")),
-    "/v2/models/embedder/infer": (JSON, recorded("triton/infer.json")),
-    "/v2/repository/index": (JSON, recorded("triton/index.json")),
+    "/v2/chat": (JSON, recording("cohere/text.json")),
+    "/v2/chat?stream": (SSE, recording("cohere/tools_stream.sse")),
+    "/v2/embed": (JSON, recording("cohere/embed.json")),
+    "/v2/rerank": (JSON, recording("cohere/rerank.json")),
+    "/v2/models/farm/versions/1/generate": (JSON, recording("triton/text.json")),
+    "/v2/models/farm/generate_stream": (SSE, recording("triton/stream.sse")),
+    "/v2/models/embedder/infer": (JSON, recording("triton/infer.json")),
+    "/v2/repository/index": (JSON, recording("triton/index.json")),
 }
 
 

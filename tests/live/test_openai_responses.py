@@ -324,9 +324,11 @@ def test_only_work_in_the_background_is_cancelled_and_there_is_none(client: Open
     with pytest.raises(openai.BadRequestError) as caught:
         client.responses.create(model="say", input="Hello", background=True)
     assert (caught.value.code, caught.value.param) == ("not_supported", "background")
-    with pytest.raises(openai.BadRequestError) as counting:
-        client.responses.input_tokens.count(model="say", input="Hello")
-    assert counting.value.code == "not_supported"
+
+
+def test_the_tokens_of_an_input_are_counted(client: OpenAI) -> None:
+    told = client.responses.input_tokens.count(model="say", input="Hello", instructions="Be brief.")
+    assert (told.object, told.input_tokens > 0) == ("response.input_tokens", True)
 
 
 # ------------------------------------------------------------------------------------------------------------ errors

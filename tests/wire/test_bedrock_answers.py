@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fakes.eventstream import event, exception, stream_error
 from tests.fakes.reading import cuts, read, said_before
-from tests.fakes.recordings import recorded, recorded_events, recorded_lines
+from tests.fakes.recordings import recorded_events, recorded_lines, recording
 
 from farmgate.core.answer import Answer, fold
 from farmgate.core.errors import (
@@ -52,7 +52,7 @@ def reader() -> StreamReader:
 
 
 def whole(name: str) -> Answer:
-    return fold([decode_whole(recorded(f"bedrock/{name}"), provider="aws")])
+    return fold([decode_whole(recording(f"bedrock/{name}"), provider="aws")])
 
 
 # ----------------------------------------------------------------------------------------- recordings
@@ -60,7 +60,7 @@ def whole(name: str) -> Answer:
 
 @pytest.mark.parametrize("name", ["text", "tools", "parallel_tools", "reasoning", "structured"])
 def test_aws_s_own_reader_knows_a_whole_recording(name: str) -> None:
-    body = recorded(f"bedrock/{name}.json")
+    body = recording(f"bedrock/{name}.json")
     read = RestJSONParser().parse({"status_code": 200, "headers": {}, "body": body}, operation("Converse").output_shape)
     assert len(read["output"]["message"]["content"]) == len(json.loads(body)["output"]["message"]["content"])
     assert all(len(block) == 1 for block in read["output"]["message"]["content"])
@@ -304,7 +304,7 @@ def test_any_payload_is_words_or_the_provider_s_fault(kind: str, payload: Any) -
     ],
 )
 def test_each_status_has_its_own_error(status: int, name: str, kind: type[FarmError]) -> None:
-    error = decode_error(status, recorded(f"bedrock/{name}"), provider="aws", model="m")
+    error = decode_error(status, recording(f"bedrock/{name}"), provider="aws", model="m")
     assert type(error) is kind
     assert "123456789012" not in error.message
 
@@ -331,9 +331,9 @@ def test_titan_takes_a_text_a_request_and_cohere_many() -> None:
 
 
 def test_embeddings_are_read_in_both_forms() -> None:
-    titan = decode_embedding(recorded("bedrock/titan.json"), Maker.TITAN, provider="aws")
+    titan = decode_embedding(recording("bedrock/titan.json"), Maker.TITAN, provider="aws")
     assert (titan.vectors, titan.tokens) == ([(0.5, -0.25, 0.125)], 4)
-    cohere = decode_embedding(recorded("bedrock/cohere_embed.json"), Maker.COHERE, provider="aws")
+    cohere = decode_embedding(recording("bedrock/cohere_embed.json"), Maker.COHERE, provider="aws")
     assert (cohere.vectors, cohere.tokens) == ([(0.5, -0.25), (1.0, 0.0)], None)
     assert decode_embedding(b'{"embeddings":[[1.0]]}', Maker.COHERE, provider="aws").vectors == [(1.0,)]
     for body in (b"{}", b'{"embeddings":{}}', b'{"embeddings":{"float":[[]]}}', b"[", b'{"embedding":[]}'):

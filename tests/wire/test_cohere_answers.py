@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fakes.reading import cuts, read, said_before
-from tests.fakes.recordings import recorded
+from tests.fakes.recordings import recording
 from tests.fakes.upstream import event
 
 from farmgate.core.answer import Answer, fold
@@ -46,7 +46,7 @@ def reader() -> StreamReader:
 
 
 def whole(name: str) -> Answer:
-    return fold([decode_chat(recorded(f"cohere/{name}"), provider="co")])
+    return fold([decode_chat(recording(f"cohere/{name}"), provider="co")])
 
 
 def test_a_whole_answer_has_its_text_its_end_and_its_usage() -> None:
@@ -107,25 +107,25 @@ def test_what_is_no_answer_is_not_taken_for_one(body: bytes) -> None:
 
 
 def test_any_cut_of_a_stream_gives_the_same_answer() -> None:
-    for pieces in cuts(recorded("cohere/stream.sse")):
+    for pieces in cuts(recording("cohere/stream.sse")):
         answer = read(reader, pieces)
         assert answer.text == "The gate opens at dawn. Ça va ?"
         assert (answer.choices[0].finish, answer.usage) == (FinishReason.STOP, USAGE)
 
 
 def test_any_cut_of_streamed_tool_calls_gives_the_same_calls() -> None:
-    for pieces in cuts(recorded("cohere/tools_stream.sse")):
+    for pieces in cuts(recording("cohere/tools_stream.sse")):
         choice = read(reader, pieces).choices[0]
         assert (choice.text, choice.tools, choice.finish) == ("I will look.", CALLS, FinishReason.TOOL_CALLS)
 
 
 def test_streamed_thoughts_are_apart_from_the_text() -> None:
-    choice = read(reader, [recorded("cohere/reasoning_stream.sse")]).choices[0]
+    choice = read(reader, [recording("cohere/reasoning_stream.sse")]).choices[0]
     assert (choice.reasoning, choice.text) == ("Dawn is when the gate opens.", "At dawn.")
 
 
 def test_what_a_span_rests_on_is_an_annotation() -> None:
-    choice = read(reader, [recorded("cohere/citations_stream.sse")]).choices[0]
+    choice = read(reader, [recording("cohere/citations_stream.sse")]).choices[0]
     span = {"start_index": 12, "end_index": 16}
     page = {"url": "https://gate.example/rules", "title": "Rules of the gate", **span}
     assert choice.annotations == [
@@ -135,7 +135,7 @@ def test_what_a_span_rests_on_is_an_annotation() -> None:
 
 
 def test_a_stream_is_whole_only_once_it_said_so() -> None:
-    data = recorded("cohere/stream.sse")
+    data = recording("cohere/stream.sse")
     for at in range(len(data)):
         cut = reader()
         cut.feed(data[:at])
@@ -145,7 +145,7 @@ def test_a_stream_is_whole_only_once_it_said_so() -> None:
 
 
 def test_an_error_in_mid_stream_is_told_behind_what_came_before() -> None:
-    text, error = said_before(reader, recorded("cohere/broken_stream.sse"))
+    text, error = said_before(reader, recording("cohere/broken_stream.sse"))
     assert text == "The gate"
     assert type(error) is UpstreamError
     assert "the model worker was lost" in str(error)
@@ -203,7 +203,7 @@ def test_any_event_is_words_or_the_provider_s_fault(kind: str, delta: Any) -> No
 
 
 def test_vectors_come_in_the_order_of_the_texts() -> None:
-    body = recorded("cohere/embed.json")
+    body = recording("cohere/embed.json")
     assert decode_embeddings(body, texts=2, provider="co") == ([(0.5, -0.25), (1.0, 0.0)], 6)
     for wrong in (body.replace(b"[0.5, -0.25]", b"[]"), b"{}", b'{"embeddings":{"int8":[[1]]}}'):
         with pytest.raises(UpstreamInvalidResponse):
@@ -213,7 +213,7 @@ def test_vectors_come_in_the_order_of_the_texts() -> None:
 
 
 def test_a_ranking_is_of_what_was_sent() -> None:
-    body = recorded("cohere/rerank.json")
+    body = recording("cohere/rerank.json")
     assert decode_ranking(body, documents=3, provider="co").parts == (Ranked(2, 0.98), Ranked(0, 0.31))
     with pytest.raises(UpstreamInvalidResponse):
         decode_ranking(body, documents=2, provider="co")
@@ -222,7 +222,7 @@ def test_a_ranking_is_of_what_was_sent() -> None:
 
 
 def test_models_tell_their_context() -> None:
-    listed = decode_models(recorded("cohere/models.json"), provider="co")
+    listed = decode_models(recording("cohere/models.json"), provider="co")
     assert [(one.name, one.context_tokens) for one in listed] == [
         ("command-a-03-2025", 288_000),
         ("embed-v4.0", 128_000),
@@ -245,6 +245,6 @@ def test_models_tell_their_context() -> None:
     ],
 )
 def test_each_status_has_its_own_error(status: int, name: str, kind: type[FarmError]) -> None:
-    error = decode_error(status, recorded(f"cohere/{name}"), provider="co", model="m")
+    error = decode_error(status, recording(f"cohere/{name}"), provider="co", model="m")
     assert type(error) is kind
     assert "canary" not in error.message

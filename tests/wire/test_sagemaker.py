@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.fakes.eventstream import event, exception
 from tests.fakes.reading import cuts, read, said_before
-from tests.fakes.recordings import recorded, recorded_events
+from tests.fakes.recordings import recorded_events, recording
 
 from farmgate.core.answer import fold
 from farmgate.core.errors import (
@@ -47,7 +47,7 @@ def test_tool_calls_come_out_of_their_parts() -> None:
     ]
     assert choice.finish is FinishReason.TOOL_CALLS
     tools = (
-        fold([decode_whole(recorded("sagemaker/parallel_tools.json"), kind=Kind.CHAT, provider="there")])
+        fold([decode_whole(recording("sagemaker/parallel_tools.json"), kind=Kind.CHAT, provider="there")])
         .choices[0]
         .tools
     )
@@ -90,11 +90,11 @@ def test_events_that_are_not_known_say_nothing() -> None:
 @pytest.mark.parametrize(
     ("status", "body", "kind", "part"),
     [
-        (424, recorded("sagemaker/error_424.json"), UpstreamRejected, "temperature must be non-negative"),
-        (424, recorded("sagemaker/error_429.json"), UpstreamRateLimited, "too many requests"),
+        (424, recording("sagemaker/error_424.json"), UpstreamRejected, "temperature must be non-negative"),
+        (424, recording("sagemaker/error_429.json"), UpstreamRateLimited, "too many requests"),
         (424, b'{"Message":"it was lost"}', UpstreamError, "it was lost"),
         (424, b'{"OriginalStatusCode":401,"OriginalMessage":"x"}', UpstreamError, ""),
-        (400, recorded("sagemaker/error_400.json"), ModelNotFound, "no endpoint 'farm'"),
+        (400, recording("sagemaker/error_400.json"), ModelNotFound, "no endpoint 'farm'"),
         (400, b'{"message":"small"}', UpstreamRejected, "small"),
         (403, b'{"Message":"User: arn:aws:iam::123456789012:user/x"}', UpstreamRefusedKey, "sagemaker:InvokeEndpoint"),
         (429, b'{"Message":"not ready"}', UpstreamRateLimited, "not ready"),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fakes.reading import cuts, read, said_before
-from tests.fakes.recordings import recorded
+from tests.fakes.recordings import recording
 from tests.fakes.upstream import event
 from tests.fakes.words import chats
 
@@ -255,15 +255,15 @@ def reader() -> StreamReader:
 
 
 def test_a_whole_answer_tells_why_it_ended_and_what_it_cost() -> None:
-    answer = fold([decode_whole(recorded("triton/text.json"), provider="tri")])
+    answer = fold([decode_whole(recording("triton/text.json"), provider="tri")])
     assert (answer.text, answer.choices[0].finish) == ("The gate opens at dawn. Ça va ?", FinishReason.STOP)
     assert answer.usage == Usage(prompt_tokens=9, completion_tokens=7)
-    plain = fold([decode_whole(recorded("triton/text_trtllm.json"), provider="tri")])
+    plain = fold([decode_whole(recording("triton/text_trtllm.json"), provider="tri")])
     assert (plain.text, plain.usage) == ("The gate opens at dawn.", None)
 
 
 def test_any_cut_of_a_stream_gives_the_same_answer() -> None:
-    for pieces in cuts(recorded("triton/stream.sse")):
+    for pieces in cuts(recording("triton/stream.sse")):
         answer = read(reader, pieces)
         assert answer.text == "The gate opens at dawn. Ça va ?"
         assert (answer.choices[0].finish, answer.usage) == (
@@ -273,7 +273,7 @@ def test_any_cut_of_a_stream_gives_the_same_answer() -> None:
 
 
 def test_where_the_backend_tells_why_it_finished_nothing_less_is_whole() -> None:
-    data = recorded("triton/stream.sse")
+    data = recording("triton/stream.sse")
     for at in range(len(data) - 1):
         cut = reader()
         cut.feed(data[:at])
@@ -285,7 +285,7 @@ def test_where_the_backend_tells_why_it_finished_nothing_less_is_whole() -> None
 
 
 def test_where_it_does_not_an_answer_is_whole_when_its_body_is_and_it_said_something() -> None:
-    for pieces in cuts(recorded("triton/stream_trtllm.sse")):
+    for pieces in cuts(recording("triton/stream_trtllm.sse")):
         answer = read(reader, pieces)
         assert (answer.text, answer.usage) == ("The gate opens at dawn.", None)
     with pytest.raises(UpstreamStreamTruncated):
@@ -299,7 +299,7 @@ def test_tensors_may_be_arrays_of_one() -> None:
 
 
 def test_an_error_under_200_is_told_behind_what_came_before() -> None:
-    text, error = said_before(reader, recorded("triton/broken_stream.sse"))
+    text, error = said_before(reader, recording("triton/broken_stream.sse"))
     assert text == "The gate"
     assert type(error) is UpstreamError
     assert "the engine was lost" in str(error)
@@ -344,7 +344,7 @@ def test_texts_are_one_tensor(is_batched: bool, shape: list[int]) -> None:
 
 
 def test_vectors_are_cut_out_of_the_tensor_flat_or_nested() -> None:
-    flat = recorded("triton/infer.json")
+    flat = recording("triton/infer.json")
     nested = flat.replace(b"[0.5, -0.25, 1.0, 0.0]", b"[[0.5,-0.25],[1,0]]")
     assert flat != nested
     for body in (flat, nested):
@@ -375,7 +375,7 @@ def test_an_error_in_an_inference_is_told() -> None:
 
 
 def test_a_repository_is_listed_by_name_and_version() -> None:
-    listed = decode_index(recorded("triton/index.json"), provider="tri")
+    listed = decode_index(recording("triton/index.json"), provider="tri")
     assert [(one.name, one.version, one.state) for one in listed][1] == ("farm", "2", "UNAVAILABLE")
     with pytest.raises(UpstreamInvalidResponse):
         decode_index(b"{}", provider="tri")
@@ -384,10 +384,10 @@ def test_a_repository_is_listed_by_name_and_version() -> None:
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
-        (404, recorded("triton/error_404.json"), ModelNotFound),
-        (400, recorded("triton/error_404.json"), ModelNotFound),
-        (400, recorded("triton/error_400.json"), UpstreamRejected),
-        (400, recorded("triton/error_503.json"), Unavailable),
+        (404, recording("triton/error_404.json"), ModelNotFound),
+        (400, recording("triton/error_404.json"), ModelNotFound),
+        (400, recording("triton/error_400.json"), UpstreamRejected),
+        (400, recording("triton/error_503.json"), Unavailable),
         (503, b"", Unavailable),
         (500, b'{"error":"prompt length (9000) exceeds maximum input length (8192)"}', ContextLengthExceeded),
         (401, b"", UpstreamRefusedKey),

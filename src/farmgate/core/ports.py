@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +15,8 @@ from farmgate.core.usage import Call
 
 __all__ = [
     "Clock",
+    "Counted",
+    "Counting",
     "Journal",
     "KeptResponse",
     "Lease",
@@ -35,6 +37,18 @@ class Target(Protocol):
         """Answer, or raise FarmError. The caller closes the Reply."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """How many tokens a request has before it is answered, and by whom they were counted; `estimated`: by nobody."""
+
+    tokens: int
+    provider: str
+    model: str
+    estimated: bool = False
+
+
+Counting: TypeAlias = Callable[[Request], Awaitable[Counted]]
+"""Counts the tokens of a request without answering it. Raises FarmError."""
 Clock: TypeAlias = Callable[[], float]
 """Seconds on a clock that never goes back."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.fakes.asking import REGION, SECRET, answered, asking, hi, use_keys
-from tests.fakes.recordings import recorded, recorded_events
+from tests.fakes.recordings import recorded_events, recording
 from tests.fakes.sigv4 import prove
 from tests.fakes.upstream import (
     JSON,
@@ -77,7 +77,7 @@ def test_it_is_a_provider_at_its_region_s_address() -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_chat_goes_out_signed_as_aws_wants_it(stream: bool) -> None:
-    answer = streaming("stream.jsonl") if stream else whole(recorded("bedrock/text.json"))
+    answer = streaming("stream.jsonl") if stream else whole(recording("bedrock/text.json"))
     async with FakeUpstream(say(answer)) as fake:
         provider = provider_at(fake.url)
         got = await answered(provider, asking(hi(sampling=Sampling(max_tokens=9)), model=CLAUDE, stream=stream))
@@ -95,7 +95,7 @@ async def test_a_chat_goes_out_signed_as_aws_wants_it(stream: bool) -> None:
 
 
 async def test_a_signature_is_of_this_body_alone() -> None:
-    async with FakeUpstream(say(whole(recorded("bedrock/text.json")))) as fake:
+    async with FakeUpstream(say(whole(recording("bedrock/text.json")))) as fake:
         provider = provider_at(fake.url)
         await answered(provider, asking(hi(), model=CLAUDE))
         await provider.close()
@@ -107,7 +107,7 @@ async def test_a_signature_is_of_this_body_alone() -> None:
 
 
 async def test_an_api_key_goes_out_as_a_bearer_token() -> None:
-    async with FakeUpstream(say(whole(recorded("bedrock/text.json")))) as fake:
+    async with FakeUpstream(say(whole(recording("bedrock/text.json")))) as fake:
         provider = provider_at(fake.url, api_key="CANARY-key")
         await answered(provider, asking(hi(), model=CLAUDE))
         await provider.close()
@@ -117,7 +117,7 @@ async def test_an_api_key_goes_out_as_a_bearer_token() -> None:
 
 async def test_an_arn_is_one_step_of_the_path() -> None:
     arn = "arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/abc"
-    async with FakeUpstream(say(whole(recorded("bedrock/text.json")))) as fake:
+    async with FakeUpstream(say(whole(recording("bedrock/text.json")))) as fake:
         provider = provider_at(fake.url)
         await answered(provider, asking(hi(), model=arn))
         for name in ("..", ".", ""):
@@ -130,7 +130,7 @@ async def test_an_arn_is_one_step_of_the_path() -> None:
 
 
 async def test_what_was_dropped_is_told_with_the_reply() -> None:
-    async with FakeUpstream(say(whole(recorded("bedrock/text.json")))) as fake:
+    async with FakeUpstream(say(whole(recording("bedrock/text.json")))) as fake:
         provider = provider_at(fake.url, guardrail={"guardrailIdentifier": "g", "guardrailVersion": "1"})
         reply = await provider.send(asking(hi(sampling=Sampling(seed=1), user="u"), model=CLAUDE))
         reply.close()
@@ -195,7 +195,7 @@ async def test_an_exception_in_the_stream_has_its_own_error() -> None:
     ],
 )
 async def test_a_refusal_is_told_in_our_words(status: int, name: str, kind: type[FarmError]) -> None:
-    error = await failure_of(whole(recorded(f"bedrock/{name}"), status=status))
+    error = await failure_of(whole(recording(f"bedrock/{name}"), status=status))
     assert type(error) is kind
     assert "123456789012" not in error.message
 
@@ -227,7 +227,7 @@ async def test_each_text_is_embedded_and_all_come_in_their_order() -> None:
 
 async def test_cohere_s_tokens_stand_in_a_header() -> None:
     headers = JSON + b"x-amzn-bedrock-input-token-count: 6\r\n"
-    async with FakeUpstream(say(whole(recorded("bedrock/cohere_embed.json"), headers=headers))) as fake:
+    async with FakeUpstream(say(whole(recording("bedrock/cohere_embed.json"), headers=headers))) as fake:
         provider = provider_at(fake.url)
         words = Embed(inputs=("a", "b"), extra={"input_type": "search_query"})
         got = await answered(provider, asking(words, kind=Kind.EMBEDDING, model="cohere.embed-english-v3"))
@@ -249,7 +249,7 @@ async def test_what_it_has_no_api_for_is_a_model_that_is_not_capable() -> None:
 
 
 async def test_one_failed_embedding_fails_the_request_with_its_own_error() -> None:
-    async with FakeUpstream(say(whole(recorded("bedrock/error_429.json"), status=429))) as fake:
+    async with FakeUpstream(say(whole(recording("bedrock/error_429.json"), status=429))) as fake:
         provider = provider_at(fake.url)
         with pytest.raises(UpstreamRateLimited):
             await answered(
@@ -281,7 +281,7 @@ async def test_health_asks_what_costs_nothing() -> None:
 
 @pytest.mark.parametrize(("status", "part"), [(403, "refuses"), (500, "HTTP 500"), (404, "HTTP 404")])
 async def test_health_tells_what_is_wrong(status: int, part: str) -> None:
-    async with FakeUpstream(say(whole(recorded("bedrock/error_403.json"), status=status))) as fake:
+    async with FakeUpstream(say(whole(recording("bedrock/error_403.json"), status=status))) as fake:
         provider = provider_at(fake.url, models=(CLAUDE,))
         health = await provider.health()
         await provider.close()

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from tests.fakes.asking import answered, asking, hi
-from tests.fakes.recordings import recorded
+from tests.fakes.recordings import recording
 from tests.fakes.upstream import (
     CHUNKED,
     END,
@@ -47,7 +47,7 @@ def provider_at(url: str | None, *, models: tuple[str, ...] = (), **options: obj
 
 
 def streaming(name: str, *, end: bytes = END) -> bytes:
-    return OK + EVENTS + CHUNKED + b"\r\n" + chunk(recorded(f"cohere/{name}")) + end
+    return OK + EVENTS + CHUNKED + b"\r\n" + chunk(recording(f"cohere/{name}")) + end
 
 
 def test_it_is_a_provider_at_its_address() -> None:
@@ -58,7 +58,7 @@ def test_it_is_a_provider_at_its_address() -> None:
 
 
 async def test_a_chat_goes_out_and_its_answer_comes_back() -> None:
-    async with FakeUpstream(say(whole(recorded("cohere/tools.json")))) as fake:
+    async with FakeUpstream(say(whole(recording("cohere/tools.json")))) as fake:
         provider = provider_at(f"{fake.url}/v2")
         got = await answered(provider, asking(hi(sampling=Sampling(top_p=0.5)), model="command-a"))
         await provider.close()
@@ -87,7 +87,7 @@ async def test_a_stream_is_read_however_it_comes_and_its_connection_kept() -> No
 
 
 async def test_what_was_dropped_is_told_with_the_reply() -> None:
-    async with FakeUpstream(say(whole(recorded("cohere/text.json")))) as fake:
+    async with FakeUpstream(say(whole(recording("cohere/text.json")))) as fake:
         provider = provider_at(fake.url)
         reply = await provider.send(asking(hi(user="u")))
         await gather(reply)
@@ -108,16 +108,16 @@ async def failure_of(answer: bytes, *, stream: bool = False) -> FarmError:
 
 async def test_a_stream_that_breaks_or_is_cut_off_is_not_an_answer() -> None:
     assert type(await failure_of(streaming("broken_stream.sse"), stream=True)) is UpstreamError
-    half = recorded("cohere/stream.sse")[:-200]
+    half = recording("cohere/stream.sse")[:-200]
     for end in (END, b""):
         cut = OK + EVENTS + CHUNKED + b"\r\n" + chunk(half) + end
         assert type(await failure_of(cut, stream=True)) is UpstreamStreamTruncated
 
 
 async def test_a_refusal_is_told_in_our_words() -> None:
-    assert type(await failure_of(whole(recorded("cohere/error_401.json"), status=401))) is UpstreamRefusedKey
+    assert type(await failure_of(whole(recording("cohere/error_401.json"), status=401))) is UpstreamRefusedKey
     limited = whole(
-        recorded("cohere/error_429.json"), status=429, headers=b"content-type: application/json\r\nretry-after: 7\r\n"
+        recording("cohere/error_429.json"), status=429, headers=b"content-type: application/json\r\nretry-after: 7\r\n"
     )
     error = await failure_of(limited)
     assert (type(error), error.retry_after_s) == (UpstreamRateLimited, 7.0)
@@ -142,7 +142,7 @@ async def test_many_texts_are_embedded_in_several_requests_and_come_in_their_ord
 
 
 async def test_documents_are_ranked() -> None:
-    async with FakeUpstream(say(whole(recorded("cohere/rerank.json")))) as fake:
+    async with FakeUpstream(say(whole(recording("cohere/rerank.json")))) as fake:
         provider = provider_at(fake.url)
         words = Rerank(query="when?", documents=("a", "b", "c"), most=2)
         got = await answered(provider, asking(words, kind=Kind.RERANK, model="rerank-v3.5"))
@@ -159,7 +159,7 @@ async def test_what_it_has_no_api_for_is_a_model_that_is_not_capable() -> None:
 
 
 async def test_models_and_health_are_its_list() -> None:
-    async with FakeUpstream(say(whole(recorded("cohere/models.json")))) as fake:
+    async with FakeUpstream(say(whole(recording("cohere/models.json")))) as fake:
         provider = provider_at(fake.url)
         models = await provider.models()
         health = await provider.health()
@@ -170,7 +170,7 @@ async def test_models_and_health_are_its_list() -> None:
 
 
 async def test_health_tells_what_is_wrong() -> None:
-    async with FakeUpstream(say(whole(recorded("cohere/error_401.json"), status=401))) as fake:
+    async with FakeUpstream(say(whole(recording("cohere/error_401.json"), status=401))) as fake:
         provider = provider_at(fake.url, models=("m",))
         assert [model.name for model in await provider.models()] == ["m"]
         health = await provider.health()

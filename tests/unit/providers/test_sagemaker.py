@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.fakes.asking import REGION, SECRET, answered, asking, hi, use_keys
-from tests.fakes.recordings import recorded, recorded_events
+from tests.fakes.recordings import recorded_events, recording
 from tests.fakes.sigv4 import prove
 from tests.fakes.upstream import FakeUpstream, chunked, closed_port, drip, say, say_and_close, whole
 
@@ -56,7 +56,7 @@ def test_it_is_a_provider_at_its_region_s_address() -> None:
 
 
 async def test_words_go_out_as_openai_s_and_signed() -> None:
-    async with FakeUpstream(say(whole(recorded("sagemaker/text.json")))) as fake:
+    async with FakeUpstream(say(whole(recording("sagemaker/text.json")))) as fake:
         provider = provider_at(fake.url)
         got = await answered(provider, asking(hi(sampling=Sampling(top_k=4)), model="farm"))
         await provider.close()
@@ -87,7 +87,7 @@ async def test_a_stream_comes_out_of_its_envelope_untouched() -> None:
 
 
 async def test_a_container_s_own_name_and_the_endpoint_s_parts_are_the_operator_s() -> None:
-    async with FakeUpstream(say(whole(recorded("sagemaker/text.json")))) as fake:
+    async with FakeUpstream(say(whole(recording("sagemaker/text.json")))) as fake:
         provider = provider_at(
             fake.url, model="lmi", inference_component={"farm": "adapter-1"}, target_variant="primary"
         )
@@ -130,10 +130,10 @@ async def failure_of(answer: bytes, *, stream: bool = False) -> FarmError:
 
 
 async def test_the_container_s_error_is_told_as_its_own_and_sagemaker_s_as_sagemaker_s() -> None:
-    error = await failure_of(whole(recorded("sagemaker/error_424.json"), status=424))
+    error = await failure_of(whole(recording("sagemaker/error_424.json"), status=424))
     assert (type(error), error.status) == (UpstreamRejected, 400)
     assert "temperature must be non-negative" in error.message
-    assert type(await failure_of(whole(recorded("sagemaker/error_400.json"), status=400))) is ModelNotFound
+    assert type(await failure_of(whole(recording("sagemaker/error_400.json"), status=400))) is ModelNotFound
 
 
 async def test_a_stream_that_breaks_or_is_cut_off_is_not_an_answer() -> None:

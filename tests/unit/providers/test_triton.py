@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.fakes.asking import answered, asking, hi
-from tests.fakes.recordings import recorded
+from tests.fakes.recordings import recording
 from tests.fakes.upstream import (
     CHUNKED,
     END,
@@ -51,7 +51,7 @@ def completing(*, model: str = "farm", stream: bool = False) -> Any:
 
 
 def streaming(name: str, *, end: bytes = END) -> bytes:
-    return OK + EVENTS + CHUNKED + b"\r\n" + chunk(recorded(f"triton/{name}")) + end
+    return OK + EVENTS + CHUNKED + b"\r\n" + chunk(recording(f"triton/{name}")) + end
 
 
 def test_it_is_a_provider_that_chats_where_a_template_is_named() -> None:
@@ -71,7 +71,7 @@ def test_it_is_a_provider_that_chats_where_a_template_is_named() -> None:
     ],
 )
 async def test_a_version_is_a_step_of_the_path(model: str, path: str) -> None:
-    async with FakeUpstream(say(whole(recorded("triton/text.json")))) as fake:
+    async with FakeUpstream(say(whole(recording("triton/text.json")))) as fake:
         provider = provider_at(f"{fake.url}/v2")
         got = await answered(provider, completing(model=model))
         await provider.close()
@@ -132,14 +132,14 @@ async def test_a_stream_that_breaks_or_is_cut_off_is_not_an_answer() -> None:
 
 
 async def test_a_refusal_is_told_in_our_words() -> None:
-    error = await failure_of(whole(recorded("triton/error_404.json"), status=404))
+    error = await failure_of(whole(recording("triton/error_404.json"), status=404))
     assert (type(error), "'nothing'" in error.message) == (ModelNotFound, True)
-    error = await failure_of(whole(recorded("triton/error_400.json"), status=400))
+    error = await failure_of(whole(recording("triton/error_400.json"), status=400))
     assert (type(error), "max_tokens" in error.message) == (UpstreamRejected, True)
 
 
 async def test_texts_are_embedded_through_infer() -> None:
-    async with FakeUpstream(say(whole(recorded("triton/infer.json")))) as fake:
+    async with FakeUpstream(say(whole(recording("triton/infer.json")))) as fake:
         provider = provider_at(fake.url, embedding={"input": "TEXT", "output": "embedding", "batched": False})
         got = await answered(
             provider, asking(Embed(inputs=("a", "b")), kind=Kind.EMBEDDING, model="embedder@1", stream=True)
@@ -159,7 +159,7 @@ async def test_texts_are_embedded_through_infer() -> None:
 
 
 async def test_models_are_those_of_the_repository_with_their_versions() -> None:
-    async with FakeUpstream(say(whole(recorded("triton/index.json")))) as fake:
+    async with FakeUpstream(say(whole(recording("triton/index.json")))) as fake:
         provider = provider_at(fake.url)
         models = await provider.models()
         await provider.close()

@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Protocol, TypeAlias, cast
+from typing import TypeAlias
 
 from farmgate.core.errors import (
     AmbiguousCredentials,
@@ -31,16 +31,25 @@ from farmgate.core.identity import Principal
 from farmgate.core.ids import new_id
 from farmgate.core.reply import Event, Reply
 from farmgate.surfaces.http.auth import Doorman
+from farmgate.surfaces.http.door import DOOR, Departure, Door, Receive, Scope, Send
 from farmgate.telemetry import Telemetry, log
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.strictjson import JsonLimits
 
-__all__ = ["JSON", "LAST_WORDS_S", "SSE", "Desk", "Exchange", "HttpLimits", "Receive", "Scope", "Send", "served_by"]
+__all__ = [
+    "JSON",
+    "LAST_WORDS_S",
+    "SSE",
+    "Desk",
+    "Exchange",
+    "HttpLimits",
+    "Receive",
+    "Scope",
+    "Send",
+    "answered_by",
+    "served_by",
+]
 
-Scope: TypeAlias = MutableMapping[str, Any]
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Shape: TypeAlias = Callable[[FarmError], bytes]
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -76,60 +85,6 @@ class Desk:
 
 LAST_WORDS_S = 5.0
 """How long a caller who reads nothing is waited for once its answer is over."""
-DOOR = "farmgate.door"
-"""The ASGI extension under which our own server offers a Door."""
-
-
-class Door(Protocol):
-    """A connection that tells when its client leaves."""
-
-    when_lost: Callable[[], None] | None
-
-    def write_piece(self, data: bytes) -> Awaitable[None] | None:
-        """Send a piece of a chunked answer whose head was sent; what to wait for if the client reads too slowly."""
-
-    def cut(self) -> None:
-        """End the connection; what was not sent is lost."""
-
-
-class Departure:
-    """Notices that the client has left, by waiting in ASGI's `receive`.
-
-    It drives the coroutine itself, as a Task would, at a tenth of a Task's cost: one is needed for every request and
-    nearly none has anything to say.
-    """
-
-    __slots__ = ("_gone", "_is_over", "_receive", "_waiting")
-
-    def __init__(self, receive: Receive, gone: Callable[[], None]) -> None:
-        self._receive = receive
-        self._gone = gone
-        self._is_over = False
-        self._waiting = cast("Coroutine[Any, None, Message]", receive())
-        self._step()
-
-    def _step(self, _: object = None) -> None:
-        if self._is_over:
-            return
-        try:
-            awaited = self._waiting.send(None)
-        except StopIteration as done:
-            if done.value["type"] == "http.disconnect":
-                self._gone()
-            else:  # bytes after the body's end: not ours to read
-                self._waiting = cast("Coroutine[Any, None, Message]", self._receive())
-                self._step()
-            return
-        if awaited is None:
-            asyncio.get_running_loop().call_soon(self._step)
-            return
-        awaited._asyncio_future_blocking = False  # noqa: SLF001 - the handshake every Task does with what it awaits
-        awaited.add_done_callback(self._step)
-
-    def stop(self) -> None:
-        """No longer wait."""
-        self._is_over = True
-        self._waiting.close()
 
 
 class Exchange:
@@ -151,6 +106,7 @@ class Exchange:
         "asked_id",
         "deadline",
         "desk",
+        "headers_told",
         "id",
         "loop",
         "method",
@@ -198,6 +154,8 @@ class Exchange:
         asked = headers.get(b"x-request-id")
         self.asked_id = asked if asked is not None and REQUEST_ID.fullmatch(asked) else None
         """The caller's name for the request, given back in the answer."""
+        self.headers_told: tuple[tuple[bytes, bytes], ...] = ()
+        """What a dialect wants told with every answer, errors too."""
 
     async def run(self, work: Callable[[], Awaitable[None]], *, shape: Shape, frame: Shape) -> None:
         """Do `work` while somebody waits for it and there is time; tell the caller what breaks it.
@@ -315,7 +273,7 @@ class Exchange:
         """Answer whole."""
         self._has_begun = True
         length = str(len(body)).encode()
-        lines = [(b"content-type", kind), (b"content-length", length), self._name(), *headers]
+        lines = [(b"content-type", kind), (b"content-length", length), self._name(), *self.headers_told, *headers]
         await self._send({"type": "http.response.start", "status": status, "headers": lines})
         await self._send({"type": "http.response.body", "body": body})
 
@@ -325,7 +283,7 @@ class Exchange:
         """Answer with what each event of the reply writes, then with `end`. Raises what breaks the reply."""
         send, door = self._send, self._door
         self._has_begun = True
-        lines = [(b"content-type", kind), *STREAM_HEADERS, self._name(), *served_by(reply)]
+        lines = [(b"content-type", kind), *STREAM_HEADERS, self._name(), *self.headers_told, *served_by(reply)]
         await send({"type": "http.response.start", "status": 200, "headers": lines})
 
         def emit(event: Event) -> Awaitable[None] | None:
@@ -345,6 +303,7 @@ class Exchange:
         if self._door is not None:
             self._door.when_lost = None
         self.desk.telemetry.failed(error.code)
+        error.request_id = self._name()[1].decode()
         try:
             async with asyncio.timeout_at(max(until, self.loop.time() + LAST_WORDS_S)):
                 await self._fail(error, shape, frame)
@@ -368,7 +327,8 @@ class Exchange:
 
 
 @lru_cache(maxsize=1024)
-def who(provider: str, model: str, dropped: tuple[str, ...]) -> tuple[tuple[bytes, bytes], ...]:
+def answered_by(provider: str, model: str, dropped: tuple[str, ...] = ()) -> tuple[tuple[bytes, bytes], ...]:
+    """Headers that tell who answers, and what they could not be told; what cannot stand in a header is left out."""
     told = [(b"x-farmgate-provider", provider), (b"x-farmgate-model", model)]
     if dropped:
         told.append((b"x-farmgate-dropped", ", ".join(dropped)))
@@ -376,8 +336,8 @@ def who(provider: str, model: str, dropped: tuple[str, ...]) -> tuple[tuple[byte
 
 
 def served_by(reply: Reply) -> tuple[tuple[bytes, bytes], ...]:
-    """Headers that tell who answers, and what they could not be told; what cannot stand in a header is left out."""
-    return who(reply.provider, reply.model, reply.dropped)
+    """The headers of a reply."""
+    return answered_by(reply.provider, reply.model, reply.dropped)
 
 
 def error_headers(error: FarmError) -> tuple[tuple[bytes, bytes], ...]:

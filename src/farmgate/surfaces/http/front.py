@@ -10,11 +10,13 @@ from farmgate.core.errors import FarmError, HeadersTooLarge, MethodNotAllowed, U
 from farmgate.surfaces.http.exchange import Desk, Exchange, Receive, Scope, Send
 from farmgate.wire.openai.errors import encode_error, error_frame
 
-__all__ = ["Endpoint", "Front", "Lifespan"]
+__all__ = ["Endpoint", "Front", "Lifespan", "Refuse"]
 
 Endpoint: TypeAlias = Callable[[Exchange], Awaitable[None]]
 Asgi: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Lifespan: TypeAlias = Callable[[], Awaitable[None]]
+Refuse: TypeAlias = Callable[[Exchange, FarmError], Awaitable[None]]
+"""Answers with an error, in the shape of those who ask there."""
 
 
 class Front:
@@ -22,14 +24,23 @@ class Front:
 
     A path that ends in a slash stands for all below it that have no entry of their own; of two the longer counts. `/`
     is itself only.
+    `refusals`: who says no under a path and what lies below it; elsewhere it is said as OpenAI says it.
     """
 
     def __init__(
-        self, desk: Desk, routes: Mapping[str, Mapping[str, Endpoint]], *, api: Asgi, start: Lifespan, stop: Lifespan
+        self,
+        desk: Desk,
+        routes: Mapping[str, Mapping[str, Endpoint]],
+        *,
+        api: Asgi,
+        start: Lifespan,
+        stop: Lifespan,
+        refusals: Mapping[str, Refuse] | None = None,
     ) -> None:
         self._desk = desk
         self._routes = routes
         self._prefixes = sorted((path for path in routes if path.endswith("/") and path != "/"), key=len, reverse=True)
+        self._refusals = refusals or {}
         self._api = api
         self._start = start
         self._stop = stop
@@ -68,18 +79,24 @@ class Front:
         prefix = next((prefix for prefix in self._prefixes if path.startswith(prefix)), None)
         return None if prefix is None else self._routes[prefix]
 
-    @staticmethod
-    async def _unknown(exchange: Exchange) -> None:
-        await refuse(exchange, UnknownUrl(f"There is nothing at {exchange.path[:200]}."))
+    async def _unknown(self, exchange: Exchange) -> None:
+        await self._refuse(exchange, UnknownUrl(f"There is nothing at {exchange.path[:200]}."))
 
-    @staticmethod
-    def _not_allowed(methods: Mapping[str, Endpoint]) -> Endpoint:
+    def _not_allowed(self, methods: Mapping[str, Endpoint]) -> Endpoint:
         allowed = ", ".join(sorted(methods))
 
         async def endpoint(exchange: Exchange) -> None:
-            await refuse(exchange, MethodNotAllowed(f"{exchange.path[:200]} answers {allowed}.", allow=allowed))
+            await self._refuse(exchange, MethodNotAllowed(f"{exchange.path[:200]} answers {allowed}.", allow=allowed))
 
         return endpoint
+
+    async def _refuse(self, exchange: Exchange, error: FarmError) -> None:
+        path = exchange.path
+        for root, say_no in self._refusals.items():
+            if path == root or path.startswith(f"{root}/"):
+                await say_no(exchange, error)
+                return
+        await refuse(exchange, error)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from urllib.parse import parse_qs
 
 from farmgate.core.errors import (
+    FarmError,
     InvalidValue,
     MethodNotAllowed,
     NotSupported,
@@ -15,13 +16,15 @@ from farmgate.core.errors import (
     UnknownUrl,
     UnsupportedParameter,
 )
-from farmgate.core.ports import KeptResponse, Responses, Target
-from farmgate.core.request import Kind
+from farmgate.core.ports import Counting, KeptResponse, Responses, Target
+from farmgate.core.request import Kind, Request
 from farmgate.surfaces.http.asking import Asking
-from farmgate.surfaces.http.exchange import Exchange
+from farmgate.surfaces.http.exchange import Exchange, answered_by
+from farmgate.surfaces.http.front import refuse
 from farmgate.surfaces.http.responses_turn import Turn, recall, stored_items
 from farmgate.wire.openai.errors import encode_error, error_frame
 from farmgate.wire.responses.items import Item
+from farmgate.wire.responses.requests import decode_request
 from farmgate.wire.strictjson import encode
 
 __all__ = ["ResponsesSurface"]
@@ -29,10 +32,7 @@ __all__ = ["ResponsesSurface"]
 PREFIX = "/v1/responses/"
 MOST_ITEMS = 100
 USUAL_ITEMS = 20
-NOT_BUILT = {
-    "input_tokens": "Tokens are not counted here before a model is asked.",
-    "compact": "Conversations are not compacted here: send fewer items.",
-}
+ESTIMATED = (b"x-farmgate-estimated", b"true")
 
 Endpoint: TypeAlias = Callable[[Exchange, str], Awaitable[None]]
 
@@ -40,9 +40,10 @@ Endpoint: TypeAlias = Callable[[Exchange, str], Awaitable[None]]
 class ResponsesSurface:
     """The endpoints. `streaming`: whether streams are answered at all (`ai.features.streaming`)."""
 
-    def __init__(self, target: Target, kept: Responses, *, streaming: bool = True) -> None:
+    def __init__(self, target: Target, kept: Responses, *, count: Counting, streaming: bool = True) -> None:
         self._target = target
         self._kept = kept
+        self._count = count
         self._streaming = streaming
         self._below: Mapping[str, Mapping[str, Endpoint]] = {
             "": {"GET": self._retrieve, "DELETE": self._delete},
@@ -52,8 +53,43 @@ class ResponsesSurface:
 
     async def create(self, exchange: Exchange) -> None:
         """POST /v1/responses."""
-        turn = Turn(self._target, self._kept, limits=exchange.desk.limits.lists, clock=time.time)
+        turn = self._turn(exchange)
         await Asking(turn, turn.codec, streaming=self._streaming).ask(exchange, Kind.CHAT)
+
+    def _turn(self, exchange: Exchange) -> Turn:
+        return Turn(self._target, self._kept, limits=exchange.desk.limits.lists, clock=time.time)
+
+    async def input_tokens(self, exchange: Exchange) -> None:
+        """POST /v1/responses/input_tokens: counted by the provider that would answer, or estimated, which a header
+        tells."""
+        await exchange.run(lambda: self._tell_count(exchange), shape=encode_error, frame=error_frame)
+
+    async def _tell_count(self, exchange: Exchange) -> None:
+        principal = exchange.principal()
+        limits = exchange.desk.limits
+        body = decode_request(await exchange.body(), Kind.CHAT, json_limits=limits.json, list_limits=limits.lists)
+        request = Request(
+            id=exchange.id,
+            kind=Kind.CHAT,
+            body=body,
+            principal=principal,
+            deadline=exchange.deadline,
+            started=exchange.started,
+            model=exchange.model or body.model,
+        )
+        try:
+            await self._turn(exchange).prepare(request)
+            counted = await self._count(request)
+        except FarmError as error:
+            error.param = None if error.param is None else body.own_name(error.param)
+            raise
+        headers = answered_by(counted.provider, counted.model)
+        told = encode({"object": "response.input_tokens", "input_tokens": counted.tokens})
+        await exchange.answer(200, told, (*headers, ESTIMATED) if counted.estimated else headers)
+
+    async def compact(self, exchange: Exchange) -> None:
+        """POST /v1/responses/compact is not built."""
+        await refuse(exchange, NotSupported("Conversations are not compacted here: send fewer items."))
 
     async def below(self, exchange: Exchange) -> None:
         """What is under /v1/responses/."""
@@ -62,8 +98,6 @@ class ResponsesSurface:
     async def _one(self, exchange: Exchange) -> None:
         response_id, _, rest = exchange.path.removeprefix(PREFIX).partition("/")
         exchange.principal()
-        if response_id in NOT_BUILT and not rest and exchange.method == "POST":
-            raise NotSupported(NOT_BUILT[response_id])
         methods = self._below.get(rest)
         if methods is None or not response_id:
             raise UnknownUrl(f"There is nothing at {exchange.path[:200]}.")

@@ -52,11 +52,16 @@ class Turn:
             error_frame=self._fail,
         )
 
-    async def send(self, request: Request) -> Reply:
+    async def prepare(self, request: Request) -> None:
+        """Recall what the request stands on. Raises NotFound and TooManyItems."""
         body = body_of(request)
         owner = request.principal.key_name
         before = await recall(self._kept, owner, body.previous_id, most=self._limits.messages)
         body.recall(await self._referenced(body, owner, before))
+
+    async def send(self, request: Request) -> Reply:
+        await self.prepare(request)
+        body = body_of(request)
         reply = await self._target.send(request)
         if body.fields.get("store") is True and not self._kept.keeps:
             reply.dropped = (*reply.dropped, "store")
