@@ -1,4 +1,4 @@
-"""The demo: no model, no weights, no network, always the same answer. It says so in every answer."""
+"""The demo: no model, no weights, no network, always the same answer to the same words. It says so in every answer."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Mapping
 
 from farmgate.core.errors import InvalidValue, UnsupportedParameter
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
-from farmgate.core.reply import Event, Finish, FinishReason, Part, Reply, Text, Usage, Vector
+from farmgate.core.reply import Event, Finish, FinishReason, Part, Reply, Text, ToolDelta, Usage, Vector
 from farmgate.core.request import Request
-from farmgate.core.words import Ask, Chat, Complete, Content, Embed, Rerank, TextPart
+from farmgate.core.words import Ask, Chat, Complete, Content, Embed, Message, Rerank, TextPart, ToolUse
+from farmgate.providers.demo_tools import call_for, check_tools, formed, results_of
 from farmgate.providers.provider import ProviderBase
 from farmgate.providers.settings import ProviderSettings
 from farmgate.wire.losses import Losses
@@ -27,12 +28,25 @@ INTRO = (
     "For real answers run `farmgate pull starter` (needs `pip install 'farmgate[local]'`), start Ollama, "
     "or set OPENAI_API_KEY; `farmgate doctor` says what is missing."
 )
+HEARD = "This is Farmgate's demo, not a language model. The tool said: {results}"
+MOST_HEARD = 2000
 
 
 class DemoProvider(ProviderBase):
-    """Options: `chunkDelayMs` between two words of a stream, `text` to say instead of the usual."""
+    """Options: `chunkDelayMs` between two words of a stream, `text` to say instead of the usual.
 
-    capabilities = frozenset({Capability.CHAT, Capability.COMPLETION, Capability.EMBEDDING})
+    Tools and JSON have rules of their own, which no option changes: see docs/providers.md.
+    """
+
+    capabilities = frozenset(
+        {
+            Capability.CHAT,
+            Capability.COMPLETION,
+            Capability.EMBEDDING,
+            Capability.TOOLS,
+            Capability.STRUCTURED,
+        }
+    )
 
     def __init__(self, settings: ProviderSettings) -> None:
         self.name = settings.name
@@ -49,22 +63,44 @@ class DemoProvider(ProviderBase):
             return Reply.whole(embeddings(words), provider=self.name, model=MODEL)
         if words.sampling.count != 1:
             raise UnsupportedParameter("The demo gives one answer to a request: leave `n` out.", param="n")
+        if isinstance(words, Chat):
+            check_tools(words, losses)
         said = asked(words)
-        text = str(self._text) if self._text else INTRO.format(count=counted(said), quote=quoted(said))
-        reply = Reply.stream(self._say(text, said, words.sampling.max_tokens), provider=self.name, model=MODEL)
+        call = call_for(words, said) if isinstance(words, Chat) else None
+        parts = self._call(call, said) if call else self._say(self._text_for(words, said), said, words)
+        reply = Reply.stream(parts, provider=self.name, model=MODEL)
         reply.dropped = losses.dropped
         return reply
 
-    async def _say(self, text: str, said: str, most: int | None) -> AsyncIterator[Part]:
-        pieces = text.split(" ")
-        pieces = [*(piece + " " for piece in pieces[:-1]), pieces[-1]]
+    def _text_for(self, words: Chat | Complete, said: str) -> str:
+        text = str(self._text) if self._text else INTRO.format(count=counted(said), quote=quoted(said))
+        if not isinstance(words, Chat):
+            return text
+        if results := results_of(words):
+            text = heard(results)
+        return formed(words.response_format, said, text) if words.response_format else text
+
+    async def _say(self, text: str, said: str, words: Chat | Complete) -> AsyncIterator[Part]:
+        pieces, most = pieces_of(text), words.sampling.max_tokens
         cut = pieces[:most] if most else pieces
         for piece in cut:
             yield Text(piece)
-            if self._delay_s:
-                await asyncio.sleep(self._delay_s)
+            await self._wait()
         yield Finish(FinishReason.LENGTH if len(cut) < len(pieces) else FinishReason.STOP)
         yield Usage(prompt_tokens=len(said.split()), completion_tokens=len(cut))
+
+    async def _call(self, call: ToolUse, said: str) -> AsyncIterator[Part]:
+        yield ToolDelta(index=0, id=call.id, name=call.name)
+        pieces = pieces_of(call.arguments)
+        for piece in pieces:
+            yield ToolDelta(index=0, arguments=piece)
+            await self._wait()
+        yield Finish(FinishReason.TOOL_CALLS)
+        yield Usage(prompt_tokens=len(said.split()), completion_tokens=len(pieces))
+
+    async def _wait(self) -> None:
+        if self._delay_s:
+            await asyncio.sleep(self._delay_s)
 
     async def models(self) -> tuple[ModelInfo, ...]:
         return (
@@ -97,6 +133,17 @@ def asked(words: Ask) -> str:
             return " ".join(words.inputs)
         case Rerank():
             return words.query
+
+
+def pieces_of(text: str) -> list[str]:
+    """The words, each with the space behind it."""
+    *words, last = text.split(" ")
+    return [*(word + " " for word in words), last]
+
+
+def heard(results: tuple[Message, ...]) -> str:
+    """What tools said, in an answer."""
+    return HEARD.format(results=" ".join(plain(result.content) for result in results)[:MOST_HEARD])
 
 
 def plain(content: Content) -> str:
