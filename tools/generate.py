@@ -30,7 +30,16 @@ def config_schema() -> str:
     return published_schema()
 
 
-GENERATED = {"docs/farm.config.schema.json": config_schema, "docs/openapi.json": openapi}
+def published_models() -> str:
+    """The table of published models and their prices."""
+    sys.path.insert(0, str(ROOT))
+    from tools.known_models import known_models
+
+    return known_models(ROOT / MODELS)
+
+
+MODELS = "src/farmgate/admin/models.json"
+GENERATED = {"docs/farm.config.schema.json": config_schema, "docs/openapi.json": openapi, MODELS: published_models}
 
 
 def main(check: bool) -> int:

@@ -1,14 +1,20 @@
-"""Which models there are: a snapshot for routing, renewed in the background and when a name is not known."""
+"""Which models there are and what is known of each: a snapshot for routing, renewed in the background and when a name
+is not known.
+
+What the operator states of a model beats what its provider lists, which beats what is published.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from farmgate.admin.prices import Beside, first_of
 from farmgate.core.errors import FarmError
-from farmgate.core.model import ModelInfo
+from farmgate.core.model import Facts, ModelInfo
 from farmgate.core.ports import Clock
 from farmgate.flow.route import ProviderView, View
 from farmgate.telemetry import log
@@ -17,6 +23,7 @@ __all__ = ["Listed", "ModelCatalog", "Source"]
 
 REFRESH_LIMIT_S = 3.0
 AGAIN_AFTER_S = 2.0
+LEARN_AFTER_S = 3600.0
 
 
 class Source(Protocol):
@@ -40,18 +47,33 @@ class Listed:
     version_joint: str = "-"
     asks: bool = True
     """Whether to ask the provider what it has, for routing; a cloud's list is not fetched just to route."""
+    tells: bool = False
+    """Whether its list tells more of a model than its name, so that it is worth reading though nobody routes by it."""
 
 
 class ModelCatalog:
     """The models of every provider. `view()` costs nothing; it is replaced whole."""
 
-    def __init__(self, providers: Mapping[str, Listed], *, default_provider: str | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        providers: Mapping[str, Listed],
+        *,
+        default_provider: str | None,
+        clock: Clock,
+        beside: Beside | None = None,
+        wall_clock: Clock = time.time,
+    ) -> None:
+        """`beside`: what is known of models from others than their providers; `wall_clock` is in seconds since 1970."""
         self._providers = dict(providers)
         self._default = default_provider
         self._clock = clock
-        self._asked_at = float("-inf")
+        self._beside = beside or Beside()
+        self._wall_clock = wall_clock
+        self._asked_at = self._learnt_at = float("-inf")
         self._asking: asyncio.Task[None] | None = None
+        self._learning: asyncio.Task[None] | None = None
         self._known: dict[str, tuple[ModelInfo, ...]] = {}
+        self._told: dict[str, Mapping[str, ModelInfo]] = {}
         self.silent: dict[str, str] = {}
         """Providers that did not tell what they have when last asked, with the reason."""
         self._view = self._build()
@@ -63,10 +85,25 @@ class ModelCatalog:
         """Every model known now; configured names come first within their provider."""
         found: dict[tuple[str, str], ModelInfo] = {}
         for name, listed in self._providers.items():
-            known = {info.name: info for info in self._known.get(name, ())}
-            for model in (*listed.models, *known):
-                found.setdefault((name, model), known.get(model) or ModelInfo(name=model, provider=name))
+            for model in (*listed.models, *(info.name for info in self._known.get(name, ()))):
+                found.setdefault((name, model), self._whole(name, model))
         return list(found.values())
+
+    def _whole(self, provider: str, model: str) -> ModelInfo:
+        """One model with all that is known of it."""
+        info = self._listed(provider).get(model) or ModelInfo(name=model, provider=provider)
+        facts = first_of(
+            self._beside.said(provider, model),
+            info,
+            self._beside.published(provider, model, at_unix=self._wall_clock()),
+        )
+        return with_facts(info, facts)
+
+    def published(self, provider: str, model: str) -> Facts:
+        return self._beside.published(provider, model, at_unix=self._wall_clock())
+
+    def _listed(self, provider: str) -> Mapping[str, ModelInfo]:
+        return {**self._told.get(provider, {}), **{info.name: info for info in self._known.get(provider, ())}}
 
     async def refresh(self) -> None:
         """Ask every provider that can tell; at most once every two seconds, once for many askers."""
@@ -76,6 +113,30 @@ class ModelCatalog:
             self._asking = asyncio.create_task(self._ask_all())
             self._asking.add_done_callback(self._asked)
         await asyncio.shield(self._asking)
+
+    async def learn(self) -> None:
+        """Read the lists that are not needed for routing but tell what models can and cost; at most once an hour."""
+        self.learn_soon()
+        if self._learning is not None:
+            await asyncio.shield(self._learning)
+
+    def learn_soon(self) -> None:
+        """`learn`, without waiting for it."""
+        tellers = {name: one for name, one in self._providers.items() if one.tells and not one.asks}
+        if self._learning is None and tellers and self._clock() - self._learnt_at >= LEARN_AFTER_S:
+            self._learning = asyncio.create_task(self._learn_from(tellers))
+            self._learning.add_done_callback(self._learnt)
+
+    async def _learn_from(self, tellers: Mapping[str, Listed]) -> None:
+        answers = await asyncio.gather(*(self._ask(name, one.source) for name, one in tellers.items()))
+        for name, answer in zip(tellers, answers, strict=True):
+            if answer is not None:
+                self._told[name] = {info.name: info for info in answer}
+        self._view = self._build()
+
+    def _learnt(self, _: asyncio.Task[None]) -> None:
+        self._learning = None
+        self._learnt_at = self._clock()
 
     def _asked(self, _: asyncio.Task[None]) -> None:
         self._asking = None
@@ -112,9 +173,34 @@ class ModelCatalog:
                 for name, listed in self._providers.items()
             },
             default_provider=self._default,
+            facts=self._facts(),
         )
+
+    def _facts(self) -> dict[tuple[str, str], Facts]:
+        """What providers and the operator say of models, where it limits what can be asked of them."""
+        found: dict[tuple[str, str], Facts] = {}
+        for name, listed in self._providers.items():
+            infos = self._listed(name)
+            stated = (key.removeprefix(f"{name}/") for key in self._beside.stated)
+            for model in {*listed.models, *infos, *stated}:
+                facts = first_of(self._beside.said(name, model), infos.get(model, Facts()))
+                if facts.context_tokens or facts.lacks:
+                    found[name, model] = facts
+        return found
 
     async def close(self) -> None:
         """Stop asking."""
-        if self._asking is not None:
-            self._asking.cancel()
+        for task in (self._asking, self._learning):
+            if task is not None:
+                task.cancel()
+
+
+def with_facts(info: ModelInfo, facts: Facts) -> ModelInfo:
+    return replace(
+        info,
+        context_tokens=facts.context_tokens,
+        max_output_tokens=facts.max_output_tokens,
+        capabilities=facts.capabilities,
+        lacks=facts.lacks,
+        price=facts.price,
+    )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Capability", "Health", "HealthStatus", "ModelInfo"]
+from farmgate.core.money import Price
+
+__all__ = ["CHAT_CAPABILITIES", "Capability", "Facts", "Health", "HealthStatus", "ModelInfo"]
 
 
 class Capability(StrEnum):
@@ -34,8 +36,30 @@ class Capability(StrEnum):
     __hash__ = str.__hash__
 
 
+CHAT_CAPABILITIES = (
+    Capability.TOOLS,
+    Capability.VISION,
+    Capability.AUDIO,
+    Capability.FILES,
+    Capability.STRUCTURED,
+    Capability.REASONING,
+)
+"""What some models that chat can and others cannot."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelInfo:
+class Facts:
+    """What is known of a model. What it can and what it `lacks` are told apart: a capability in neither is unknown."""
+
+    context_tokens: int | None = None
+    max_output_tokens: int | None = None
+    capabilities: frozenset[Capability] = frozenset()
+    lacks: frozenset[Capability] = frozenset()
+    price: Price | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo(Facts):
     """One model of one provider. `loaded` is None where the provider cannot tell; sizes are of the weights."""
 
     name: str
@@ -43,7 +67,6 @@ class ModelInfo:
     size_bytes: int | None = None
     description: str | None = None
     loaded: bool | None = None
-    context_tokens: int | None = None
     created_unix: int = 0
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Protocol
 
 from farmgate.core.errors import InvalidValue, ModelNotCapable, ModelNotFound
+from farmgate.core.model import Facts
 from farmgate.core.request import Kind
 
 __all__ = ["Candidate", "Catalog", "ProviderView", "View", "plan", "written"]
@@ -69,10 +70,12 @@ def written(name: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """Everything routing looks at, at one moment. `providers` is in order of preference."""
+    """Everything one request's journey looks at, at one moment. `providers` is in order of preference."""
 
     providers: Mapping[str, ProviderView] = field(default_factory=dict)
     default_provider: str | None = None
+    facts: Mapping[tuple[str, str], Facts] = field(default_factory=dict)
+    """What limits a provider's model, by both names, for models somebody said it of."""
 
     @cached_property
     def by_name(self) -> Mapping[str, Candidate]:
@@ -90,6 +93,9 @@ class Catalog(Protocol):
     """Where views come from."""
 
     def view(self) -> View: ...
+
+    def published(self, provider: str, model: str) -> Facts:
+        """What is publicly known of a model. The first time it is looked up in a table."""
 
     async def refresh(self) -> None:
         """Look again at what the providers have; asked for when a name is not known."""
