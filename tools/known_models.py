@@ -1,8 +1,8 @@
 """The table of published models that travels with Farmgate, made from the data of the package genai-prices.
 
-Only what is looked up travels: the names, the context and the rates per million tokens. A price that is not one per token
-(by the request, the hour or the letter) is left out: unknown is better than wrong. Where a price depends on the time of day,
-that of the part of the day which is told last stands: for every such model there is, the dearer one.
+Only what is looked up travels: the names, the context and the rates per million tokens. A price that is not one per
+token (by the request, the hour or the letter) is left out: unknown is better than wrong. Where a price depends on the
+time of day, that of the part of the day which is told last stands: for every such model there is, the dearer one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,11 @@ def known_models(before: Path) -> str:
 
 def day(before: Path, head: Mapping[str, object]) -> str:
     told = json.loads(before.read_text()) if before.exists() else {}
-    return str(told["as_of"]) if told.get("source") == head["source"] else datetime.date.today().isoformat()
+    return (
+        str(told["as_of"])
+        if told.get("source") == head["source"]
+        else datetime.datetime.now(datetime.UTC).date().isoformat()
+    )
 
 
 def provider_text(provider: types.Provider) -> str:
@@ -62,9 +66,7 @@ def model_of(model: types.ModelInfo) -> dict[str, object]:
 def rules_of(clause: types.MatchLogic) -> list[Rule]:
     """The names of a model, any of which it answers to; a list in it is rules that must all hold."""
     inner = clause.or_ if isinstance(clause, types.ClauseOr) else [clause]
-    return [
-        [rule_of(each) for each in one.and_] if isinstance(one, types.ClauseAnd) else rule_of(one) for one in inner
-    ]
+    return [[rule_of(each) for each in one.and_] if isinstance(one, types.ClauseAnd) else rule_of(one) for one in inner]
 
 
 def rule_of(clause: types.MatchLogic) -> str:

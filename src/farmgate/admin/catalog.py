@@ -24,6 +24,7 @@ __all__ = ["Listed", "ModelCatalog", "Source"]
 REFRESH_LIMIT_S = 3.0
 AGAIN_AFTER_S = 2.0
 LEARN_AFTER_S = 3600.0
+LEARN_AGAIN_AFTER_S = 60.0
 
 
 class Source(Protocol):
@@ -69,7 +70,7 @@ class ModelCatalog:
         self._clock = clock
         self._beside = beside or Beside()
         self._wall_clock = wall_clock
-        self._asked_at = self._learnt_at = float("-inf")
+        self._asked_at = self._learn_at = float("-inf")
         self._asking: asyncio.Task[None] | None = None
         self._learning: asyncio.Task[None] | None = None
         self._known: dict[str, tuple[ModelInfo, ...]] = {}
@@ -85,19 +86,12 @@ class ModelCatalog:
         """Every model known now; configured names come first within their provider."""
         found: dict[tuple[str, str], ModelInfo] = {}
         for name, listed in self._providers.items():
+            infos = self._listed(name)
             for model in (*listed.models, *(info.name for info in self._known.get(name, ()))):
-                found.setdefault((name, model), self._whole(name, model))
+                info = infos.get(model) or ModelInfo(name=model, provider=name)
+                said = self._beside.said(name, model)
+                found[name, model] = with_facts(info, first_of(said, info, self.published(name, model)))
         return list(found.values())
-
-    def _whole(self, provider: str, model: str) -> ModelInfo:
-        """One model with all that is known of it."""
-        info = self._listed(provider).get(model) or ModelInfo(name=model, provider=provider)
-        facts = first_of(
-            self._beside.said(provider, model),
-            info,
-            self._beside.published(provider, model, at_unix=self._wall_clock()),
-        )
-        return with_facts(info, facts)
 
     def published(self, provider: str, model: str) -> Facts:
         return self._beside.published(provider, model, at_unix=self._wall_clock())
@@ -123,20 +117,20 @@ class ModelCatalog:
     def learn_soon(self) -> None:
         """`learn`, without waiting for it."""
         tellers = {name: one for name, one in self._providers.items() if one.tells and not one.asks}
-        if self._learning is None and tellers and self._clock() - self._learnt_at >= LEARN_AFTER_S:
+        if self._learning is None and tellers and self._clock() >= self._learn_at:
             self._learning = asyncio.create_task(self._learn_from(tellers))
             self._learning.add_done_callback(self._learnt)
 
     async def _learn_from(self, tellers: Mapping[str, Listed]) -> None:
-        answers = await asyncio.gather(*(self._ask(name, one.source) for name, one in tellers.items()))
+        answers = await asyncio.gather(*(self._ask(name, one.source, routes=False) for name, one in tellers.items()))
         for name, answer in zip(tellers, answers, strict=True):
             if answer is not None:
                 self._told[name] = {info.name: info for info in answer}
+        self._learn_at = self._clock() + (LEARN_AGAIN_AFTER_S if None in answers else LEARN_AFTER_S)
         self._view = self._build()
 
     def _learnt(self, _: asyncio.Task[None]) -> None:
         self._learning = None
-        self._learnt_at = self._clock()
 
     def _asked(self, _: asyncio.Task[None]) -> None:
         self._asking = None
@@ -148,17 +142,19 @@ class ModelCatalog:
         self._known = {name: answer for name, answer in zip(asked, answers, strict=True) if answer is not None}
         self._view = self._build()
 
-    async def _ask(self, name: str, source: Source) -> tuple[ModelInfo, ...] | None:
+    async def _ask(self, name: str, source: Source, *, routes: bool = True) -> tuple[ModelInfo, ...] | None:
         try:
             async with asyncio.timeout(REFRESH_LIMIT_S):
                 models = await source.models()
-            self.silent.pop(name, None)
-            return models
         except (FarmError, TimeoutError) as error:
             # Fail open: what it had before may be there still, and asking it will tell.
-            self.silent[name] = str(error) or f"it did not list its models within {REFRESH_LIMIT_S:g} s"
-            log.info("models_not_listed", provider=name, reason=self.silent[name])
+            reason = str(error) or f"it did not list its models within {REFRESH_LIMIT_S:g} s"
+            if routes:
+                self.silent[name] = reason
+            log.info("models_not_listed", provider=name, reason=reason)
             return self._known.get(name)
+        self.silent.pop(name, None)
+        return models
 
     def _build(self) -> View:
         return View(
@@ -181,7 +177,7 @@ class ModelCatalog:
         found: dict[tuple[str, str], Facts] = {}
         for name, listed in self._providers.items():
             infos = self._listed(name)
-            stated = (key.removeprefix(f"{name}/") for key in self._beside.stated)
+            stated = (model for provider, model in self._beside.stated if provider in (None, name))
             for model in {*listed.models, *infos, *stated}:
                 facts = first_of(self._beside.said(name, model), infos.get(model, Facts()))
                 if facts.context_tokens or facts.lacks:

@@ -16,9 +16,10 @@ from farmgate.admin.published import published
 from farmgate.core.model import Facts
 from farmgate.core.money import Price, Rates
 
-__all__ = ["Beside", "Used", "cost_usd", "day_of"]
+__all__ = ["Beside", "Used", "cost_usd", "day_of", "first_of"]
 
 MILLION = 1_000_000
+NOTHING = Facts()
 
 
 class Used(Protocol):
@@ -38,27 +39,24 @@ class Used(Protocol):
 class Beside:
     """What is known of models beside what their providers list.
 
-    `stated`: by the operator, for `provider/model` or for a model of any provider. `kinds`: providers whose models are
-    those that are published for that kind of provider; one at an address of its own may serve anything.
+    `stated`: by the operator, for a provider and its model, or for a model of any provider (None). `kinds`: providers
+    whose models are those published for that kind of provider; one at an address of its own may serve anything.
     """
 
-    stated: Mapping[str, Facts] = field(default_factory=dict)
+    stated: Mapping[tuple[str | None, str], Facts] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
 
     def said(self, provider: str, model: str) -> Facts:
         """What the operator says, of this provider's model before models of that name. Ollama's `:latest` goes without
         saying."""
-        facts = Facts()
-        for name in dict.fromkeys((model, model.removesuffix(":latest"))):
-            for key in (f"{provider}/{name}", name):
-                if key in self.stated:
-                    facts = first_of(facts, self.stated[key])
-        return facts
+        plain = model.removesuffix(":latest")
+        keys = ((provider, model), (provider, plain), (None, model), (None, plain))
+        return first_of(*(self.stated[key] for key in keys if key in self.stated)) if self.stated else NOTHING
 
     def published(self, provider: str, model: str, *, at_unix: float) -> Facts:
         """What is published, with the price at that time."""
         kind = self.kinds.get(provider)
-        return (kind and published(kind, model, day=day_of(at_unix))) or Facts()
+        return (kind and published(kind, model, day=day_of(at_unix))) or NOTHING
 
     def price(self, provider: str, model: str, at_unix: float) -> Price | None:
         """What a call cost by the million at that time, as far as can be told without asking the provider."""
@@ -70,24 +68,25 @@ def day_of(at_unix: float) -> str:
     return time.strftime("%Y-%m-%d", time.gmtime(at_unix))
 
 
-def first_of(first: Facts, *others: Facts) -> Facts:
+def first_of(*told: Facts) -> Facts:
     """What the first one says, and of what it leaves open what the next one says."""
-    for other in others:
-        first = Facts(
-            context_tokens=first.context_tokens or other.context_tokens,
-            max_output_tokens=first.max_output_tokens or other.max_output_tokens,
-            capabilities=first.capabilities | (other.capabilities - first.lacks),
-            lacks=first.lacks | (other.lacks - first.capabilities),
-            price=first.price or other.price,
+    known = NOTHING
+    for facts in told:
+        known = Facts(
+            context_tokens=known.context_tokens or facts.context_tokens,
+            max_output_tokens=known.max_output_tokens or facts.max_output_tokens,
+            capabilities=known.capabilities | (facts.capabilities - known.lacks),
+            lacks=known.lacks | (facts.lacks - known.capabilities),
+            price=known.price or facts.price,
         )
-    return first
+    return known
 
 
 def cost_usd(used: Used, price: Price | None) -> Decimal | None:
     """What a call cost; None where a rate it needs is not known.
 
-    Tokens read from or written to the provider's cache have rates of their own; where those are not known they cost what
-    others do, which is what a provider without such a price asks.
+    Tokens read from or written to the provider's cache have rates of their own; where those are not known they cost
+    what others do, which is what a provider without such a price asks.
     """
     if price is None:
         return None

@@ -1,7 +1,7 @@
 """What is publicly known of models: a table that travels with Farmgate, read when it is first asked.
 
-`tools/known_models.py` makes it from the package genai-prices, which is maintained by others; ADRs/0011 says why the package
-itself is not installed. Nothing is ever fetched.
+`tools/known_models.py` makes it from the package genai-prices, which is maintained by others; ADRs/0011 says why the
+package itself is not installed. Nothing is ever fetched.
 """
 
 from __future__ import annotations

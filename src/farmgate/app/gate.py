@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from farmgate.admin.catalog import Listed, ModelCatalog
 from farmgate.app.careful import CarefulSource, careful_close, careful_health, careful_kinds
 from farmgate.app.entries import DEMO, Entries, is_open, make_provider
+from farmgate.app.known import known_beside
 from farmgate.config import Config
 from farmgate.config.schema import Limits
 from farmgate.core.errors import FarmError, ModelNotFound
@@ -18,7 +19,7 @@ from farmgate.core.model import Health, ModelInfo
 from farmgate.core.ports import Journal, Lender, Report, Weights
 from farmgate.flow.chain import chain
 from farmgate.flow.route import Candidate, plan
-from farmgate.providers.registry import ROWS, is_cloud, version_joint
+from farmgate.providers.registry import ROWS, is_cloud, tells, version_joint
 from farmgate.surfaces.cli.house import Finding
 from farmgate.surfaces.http.auth import Doorman
 from farmgate.surfaces.http.exchange import Desk, Exchange, HttpLimits, Receive, Scope, Send
@@ -57,7 +58,9 @@ class Gate:
             name: make_provider(name, entry, config, lender=shared.engines, weights=shared.weights)
             for name, entry in entries.entries.items()
         }
-        self.catalog = ModelCatalog(self._listed(), default_provider=entries.default, clock=time.monotonic)
+        self.catalog = ModelCatalog(
+            self._listed(), default_provider=entries.default, clock=time.monotonic, beside=known_beside(config)
+        )
         self.target = chain(
             self.providers,
             catalog=self.catalog,
@@ -79,6 +82,7 @@ class Gate:
                 version_joint=version_joint(entry.provider or name),
                 # A cloud's list of hundreds is not fetched just to route: it is asked for what a caller names.
                 asks=is_asked(entry.provider or name, names_models=bool(entry.models)),
+                tells=tells(entry.provider or name),
             )
             for name, entry in self._entries.entries.items()
         }
@@ -89,7 +93,7 @@ class Gate:
             limits=http_limits(self.config.server.limits),
             telemetry=self._shared.telemetry,
         )
-        openai = OpenAISurface(self.target, self.catalog, streaming=self.config.ai.features.streaming)
+        openai = OpenAISurface(self.target, self, streaming=self.config.ai.features.streaming)
         health = HealthSurface(self._shared.is_draining)
         posts: dict[str, Endpoint] = {}
 
@@ -122,7 +126,7 @@ class Gate:
                     farm_app(
                         desk,
                         target=self.target,
-                        models=self.catalog,
+                        models=self,
                         health=self.health,
                         load=self.load,
                         jobs=self._shared.jobs,
@@ -192,8 +196,8 @@ class Gate:
         return self.catalog.models()
 
     async def refresh(self) -> None:
-        """Look again at what the providers have."""
-        await self.catalog.refresh()
+        """Look again at what the providers have, and what they tell of it."""
+        await asyncio.gather(self.catalog.refresh(), self.catalog.learn())
 
     async def health(self) -> dict[str, Health]:
         """Every provider's state, asked all at once."""

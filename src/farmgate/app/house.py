@@ -10,8 +10,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from farmgate.admin.prices import Beside
 from farmgate.app.entries import find_entries
 from farmgate.app.gate import Gate, Shared
+from farmgate.app.known import known_beside
 from farmgate.app.running import Running
 from farmgate.config import Config
 from farmgate.config.process import variables
@@ -51,6 +53,9 @@ class House:
     def calls(self, config: Config) -> Iterator[Call]:
         return read_calls(config.home / "journal")
 
+    def prices(self, config: Config) -> Beside:
+        return known_beside(config)
+
     def listen(self, host: str, port: int) -> socket.socket:
         return listen(host, port)
 
@@ -84,9 +89,11 @@ class House:
         async with self._shared(config, is_draining=draining.is_set) as shared:
             # Before there is a task group: what is wrong with the configuration is told as it is, not in a group.
             gate = await self._build(config, shared)
+            gate.catalog.learn_soon()
 
             async def build(fresh: Config) -> Gate:
                 made = await self._build(fresh, shared)
+                made.catalog.learn_soon()
                 shared.telemetry.count_in_flight = lambda: running.in_flight
                 return made
 

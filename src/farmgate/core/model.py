@@ -60,14 +60,23 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo(Facts):
-    """One model of one provider. `loaded` is None where the provider cannot tell; sizes are of the weights."""
+    """One model of one provider. `loaded` is None where the provider cannot tell; sizes are of the weights.
+
+    `loaded_context_tokens` is what it has now; it may be loaded anew with more, up to `context_tokens`.
+    """
 
     name: str
     provider: str
     size_bytes: int | None = None
     description: str | None = None
     loaded: bool | None = None
+    loaded_context_tokens: int | None = None
     created_unix: int = 0
+
+    @property
+    def window_tokens(self) -> int | None:
+        """The context it was loaded with, else the longest it can have."""
+        return self.loaded_context_tokens or self.context_tokens
 
 
 class HealthStatus(StrEnum):

@@ -6,7 +6,18 @@ from dataclasses import dataclass
 
 from farmgate.core.model import Capability
 
-__all__ = ["CODED", "LOCAL", "ROWS", "Coded", "Row", "is_cloud", "key_variable", "key_variables", "version_joint"]
+__all__ = [
+    "CODED",
+    "LOCAL",
+    "ROWS",
+    "Coded",
+    "Row",
+    "is_cloud",
+    "key_variable",
+    "key_variables",
+    "tells",
+    "version_joint",
+]
 
 ALL = frozenset({Capability.CHAT, Capability.COMPLETION, Capability.EMBEDDING, Capability.TOOLS})
 MEDIA = frozenset({Capability.IMAGE, Capability.SPEECH, Capability.TRANSCRIPTION})
@@ -21,7 +32,8 @@ class Row:
     """One OpenAI-compatible provider. Capabilities say what its API has, not what each of its models can.
 
     `url` includes the version path; `key_variable` is the environment variable its key is read from; `asks_usage`:
-    it knows `stream_options.include_usage`; `is_local`: its usual address is on this machine and needs no key.
+    it knows `stream_options.include_usage`; `is_local`: its usual address is on this machine and needs no key; `tells`:
+    its list of models says more than their names.
     """
 
     url: str
@@ -29,6 +41,7 @@ class Row:
     capabilities: frozenset[Capability] = ALL
     asks_usage: bool = True
     is_local: bool = False
+    tells: bool = False
 
 
 ROWS: dict[str, Row] = {
@@ -42,35 +55,41 @@ ROWS: dict[str, Row] = {
         url="http://127.0.0.1:8001/v1",
         key_variable="VLLM_API_KEY",
         is_local=True,
+        tells=True,
         capabilities=ALL | {Capability.RERANK, Capability.TRANSCRIPTION},
     ),
     "tgi": Row(url="http://127.0.0.1:8080/v1", is_local=True, capabilities=CHAT_ONLY),
     "trtllm": Row(url="http://127.0.0.1:8002/v1", is_local=True, capabilities=NO_EMBEDDINGS),
-    "sglang": Row(url="http://127.0.0.1:30000/v1", is_local=True),
+    "sglang": Row(url="http://127.0.0.1:30000/v1", is_local=True, tells=True),
     "llamacpp": Row(
         url="http://127.0.0.1:8080/v1",
         key_variable="LLAMA_API_KEY",
         is_local=True,
+        tells=True,
         capabilities=ALL | {Capability.RERANK},
     ),
     "lmstudio": Row(url="http://127.0.0.1:1234/v1", is_local=True),
     # In the cloud.
     "openrouter": Row(
-        url="https://openrouter.ai/api/v1", key_variable="OPENROUTER_API_KEY", capabilities=NO_EMBEDDINGS
+        url="https://openrouter.ai/api/v1", key_variable="OPENROUTER_API_KEY", capabilities=NO_EMBEDDINGS, tells=True
     ),
-    "groq": Row(url="https://api.groq.com/openai/v1", key_variable="GROQ_API_KEY", capabilities=CHAT_ONLY | AUDIO),
+    "groq": Row(
+        url="https://api.groq.com/openai/v1", key_variable="GROQ_API_KEY", capabilities=CHAT_ONLY | AUDIO, tells=True
+    ),
     "mistral": Row(
         url="https://api.mistral.ai/v1",
         key_variable="MISTRAL_API_KEY",
+        tells=True,
         capabilities=NO_COMPLETIONS | {Capability.MODERATION, Capability.TRANSCRIPTION},
     ),
     "deepseek": Row(url="https://api.deepseek.com/v1", key_variable="DEEPSEEK_API_KEY", capabilities=CHAT_ONLY),
     "together": Row(
         url="https://api.together.xyz/v1",
         key_variable="TOGETHER_API_KEY",
+        tells=True,
         capabilities=ALL | MEDIA | {Capability.RERANK},
     ),
-    "fireworks": Row(url="https://api.fireworks.ai/inference/v1", key_variable="FIREWORKS_API_KEY"),
+    "fireworks": Row(url="https://api.fireworks.ai/inference/v1", key_variable="FIREWORKS_API_KEY", tells=True),
     "huggingface": Row(
         url="https://router.huggingface.co/v1", key_variable="HUGGINGFACE_TOKEN", capabilities=CHAT_ONLY
     ),
@@ -116,6 +135,11 @@ def key_variables() -> dict[str, str]:
     rows = {name: row.key_variable for name, row in ROWS.items() if not row.is_local}
     coded = {name: one.key_variable for name, one in CODED.items() if one.is_cloud}
     return {name: variable for name, variable in (rows | coded).items() if variable}
+
+
+def tells(kind: str) -> bool:
+    """Whether its list of models says more than their names."""
+    return kind in ROWS and ROWS[kind].tells
 
 
 def is_cloud(kind: str) -> bool:
