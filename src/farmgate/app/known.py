@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from urllib.parse import urlsplit
 
 from farmgate.admin.prices import Beside
@@ -59,9 +60,14 @@ def facts_of(stated: Model) -> Facts:
 
 def price_of(stated: StatedRates) -> Price:
     rates = Rates(
-        input_usd=stated.input,
-        cached_input_usd=stated.cached_input,
-        cache_write_usd=stated.cache_write,
-        output_usd=stated.output,
+        input_usd=as_written(stated.input),
+        cached_input_usd=as_written(stated.cached_input),
+        cache_write_usd=as_written(stated.cache_write),
+        output_usd=as_written(stated.output),
     )
     return Price(rates=rates, source="configuration")
+
+
+def as_written(amount: float | None) -> Decimal | None:
+    """0.1 as the operator wrote it, not the nearest there is in binary."""
+    return None if amount is None else Decimal(repr(amount))

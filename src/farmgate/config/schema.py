@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -86,7 +85,7 @@ ApiSecret = Annotated[SecretStr, AfterValidator(header_safe)]
 Headers = Annotated[Mapping[str, str], AfterValidator(header_fields)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Tokens = Annotated[int, BeforeValidator(not_a_bool), Field(ge=1, le=1 << 40)]
-Usd = Annotated[Decimal, BeforeValidator(not_a_bool), Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+Usd = Annotated[float, BeforeValidator(not_a_bool), Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 Ability = Literal["tools", "vision", "audio", "files", "structured", "reasoning"]
 
 

@@ -87,7 +87,14 @@ class Engines:
 
     def models(self) -> tuple[ModelInfo, ...]:
         ready = {model for (model, _), supervisor in self._supervisors.items() if supervisor.state is State.READY}
-        return tuple(replace(info, loaded=info.name in ready) for info in self._weights.models())
+        return tuple(
+            replace(info, loaded=info.name in ready, context_tokens=self._context_tokens(info.context_tokens))
+            for info in self._weights.models()
+        )
+
+    def _context_tokens(self, trained: int | None) -> int:
+        """What one request has of it: an engine is not made larger than its options say."""
+        return min(self._options.context_tokens, trained or self._options.context_tokens)
 
     def state(self) -> tuple[HealthStatus, str | None]:
         if (missing := self._engine.missing()) is not None:
@@ -125,12 +132,11 @@ class Engines:
         return found
 
     def _new_supervisor(self, model: str, path: Path, purpose: Purpose) -> Supervisor:
-        context_tokens = min(self._options.context_tokens, self._weights.context_tokens(model) or 2**31)
         spec = Spec(
             model=model,
             path=path.absolute(),
             purpose=purpose,
-            context_tokens=context_tokens,
+            context_tokens=self._context_tokens(self._weights.context_tokens(model)),
             parallel=self._options.parallel,
             threads=self._options.threads,
         )

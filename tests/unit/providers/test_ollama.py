@@ -399,7 +399,7 @@ async def test_models_tell_size_and_whether_they_are_loaded() -> None:
         provider = provider_at(fake.url)
         tiny, big = await provider.models()
         assert (tiny.name, tiny.provider, tiny.size_bytes, tiny.loaded) == ("tiny:latest", "ollama", 5, False)
-        assert (big.name, big.size_bytes, big.loaded, big.context_tokens) == ("big:7b", 9, True, 4096)
+        assert (big.name, big.size_bytes, big.loaded, big.window_tokens) == ("big:7b", 9, True, 4096)
         assert big.description == "fake 1K Q4_0"
         assert big.created_unix == 1767323045
         await provider.close()

@@ -71,9 +71,17 @@ def gate_for(session: Session, wish: Wish, loop: LoopThread) -> Iterator[Asker]:
     config = session.load()
     path = as_path(wish.model)
     timeout_s = config.server.limits.request_timeout_s
+    price_of = session.house.prices(config).price
     running = find(config) if path is None else None
     if running is not None:
-        yield Asker(target=running, out=session.out, model=wish.model, stream=wish.stream, timeout_s=timeout_s)
+        yield Asker(
+            target=running,
+            out=session.out,
+            model=wish.model,
+            stream=wish.stream,
+            price_of=price_of,
+            timeout_s=timeout_s,
+        )
         return
     if path is None and is_starter(wish.model):
         loop.run(get_starter(session, config))
@@ -81,7 +89,13 @@ def gate_for(session: Session, wish: Wish, loop: LoopThread) -> Iterator[Asker]:
     gate = loop.hold(session.house.open(config))
     provider = provider_of(name, gate) if path is not None else None
     yield Asker(
-        target=gate.target, out=session.out, model=name, provider=provider, stream=wish.stream, timeout_s=timeout_s
+        target=gate.target,
+        out=session.out,
+        model=name,
+        provider=provider,
+        stream=wish.stream,
+        price_of=price_of,
+        timeout_s=timeout_s,
     )
 
 

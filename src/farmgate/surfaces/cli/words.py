@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 
-__all__ = ["UNKNOWN", "columns", "duration", "one_line", "path_text", "printable", "size", "tokens"]
+__all__ = ["UNKNOWN", "columns", "dollars", "duration", "one_line", "path_text", "printable", "size", "tokens"]
 
 UNKNOWN = "-"
 # Everything but newline and tab: a model's or a server's words must not move the cursor or set the title.
@@ -41,6 +42,15 @@ def tokens(count: int | None) -> str:
     if not count:
         return UNKNOWN
     return f"{count // 1024}k" if count >= 1024 and count % 1024 == 0 else str(count)
+
+
+def dollars(amount: Decimal | None) -> str:
+    """A cost: `$12.30`, `$0.0042`, `$0.000013`: two digits that count, at least cents."""
+    if amount is None:
+        return UNKNOWN
+    if not amount or amount >= Decimal("0.10"):
+        return f"${amount:.2f}"
+    return f"${amount:.{1 - amount.adjusted()}f}"
 
 
 def duration(seconds: float) -> str:

@@ -104,7 +104,7 @@ def test_usage_sums_up_by_key_provider_and_model(
     monkeypatch.setattr("time.time", lambda: 100_000.0)
     house.journal = [call("a", 99_000, 10), call("a", 99_500, 5, Outcome.ERROR), call("b", 1_000, 100)]
     ran = shell("usage")
-    assert ran.out.splitlines()[1].split() == ["team", "local", "a", "2", "1", "15", "2", "17"]
+    assert ran.out.splitlines()[1].split() == ["team", "local", "a", "2", "1", "15", "2", "17", "-"]
     assert len(ran.out.splitlines()) == 2
     assert "2 calls, 17 tokens in the last 24h" in ran.err
     assert len(shell("usage", "--since", "all").out.splitlines()) == 3
