@@ -20,8 +20,8 @@ from farmgate.core.errors import (
     UpstreamStreamTruncated,
     UpstreamTimeout,
 )
-from farmgate.core.ports import Progress
 from farmgate.core.model import Capability
+from farmgate.core.ports import Progress
 from farmgate.core.reply import Event, Finish, FinishReason, Part, Reasoning, Text, ToolDelta, Usage, Vector
 from farmgate.wire.ollama.embeddings import decode_embeddings
 from farmgate.wire.ollama.errors import decode_error
@@ -234,8 +234,8 @@ def test_models_are_listed_with_what_is_known() -> None:
 
 
 def test_what_a_model_can_and_cannot_is_told_by_names_where_any_are() -> None:
-    body = b"""{"capabilities": ["completion", "vision", "clairvoyance"], "model_info": {"general.architecture": "gemma3",
-        "gemma3.context_length": 131072, "gemma3.embedding_length": 5}}"""
+    body = b"""{"capabilities": ["completion", "vision", "clairvoyance"], "model_info": {
+        "general.architecture": "gemma3", "gemma3.context_length": 131072, "gemma3.embedding_length": 5}}"""
     shown = decode_show(body, provider="o")
     assert shown.abilities == {Capability.CHAT, Capability.COMPLETION, Capability.VISION}
     assert shown.lacks == {Capability.TOOLS, Capability.REASONING}

@@ -32,6 +32,9 @@ class Source(Protocol):
 
     async def models(self) -> tuple[ModelInfo, ...]: ...
 
+    async def learn(self) -> None:
+        """Find out what `models` tells from then on beyond names, where that takes time of its own."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
@@ -49,7 +52,8 @@ class Listed:
     asks: bool = True
     """Whether to ask the provider what it has, for routing; a cloud's list is not fetched just to route."""
     tells: bool = False
-    """Whether its list tells more of a model than its name, so that it is worth reading though nobody routes by it."""
+    """Whether more can be learnt of its models than routing needs: from a list that was not fetched to route, or by
+    asking for each."""
 
 
 class ModelCatalog:
@@ -70,7 +74,8 @@ class ModelCatalog:
         self._clock = clock
         self._beside = beside or Beside()
         self._wall_clock = wall_clock
-        self._asked_at = self._learn_at = float("-inf")
+        self._asked_at = float("-inf")
+        self._learn_at: dict[str, float] = {}
         self._asking: asyncio.Task[None] | None = None
         self._learning: asyncio.Task[None] | None = None
         self._known: dict[str, tuple[ModelInfo, ...]] = {}
@@ -109,25 +114,36 @@ class ModelCatalog:
         await asyncio.shield(self._asking)
 
     async def learn(self) -> None:
-        """Read the lists that are not needed for routing but tell what models can and cost; at most once an hour."""
+        """Find out what models can and cost, where routing did not need to know: from a list that is fetched for this
+        alone at most once an hour."""
         self.learn_soon()
         if self._learning is not None:
             await asyncio.shield(self._learning)
 
     def learn_soon(self) -> None:
         """`learn`, without waiting for it."""
-        tellers = {name: one for name, one in self._providers.items() if one.tells and not one.asks}
-        if self._learning is None and tellers and self._clock() >= self._learn_at:
-            self._learning = asyncio.create_task(self._learn_from(tellers))
+        now = self._clock()
+        due = [name for name, one in self._providers.items() if one.tells and self._learn_at.get(name, now) <= now]
+        if self._learning is None and due:
+            self._learning = asyncio.create_task(self._learn_of(due))
             self._learning.add_done_callback(self._learnt)
 
-    async def _learn_from(self, tellers: Mapping[str, Listed]) -> None:
-        answers = await asyncio.gather(*(self._ask(name, one.source, routes=False) for name, one in tellers.items()))
-        for name, answer in zip(tellers, answers, strict=True):
-            if answer is not None:
-                self._told[name] = {info.name: info for info in answer}
-        self._learn_at = self._clock() + (LEARN_AGAIN_AFTER_S if None in answers else LEARN_AFTER_S)
+    async def _learn_of(self, names: list[str]) -> None:
+        await asyncio.gather(*map(self._learn_from, names))
         self._view = self._build()
+
+    async def _learn_from(self, name: str) -> None:
+        listed = self._providers[name]
+        answer = await self._ask(name, listed.source, learn=True)
+        if answer is None:
+            again_s = LEARN_AGAIN_AFTER_S
+        elif listed.asks:
+            self._known[name] = answer
+            again_s = AGAIN_AFTER_S
+        else:
+            self._told[name] = {info.name: info for info in answer}
+            again_s = LEARN_AFTER_S
+        self._learn_at[name] = self._clock() + again_s
 
     def _learnt(self, _: asyncio.Task[None]) -> None:
         self._learning = None
@@ -142,14 +158,16 @@ class ModelCatalog:
         self._known = {name: answer for name, answer in zip(asked, answers, strict=True) if answer is not None}
         self._view = self._build()
 
-    async def _ask(self, name: str, source: Source, *, routes: bool = True) -> tuple[ModelInfo, ...] | None:
+    async def _ask(self, name: str, source: Source, *, learn: bool = False) -> tuple[ModelInfo, ...] | None:
         try:
             async with asyncio.timeout(REFRESH_LIMIT_S):
+                if learn:
+                    await source.learn()
                 models = await source.models()
         except (FarmError, TimeoutError) as error:
             # Fail open: what it had before may be there still, and asking it will tell.
             reason = str(error) or f"it did not list its models within {REFRESH_LIMIT_S:g} s"
-            if routes:
+            if not learn:
                 self.silent[name] = reason
             log.info("models_not_listed", provider=name, reason=reason)
             return self._known.get(name)

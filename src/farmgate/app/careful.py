@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from farmgate.core.errors import FarmError, UpstreamError
 from farmgate.core.model import Health, HealthStatus, ModelInfo
-from farmgate.providers.provider import Provider
+from farmgate.providers.provider import Learner, Provider
 from farmgate.telemetry import log
 
 __all__ = ["CarefulSource", "careful_close", "careful_health", "careful_kinds"]
@@ -24,6 +24,10 @@ class CarefulSource:
         except Exception as error:
             log.traceback(error)
             raise UpstreamError(f"{self._provider.name} could not list its models: {type(error).__name__}.") from error
+
+    async def learn(self) -> None:
+        if isinstance(self._provider, Learner):
+            await self._provider.learn()
 
 
 def careful_kinds(provider: Provider) -> frozenset[str] | None:

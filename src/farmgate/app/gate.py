@@ -72,6 +72,10 @@ class Gate:
 
     def _listed(self) -> dict[str, Listed]:
         default_model = self.config.ai.default_model
+        asked = {
+            name: is_asked(entry.provider or name, names_models=bool(entry.models))
+            for name, entry in self._entries.entries.items()
+        }
         return {
             name: Listed(
                 source=CarefulSource(self.providers[name]),
@@ -81,8 +85,8 @@ class Gate:
                 kinds=careful_kinds(self.providers[name]),
                 version_joint=version_joint(entry.provider or name),
                 # A cloud's list of hundreds is not fetched just to route: it is asked for what a caller names.
-                asks=is_asked(entry.provider or name, names_models=bool(entry.models)),
-                tells=tells(entry.provider or name),
+                asks=asked[name],
+                tells=tells(entry.provider or name, is_asked=asked[name]),
             )
             for name, entry in self._entries.entries.items()
         }
@@ -210,6 +214,7 @@ class Gate:
         await self.providers[candidate.provider].load(candidate.model, report)
         log.info("model_loaded", provider=candidate.provider, model=candidate.model)
         await self.catalog.refresh()
+        self.catalog.learn_soon()
 
     def _to_load(self, model: str, provider: str | None) -> Candidate:
         view = self.catalog.view()

@@ -134,25 +134,23 @@ class OllamaProvider(ProviderBase):
             resident = decode_resident(await self._get("/api/ps"), provider=self.name)
         except FarmError:  # The list is right without it: `loaded` is unknown then.
             resident = None
-        shown = await self._show_all(installed)
-        return listed(self._settings, installed, resident, shown=shown, num_ctx=self._residence.num_ctx)
+        return listed(self._settings, installed, resident, shown=self._shown, num_ctx=self._residence.num_ctx)
 
-    async def _show_all(self, installed: Iterable[Installed]) -> Mapping[str, Shown]:
-        """What is known of each model: asked once for as long as it stays what it is, and within a time that leaves the
-        list its own. What is not known by then is asked for the next time."""
-        wanted = {(model.name, model.modified_at): model.name for model in installed}
+    async def learn(self) -> None:
+        """What each model can, asked once for as long as it stays what it is, and within a time that leaves the list
+        its own. What is not known by then is asked for the next time."""
+        wanted = {(model.name, model.modified_at) for model in await self._installed()}
         self._shown = {key: shown for key, shown in self._shown.items() if key in wanted}
         several = asyncio.Semaphore(SHOWN_AT_ONCE)
 
-        async def show(key: tuple[str, str | None], name: str) -> None:
+        async def show(key: tuple[str, str | None]) -> None:
             async with several:
                 with suppress(FarmError):
-                    self._shown[key] = await self._show(name)
+                    self._shown[key] = await self._show(key[0])
 
         with suppress(TimeoutError):
             async with asyncio.timeout(SHOW_S):
-                await asyncio.gather(*(show(key, name) for key, name in wanted.items() if key not in self._shown))
-        return {name: self._shown[key] for key, name in wanted.items() if key in self._shown}
+                await asyncio.gather(*map(show, wanted - self._shown.keys()))
 
     async def _installed(self) -> list[Installed]:
         found = decode_installed(await self._get("/api/tags"), provider=self.name)
@@ -299,7 +297,7 @@ def listed(
     installed: Iterable[Installed],
     resident: Iterable[Resident] | None,
     *,
-    shown: Mapping[str, Shown] = MappingProxyType({}),
+    shown: Mapping[tuple[str, str | None], Shown] = MappingProxyType({}),
     num_ctx: int | None = None,
 ) -> tuple[ModelInfo, ...]:
     """The settings' models first, then the others; each once. `resident` None: nobody knows what is loaded.
@@ -315,7 +313,7 @@ def listed(
             missing = f"not there yet: `farmgate pull {name}`"
             return ModelInfo(name=name, provider=settings.name, description=missing, loaded=False)
         loaded = None if running is None else running.get(full_name(name))
-        told = shown.get(model.name, Shown())
+        told = shown.get((model.name, model.modified_at), Shown())
         return ModelInfo(
             name=name,
             provider=settings.name,

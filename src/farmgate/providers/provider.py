@@ -10,7 +10,7 @@ from farmgate.core.ports import Report
 from farmgate.core.reply import Reply
 from farmgate.core.request import Request
 
-__all__ = ["Provider", "ProviderBase"]
+__all__ = ["Learner", "Provider", "ProviderBase"]
 
 
 @runtime_checkable
@@ -44,8 +44,16 @@ class Provider(Protocol):
         """Free everything held."""
 
 
+@runtime_checkable
+class Learner(Protocol):
+    """A provider that can find out more of its models than it takes to list them."""
+
+    async def learn(self) -> None:
+        """Find out what `models` tells from then on, in a few seconds. Raises FarmError."""
+
+
 class ProviderBase:
-    """What most providers have in common: no load, nothing to close."""
+    """What most providers have in common: no load, nothing more to learn, nothing to close."""
 
     name: str = ""
     capabilities: frozenset[Capability] = frozenset({Capability.CHAT})
@@ -53,6 +61,9 @@ class ProviderBase:
     async def load(self, model: str, report: Report) -> None:
         """Raises NotSupported."""
         raise NotSupported(f"{self.name} has no models to load: it serves them by itself.")
+
+    async def learn(self) -> None:
+        """There is no more to find out."""
 
     async def close(self) -> None:
         """Nothing is held."""

@@ -102,17 +102,19 @@ class Coded:
 
     `key_variable` is the environment variable its key is read from. `is_cloud`: it may be asked for models nobody
     listed, and its own list is not fetched just to route. `version_joint` stands between a model and its version.
+    `learns`: it can find out more of its models than it takes to list them.
     """
 
     make: str
     key_variable: str | None = None
     is_cloud: bool = False
     version_joint: str = "-"
+    learns: bool = False
 
 
 CODED: dict[str, Coded] = {
     "demo": Coded(make="farmgate.providers.demo:DemoProvider"),
-    "ollama": Coded(make="farmgate.providers.ollama:OllamaProvider", version_joint=":"),
+    "ollama": Coded(make="farmgate.providers.ollama:OllamaProvider", version_joint=":", learns=True),
 }
 
 LOCAL = "local"
@@ -137,9 +139,11 @@ def key_variables() -> dict[str, str]:
     return {name: variable for name, variable in (rows | coded).items() if variable}
 
 
-def tells(kind: str) -> bool:
-    """Whether its list of models says more than their names."""
-    return kind in ROWS and ROWS[kind].tells
+def tells(kind: str, *, is_asked: bool) -> bool:
+    """Whether there is more to learn of its models than routing needs. `is_asked`: its list is fetched to route."""
+    if kind in ROWS:
+        return ROWS[kind].tells and not is_asked
+    return kind in CODED and CODED[kind].learns
 
 
 def is_cloud(kind: str) -> bool:

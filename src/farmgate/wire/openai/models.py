@@ -124,7 +124,17 @@ class Abilities:
 
 
 def said_of(entry: Mapping[str, object]) -> Iterator[tuple[Capability, bool]]:
-    """Each capability that something is said of. What is told in so many words comes last: it counts."""
+    """Each capability that something is said of. Where it is told in so many words, nothing else is concluded."""
+    told = within(entry, "capabilities")
+    plain = [
+        (one, can)
+        for name, one in (MISTRAL | {str(one): one for one in CHAT_CAPABILITIES}).items()
+        if isinstance(can := told.get(name), bool)
+    ]
+    yield from plain or concluded_of(entry)
+
+
+def concluded_of(entry: Mapping[str, object]) -> Iterator[tuple[Capability, bool]]:
     takes = texts(within(entry, "architecture").get("input_modalities"))
     knows = texts(entry.get("supported_parameters"))
     if "text" in takes:
@@ -139,10 +149,6 @@ def said_of(entry: Mapping[str, object]) -> Iterator[tuple[Capability, bool]]:
             yield capability, any(name in knows for name in names)
     for flag, capability in FLAGS.items():
         if isinstance(can := entry.get(flag), bool):
-            yield capability, can
-    told = within(entry, "capabilities")
-    for name, capability in (MISTRAL | {str(one): one for one in CHAT_CAPABILITIES}).items():
-        if isinstance(can := told.get(name), bool):
             yield capability, can
 
 
