@@ -38,10 +38,15 @@ def size(count: int | None) -> str:
 
 
 def tokens(count: int | None) -> str:
-    """A context length: `8k`, `512`."""
+    """A context length as its maker writes it, in thousands or in 1024s: `8k`, `128k`, `1M`, `512`."""
     if not count:
         return UNKNOWN
-    return f"{count // 1024}k" if count >= 1024 and count % 1024 == 0 else str(count)
+    for thousand in (1000, 1024):
+        if count % thousand**2 == 0:
+            return f"{count // thousand**2}M"
+        if count % thousand == 0:
+            return f"{count // thousand}k"
+    return str(count)
 
 
 def dollars(amount: Decimal | None) -> str:
