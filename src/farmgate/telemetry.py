@@ -22,7 +22,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from farmgate.core.usage import Call, Outcome
 
-__all__ = ["CONTENT_TYPE", "Telemetry", "configure_logging", "log"]
+__all__ = ["CONTENT_TYPE", "Telemetry", "configure_logging", "log", "log_like_a_command"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 MAX_SERIES = 500
@@ -85,6 +85,15 @@ def configure_logging(*, level: str, as_json: bool) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("farmgate").setLevel(level.upper())
+
+
+def log_like_a_command() -> None:
+    """For commands that say themselves how they ended: only what is lost otherwise, and no dates."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("note: %(message)s"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    logging.getLogger("farmgate").setLevel(logging.ERROR)
 
 
 class Distribution:

@@ -70,7 +70,7 @@ def test_an_unknown_model_is_404_on_every_api(gate: RealGate, name: str) -> None
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
-        ("GET", "/", 404, "unknown_url"),
+        ("GET", "/nothing", 404, "unknown_url"),
         ("GET", "/v1", 404, "unknown_url"),
         ("GET", "/v1/nothing", 404, "unknown_url"),
         ("POST", "/v1/chat/completions/", 404, "unknown_url"),
@@ -116,6 +116,8 @@ def test_head_has_no_body_and_breaks_nothing(gate: RealGate) -> None:
         ({"content-type": "application/x-www-form-urlencoded"}, "unsupported_media_type"),
         ({"content-type": "multipart/form-data"}, "unsupported_media_type"),
         ({"content-type": ""}, "unsupported_media_type"),
+        ({"content-type": "application/jsonp"}, "unsupported_media_type"),
+        ({"content-type": "application/json-patch+json"}, "unsupported_media_type"),
         ({"content-encoding": "gzip"}, "unsupported_encoding"),
         ({"content-encoding": "identity, br"}, "unsupported_encoding"),
     ],
@@ -168,10 +170,53 @@ def test_a_head_that_is_too_large_is_431(gate: RealGate, head: bytes) -> None:
     assert answer.headers["connection"] == "close"
 
 
-@pytest.mark.parametrize("path", [CHAT, FARM_CHAT])
-def test_too_many_headers_are_431(gate: RealGate, path: str) -> None:
-    many = {f"x-{at}": "y" for at in range(1000)}
-    refused(gate.call("POST", path, chat(), many), 431, "headers_too_large")
+@pytest.mark.parametrize("path", [CHAT, FARM_CHAT, "/nothing", "/api/nothing", "/metrics", "/health/live"])
+@pytest.mark.parametrize("name", ["x-{}", "x"], ids=["each its own", "one repeated"])
+def test_too_many_headers_are_431(gate: RealGate, path: str, name: str) -> None:
+    many = "".join(f"{name.format(at)}:y\r\n" for at in range(1000))
+    head = request("POST", path, chat()).replace(b"\r\n\r\n", b"\r\n" + many.encode() + b"\r\n", 1)
+    refused(gate.raw(head), 431, "headers_too_large")
+
+
+BESIDE_BODY = {
+    "the size of a chunk": b"5;" + b"a" * 200_000,
+    "a trailer": b"2\r\n{}\r\n0\r\nx: " + b"a" * 500_000,
+    "trailers": b"2\r\n{}\r\n0\r\n" + b"x: a\r\n" * 50_000,
+}
+
+
+@pytest.mark.parametrize("name", BESIDE_BODY)
+def test_what_stands_around_a_body_is_bounded_as_a_head_is(gate: RealGate, name: str) -> None:
+    head = request("POST", CHAT, None, {"transfer-encoding": "chunked", "content-type": "application/json"})
+    with gate.wire() as wire:
+        wire.send(head)
+        with contextlib.suppress(ConnectionError):
+            wire.send(BESIDE_BODY[name])
+        refused(wire.answer(), 431, "headers_too_large")
+        assert wire.is_closed()
+
+
+def test_a_second_head_on_a_connection_is_bounded_too(gate: RealGate) -> None:
+    with gate.wire() as wire:
+        wire.ask("GET", "/health/live")
+        assert wire.answer().status == 200
+        wire.send(b"GET /health/live HTTP/1.1\r\nhost: x\r\nx: " + b"a" * 100_000 + b"\r\n\r\n")
+        refused(wire.answer(), 431, "headers_too_large")
+
+
+@pytest.mark.parametrize("length", [0, 1_000_000_000_000], ids=["between requests", "a refused body"])
+def test_bytes_that_belong_to_nothing_hold_no_connection(gate: RealGate, length: int) -> None:
+    """A byte now and then sets no clock back: neither line ends behind an answer nor a body nobody wants."""
+    began = time.monotonic()
+    with gate.wire(timeout_s=0.2) as wire, contextlib.suppress(ConnectionError):
+        wire.send(b"POST /nothing HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % length)
+        assert wire.answer().status == 404
+        while time.monotonic() - began < 10:
+            wire.send(b"\r\n")
+            with contextlib.suppress(TimeoutError):
+                assert wire.socket.recv(100) == b""
+                break
+    assert 1 < time.monotonic() - began < 6
 
 
 def test_headers_that_drip_are_cut_off_in_time(gate: RealGate) -> None:
@@ -279,6 +324,9 @@ def test_odd_but_proper_requests_are_answered(gate: RealGate) -> None:
     old = request("POST", CHAT, chat()).replace(b"HTTP/1.1", b"HTTP/1.0", 1)
     assert gate.raw(old).status == 200
     assert gate.raw(request("POST", CHAT, chat(), {"content-type": "Application/JSON; charset=utf-8"})).status == 200
+    for offer in (b"Upgrade", b"upgrade"):  # as Java's HttpClient and curl --http2 make it
+        more = b"\r\nconnection: Upgrade, HTTP2-Settings\r\n" + offer + b": h2c\r\nhttp2-settings: AAMAAABkAAQ\r\n\r\n"
+        assert gate.raw(request("POST", CHAT, chat()).replace(b"\r\n\r\n", more, 1)).status == 200, offer
     upgrade = {"connection": "upgrade, close", "upgrade": "websocket", "sec-websocket-version": "13"}
     assert gate.raw(request("GET", "/health/live", None, upgrade)).status in (200, 400, 426)
 

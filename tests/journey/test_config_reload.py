@@ -151,10 +151,10 @@ def test_a_provider_of_one_s_own_answers_and_its_mistakes_are_told_without_its_w
     for path in (CHAT, "/api/ai/chat"):
         for stream in (False, True):
             answer = gate.call("POST", path, ask("broken", stream=stream))
-            assert (answer.status, answer.error["code"]) == (500, "internal_error")
+            assert (answer.status, answer.error["code"]) == (502, "upstream_error")
             assert SECRET.encode() not in answer.body
         told = events(gate.call("POST", path, ask("breaking", stream=True)).body)
-        assert json.loads(told[-1])["error"]["code"] == "internal_error"
+        assert json.loads(told[-1])["error"]["code"] == "upstream_error"
         assert "[DONE]" not in told
         assert not any(SECRET in data for data in told)
     assert gate.metric("farmgate_requests_in_flight") == 0

@@ -26,7 +26,7 @@ def upstream() -> Iterator[Upstream]:
 
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[RealGate]:
-    up = {"provider": "openai", "url": upstream.url, "apiKey": "none"}
+    up = {"provider": "openai", "url": upstream.url, "apiKey": "sk-CANARY-of-the-upstream"}
     config = {
         "server": {"limits": {"requestTimeoutS": 3}},
         "keys": [{"name": "tests", "key": KEY}],
@@ -242,6 +242,7 @@ def test_whole_answers_share_one_connection(gate: RealGate, upstream: Upstream) 
 
 def test_an_answer_that_takes_too_long_is_504_or_an_error_frame(gate: RealGate, upstream: Upstream) -> None:
     number = len(upstream.seen)
+    before = outcomes(gate)
     with gate.wire() as whole, gate.wire() as streamed:
         whole.ask("POST", CHAT, ask("wait-0", stream=False))
         streamed.ask("POST", CHAT, ask("wait-3"))
@@ -250,6 +251,7 @@ def test_an_answer_that_takes_too_long_is_504_or_an_error_frame(gate: RealGate, 
         assert json.loads(events(streamed.answer().body)[-1])["error"]["code"] == "upstream_timeout"
     assert all(seen.left.wait(SOON_S) for seen in upstream.saw(number + 2)[number:])
     assert gate.is_idle()
+    assert outcomes(gate) == before | {"error": before["error"] + 2}
 
 
 # ------------------------------------------------------------------------------------------------ the gate leaves
@@ -270,3 +272,33 @@ def test_a_drain_waits_for_streams_and_a_second_signal_ends_them_with_an_error_f
         assert json.loads(rest[-1])["error"]["code"] == "server_shutting_down"
         assert "[DONE]" not in rest
         assert gate.process.wait(10) == 0
+
+
+@pytest.mark.parametrize("signals", [1, 2], ids=["its time is over", "a second signal"])
+def test_what_is_in_flight_when_the_gate_ends_is_told_so_and_not_that_its_provider_failed(
+    tmp_path: Path, upstream: Upstream, signals: int
+) -> None:
+    up = {"provider": "openai", "url": upstream.url, "apiKey": "sk-CANARY-of-the-upstream"}
+    config = {
+        "server": {"drain": {"timeoutS": 1 if signals == 1 else 60}},
+        "keys": [{"name": "tests", "key": KEY}],
+        "ai": {"providers": {"up": up}},
+    }
+    number = len(upstream.seen)
+    with RealGate(tmp_path, config=config).start() as gate, gate.wire() as whole, gate.wire() as streamed:
+        whole.ask("POST", CHAT, ask("wait-0", stream=False))
+        streamed.ask("POST", CHAT, ask("wait-3"))
+        upstream.saw(number + 2)
+        assert streamed.head().status == 200
+        for _ in range(signals):
+            gate.process.terminate()
+            with contextlib.suppress(ConnectionError):
+                assert gate.comes(lambda: gate.call("GET", "/health/live").status != 200, 5)
+        answer = whole.answer()
+        assert (answer.status, answer.error["code"]) == (503, "server_shutting_down")
+        told = events(b"".join(iter(streamed.chunk, b"")))
+        assert json.loads(told[-1])["error"]["code"] == "server_shutting_down"
+        assert gate.process.wait(10) == 0
+        assert all(seen.left.wait(SOON_S) for seen in upstream.saw(number + 2)[number:])
+        assert "Traceback" not in gate.everything_said()
+        assert [(line["errors"], line["cancelled"], line["lost"]) for line in gate.calls()] == [(1, 0, 0)] * 2

@@ -20,6 +20,7 @@ from farmgate.core.errors import (
 from farmgate.wire.openai.errors import decode_error, encode_error, error_frame, is_flat_error
 from farmgate.wire.sse import Splitter
 
+UNSUPPORTED = "unsupported_parameter"
 steady = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 
 
@@ -145,3 +146,47 @@ def test_any_body_under_any_status_is_an_error_that_can_be_told(body: bytes, sta
     told = json.loads(encode_error(error))["error"]
     assert isinstance(told["code"], str)
     assert 400 <= error.status < 600
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, {"message": "This model's maximum context length is 8192 tokens.", "code": "context_length_exceeded"}),
+        (
+            400,
+            {
+                "message": "This model's maximum context length is 2048 tokens. However, you requested 9000.",
+                "code": 400,
+            },
+        ),
+        (400, {"message": "request (9031 tokens) exceeds the available context size (2048 tokens), try increasing it"}),
+        (400, {"message": "The input (9031 tokens) is longer than the model's context length (2048 tokens)."}),
+        (422, {"message": "`inputs` tokens + `max_new_tokens` must be <= 2048. Given: 9000"}),
+        (500, {"message": "input (3001 tokens) is too large to process. increase the physical batch size"}),
+        (500, {"message": "Context size has been exceeded."}),
+    ],
+)
+def test_a_prompt_that_is_too_long_is_told_in_one_word_whoever_says_it(status: int, error: object) -> None:
+    told = decode_error(status, {"error": error}, provider="p")
+    assert (told.status, told.type, told.code) == (400, "invalid_request_error", "context_length_exceeded")
+    assert told.message.startswith("p: ")
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("image input is not supported - hint: if this is unexpected, you may need to provide the mmproj", UNSUPPORTED),
+        ("audio input is not supported - hint: if this is unexpected, you may need to provide the mmproj", UNSUPPORTED),
+        ("Failed to parse tools: Unsupported tool type: {}", UNSUPPORTED),
+        ("Failed to parse messages: type must be string, but is number", "upstream_rejected"),
+        ("Unknown reasoning format: x", "upstream_rejected"),
+    ],
+)
+def test_what_llama_cpp_answers_500_to_is_the_callers_to_mend(message: str, code: str) -> None:
+    told = decode_error(500, {"error": {"message": message, "type": "server_error", "code": 500}}, provider="p")
+    assert (told.status, told.type, told.code) == (400, "invalid_request_error", code)
+
+
+def test_a_failure_of_the_provider_itself_stays_one() -> None:
+    for message in ("Compute error.", "the model failed to parse its own output", "out of memory"):
+        assert decode_error(500, {"error": {"message": message}}, provider="p").status == 502

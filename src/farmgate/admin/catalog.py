@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -67,9 +67,11 @@ class ModelCatalog:
         clock: Clock,
         beside: Beside | None = None,
         wall_clock: Clock = time.time,
+        left_out: Iterable[str] = (),
     ) -> None:
         """`beside`: what is known of models from others than their providers; `wall_clock` is in seconds since 1970."""
         self._providers = dict(providers)
+        self._left_out = frozenset(left_out)
         self._default = default_provider
         self._clock = clock
         self._beside = beside or Beside()
@@ -104,10 +106,15 @@ class ModelCatalog:
     def _listed(self, provider: str) -> Mapping[str, ModelInfo]:
         return {**self._told.get(provider, {}), **{info.name: info for info in self._known.get(provider, ())}}
 
-    async def refresh(self) -> None:
-        """Ask every provider that can tell; at most once every two seconds, once for many askers."""
+    async def refresh(self, *, at_once: bool = False) -> None:
+        """Ask every provider that can tell; at most once every two seconds, once for many askers.
+
+        `at_once`: something has changed, so what was told a moment ago is not enough.
+        """
+        if at_once and self._asking is not None:
+            await asyncio.shield(self._asking)
         if self._asking is None:
-            if self._clock() - self._asked_at < AGAIN_AFTER_S:
+            if not at_once and self._clock() - self._asked_at < AGAIN_AFTER_S:
                 return
             self._asking = asyncio.create_task(self._ask_all())
             self._asking.add_done_callback(self._asked)
@@ -188,6 +195,7 @@ class ModelCatalog:
             },
             default_provider=self._default,
             facts=self._facts(),
+            left_out=self._left_out,
         )
 
     def _facts(self) -> dict[tuple[str, str], Facts]:

@@ -2,12 +2,55 @@
 
 from __future__ import annotations
 
-from farmgate.core.errors import FarmError, UpstreamError
+from farmgate.core.errors import FarmError, UpstreamError, UpstreamTimeout
 from farmgate.core.model import Health, HealthStatus, ModelInfo
+from farmgate.core.reply import Event, Reply
+from farmgate.core.request import Request
 from farmgate.providers.provider import Learner, Provider
 from farmgate.telemetry import log
 
-__all__ = ["CarefulSource", "careful_close", "careful_health", "careful_kinds"]
+__all__ = ["CarefulSource", "CarefulTarget", "careful_close", "careful_health", "careful_kinds"]
+
+
+class CarefulTarget:
+    """A Target in front of a user's own provider. It raises only FarmError."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    async def send(self, request: Request) -> Reply:
+        name = self._provider.name
+        try:
+            reply = await self._provider.send(request)
+        except FarmError:
+            raise
+        except Exception as error:
+            raise failed(name, error) from error
+        return reply if reply.event is not None else watched(reply, name)
+
+
+def watched(reply: Reply, name: str) -> Reply:
+    """The same answer, piece by piece, whose failures are told as the provider's."""
+
+    async def following() -> Event | None:
+        try:
+            return await reply.next()
+        except FarmError:
+            raise
+        except Exception as error:
+            raise failed(name, error) from error
+
+    same = Reply(following, provider=reply.provider, model=reply.model, close=reply.close, streams=reply.streams)
+    same.dropped, same.content_type = reply.dropped, reply.content_type
+    return same
+
+
+def failed(name: str, error: Exception) -> UpstreamError:
+    """Its words may hold anything, a prompt too: only its kind is told, and its place is logged."""
+    if isinstance(error, TimeoutError):
+        return UpstreamTimeout(f"{name} did not answer in time.")
+    log.traceback(error)
+    return UpstreamError(f"{name} failed: its code raised {type(error).__name__}. The log has the place.")
 
 
 class CarefulSource:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 from farmgate.config import Config, ConfigError
+from farmgate.config.errors import suggestion
 from farmgate.config.schema import Provider as Entry
 from farmgate.core.ports import Lender, Weights
 from farmgate.providers.custom import CustomProviderError, entry_point_names, find
@@ -21,7 +23,15 @@ from farmgate.providers.registry import CODED, LOCAL, ROWS, is_cloud, key_variab
 from farmgate.providers.settings import CredentialError, ProviderSettings
 from farmgate.providers.transport import Timeouts
 
-__all__ = ["Entries", "find_entries", "is_open", "make_provider"]
+__all__ = [
+    "Entries",
+    "check_entries",
+    "find_entries",
+    "is_built_in",
+    "is_open",
+    "make_provider",
+    "missing_key",
+]
 
 DEMO = "demo"
 PREFERENCE = ("ollama", LOCAL)
@@ -75,6 +85,46 @@ def is_open(name: str, entry: Entry) -> bool:
     return (kind in ROWS or is_cloud(kind)) and not entry.models
 
 
+def check_entries(config: Config) -> tuple[str, ...]:
+    """What will not work as it is written, a line each. Raises ConfigError for providers that there are not."""
+    problems: list[str] = []
+    notices: list[str] = []
+    for name, entry in config.ai.providers.items():
+        if not entry.enabled:
+            continue
+        kind = entry.provider or name
+        try:
+            if kind not in (LOCAL, *ROWS, *CODED):
+                find_custom(name, kind, config)
+        except ConfigError as error:
+            problems += error.problems
+        if variable := missing_key(name, entry, config):
+            notices.append(f"{where(name, config)} has no apiKey, and {variable} is not set: it will refuse every call")
+    if problems:
+        raise ConfigError(*problems)
+    return tuple(notices)
+
+
+def missing_key(name: str, entry: Entry, config: Config) -> str | None:
+    """The variable to set where a cloud is configured without a key; None where there is one, or none is needed."""
+    variable = key_variables().get(entry.provider or name)
+    if variable is None or entry.api_key or entry.url or entry.headers:
+        return None
+    return None if config.variable(variable) else variable
+
+
+def where(name: str, config: Config) -> str:
+    """A provider's entry, with its place where somebody wrote it."""
+    place = config.provider_places.get(name)
+    return f"{place}: ai.providers.{name}" if place else f"ai.providers.{name}"
+
+
+def is_built_in(name: str, entry: Entry) -> bool:
+    """Whether a provider is one of ours, rather than a user's own code."""
+    kind = entry.provider or name
+    return kind == LOCAL or kind in ROWS or kind in CODED
+
+
 def make_provider(name: str, entry: Entry, config: Config, *, lender: Lender, weights: Weights) -> Provider:
     """The provider an entry asks for. Raises ConfigError when there is no such kind."""
     kind = entry.provider or name
@@ -85,7 +135,9 @@ def make_provider(name: str, entry: Entry, config: Config, *, lender: Lender, we
         return LocalProvider(settings, lender, weights)
     if kind in CODED:
         return coded_provider(kind, settings)
-    return custom_provider(name, kind, settings, config)
+    make = find_custom(name, kind, config)
+    with told_as_config(name, kind, config):
+        return make(settings)
 
 
 def coded_provider(kind: str, settings: ProviderSettings) -> Provider:
@@ -100,23 +152,32 @@ def coded_provider(kind: str, settings: ProviderSettings) -> Provider:
         raise ConfigError(str(error)) from error
 
 
-def custom_provider(name: str, kind: str, settings: ProviderSettings, config: Config) -> Provider:
-    """A provider from outside."""
-    try:
+def find_custom(name: str, kind: str, config: Config) -> Callable[[ProviderSettings], Provider]:
+    """What makes a provider from outside. Raises ConfigError when there is nothing of that name."""
+    with told_as_config(name, kind, config):
         make = find(kind, directory=config.source.parent if config.source else Path.cwd())
-        if make is not None:
-            return make(settings)
+    if make is not None:
+        return make
+    known = (LOCAL, *CODED, *ROWS, *entry_point_names())
+    hint = suggestion(kind, known)
+    raise ConfigError(
+        f"{where(name, config)}: there is no provider {kind!r}{hint or '.'} "
+        f"Set `provider` to one of {', '.join(known)}; to module:Class for one of your own; "
+        "or to openai, with a url, for a server that speaks OpenAI."
+    )
+
+
+@contextlib.contextmanager
+def told_as_config(name: str, kind: str, config: Config) -> Iterator[None]:
+    """What a user's own code raises, as a ConfigError."""
+    try:
+        yield
     except (CustomProviderError, CredentialError) as error:
-        raise ConfigError(f"ai.providers.{name}: {error}") from error
+        raise ConfigError(f"{where(name, config)}: {error}") from error
     except Exception as error:
         # Its words may hold anything: only its kind and place are told.
         told = f"{kind} cannot be used: its code raised {type(error).__name__} at {place(error)}."
-        raise ConfigError(f"ai.providers.{name}: {told}") from error
-    known = ", ".join((LOCAL, *CODED, *ROWS, *entry_point_names()))
-    raise ConfigError(
-        f"ai.providers.{name}: there is no provider {kind!r}. Set `provider` to one of {known}; "
-        "to module:Class for one of your own; or to openai, with a url, for a server that speaks OpenAI."
-    )
+        raise ConfigError(f"{where(name, config)}: {told}") from error
 
 
 def place(error: Exception) -> str:

@@ -9,25 +9,33 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from farmgate.admin.catalog import Listed, ModelCatalog
-from farmgate.app.careful import CarefulSource, careful_close, careful_health, careful_kinds
-from farmgate.app.entries import DEMO, Entries, is_open, make_provider
+from farmgate.app.careful import CarefulSource, CarefulTarget, careful_close, careful_health, careful_kinds
+from farmgate.app.entries import DEMO, Entries, is_built_in, is_open, make_provider, missing_key
 from farmgate.app.known import known_beside
 from farmgate.config import Config
 from farmgate.config.schema import Limits
-from farmgate.core.errors import FarmError, ModelNotFound
+from farmgate.config.schema import Provider as Entry
+from farmgate.core.errors import FarmError
 from farmgate.core.model import Health, ModelInfo
-from farmgate.core.ports import Journal, Lender, Report, Weights
+from farmgate.core.ports import Counted, Journal, Lender, Report, Target, Weights
+from farmgate.core.request import Request
+from farmgate.core.words import Chat
+from farmgate.flow.attempt import find
 from farmgate.flow.chain import chain
-from farmgate.flow.route import Candidate, plan
-from farmgate.providers.registry import ROWS, is_cloud, tells, version_joint
+from farmgate.flow.route import plan, who_gets
+from farmgate.providers.provider import CountsTokens
+from farmgate.providers.registry import LOCAL, ROWS, is_cloud, tells, version_joint
 from farmgate.surfaces.cli.house import Finding
+from farmgate.surfaces.http.anthropic import AnthropicSurface
 from farmgate.surfaces.http.auth import Doorman
 from farmgate.surfaces.http.exchange import Desk, Exchange, HttpLimits, Receive, Scope, Send
 from farmgate.surfaces.http.front import Endpoint, Front
 from farmgate.surfaces.http.health import HealthSurface
 from farmgate.surfaces.http.media import MediaSurface, media_routes
+from farmgate.surfaces.http.ollama import OllamaSurface, ollama_routes
 from farmgate.surfaces.http.openai import OpenAISurface
 from farmgate.telemetry import Telemetry, log
+from farmgate.wire.anthropic.counting import estimate
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.strictjson import JsonLimits
 from farmgate.work.jobs import Jobs
@@ -58,17 +66,27 @@ class Gate:
             name: make_provider(name, entry, config, lender=shared.engines, weights=shared.weights)
             for name, entry in entries.entries.items()
         }
+        self._listed_by_name = self._listed()
         self.catalog = ModelCatalog(
-            self._listed(), default_provider=entries.default, clock=time.monotonic, beside=known_beside(config)
+            self._listed_by_name,
+            default_provider=entries.default,
+            clock=time.monotonic,
+            left_out=config.left_out,
+            beside=known_beside(config),
         )
         self.target = chain(
-            self.providers,
+            {name: self._target(name, entry) for name, entry in entries.entries.items()},
             catalog=self.catalog,
             journal=shared.journal,
             telemetry=shared.telemetry,
             in_flight=config.server.limits.in_flight,
         )
         self.front = self._front()
+
+    def _target(self, name: str, entry: Entry) -> Target:
+        """What is asked: our own providers directly, those from outside with care."""
+        provider = self.providers[name]
+        return provider if is_built_in(name, entry) else CarefulTarget(provider)
 
     def _listed(self) -> dict[str, Listed]:
         default_model = self.config.ai.default_model
@@ -98,25 +116,46 @@ class Gate:
             telemetry=self._shared.telemetry,
         )
         openai = OpenAISurface(self.target, self, streaming=self.config.ai.features.streaming)
+        ollama = OllamaSurface(
+            self.target,
+            self.catalog,
+            load=self.load,
+            jobs=self._shared.jobs,
+            streaming=self.config.ai.features.streaming,
+        )
+        anthropic = AnthropicSurface(self.target, self, count=self.count, streaming=self.config.ai.features.streaming)
         health = HealthSurface(self._shared.is_draining)
         posts: dict[str, Endpoint] = {}
 
         async def versioned(exchange: Exchange) -> None:
             await openai.versioned(exchange, posts)
 
+        async def models(exchange: Exchange) -> None:
+            await (anthropic if anthropic.is_asked(exchange) else openai).models(exchange)
+
         routes: dict[str, Mapping[str, Endpoint]] = {
             "/v1/chat/completions": {"POST": openai.chat},
             "/v1/completions": {"POST": openai.completion},
             "/v1/embeddings": {"POST": openai.embedding},
+            "/v1/messages": {"POST": anthropic.messages},
+            "/v1/messages/count_tokens": {"POST": anthropic.count_tokens},
             **media_routes(MediaSurface(self.target, streaming=self.config.ai.features.streaming)),
-            "/v1/models": {"GET": openai.models},
-            "/v1/models/": {"GET": openai.models, "POST": versioned},
+            **ollama_routes(ollama),
+            "/v1/models": {"GET": models},
+            "/v1/models/": {"GET": models, "POST": versioned},
             "/health/live": {"GET": health.live},
             "/health/ready": {"GET": health.ready},
             "/metrics": {"GET": health.metrics},
         }
         posts |= {path: methods["POST"] for path, methods in routes.items() if "POST" in methods}
-        return Front(desk, routes, api=self._typed_api(desk), start=self.start, stop=self.stop)
+        return Front(
+            desk,
+            routes,
+            api=self._typed_api(desk),
+            start=self.start,
+            stop=self.stop,
+            refusals={"/v1/messages": anthropic.refuse},
+        )
 
     def _typed_api(self, desk: Desk) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
         """FastAPI takes a quarter of a second to import: it is made for the first request that needs it."""
@@ -140,6 +179,19 @@ class Gate:
             await made[0](scope, receive, send)
 
         return api
+
+    async def count(self, request: Request) -> Counted:
+        """The tokens of a conversation: counted by the provider that would answer, where it can, or estimated."""
+        candidate = await find(request, self.catalog)
+        provider, model = candidate.provider, candidate.model
+        addressed = request.to(provider=provider, model=model)
+        there = self.providers[provider]
+        tokens = await there.count_tokens(addressed) if isinstance(there, CountsTokens) else None
+        if tokens is not None:
+            return Counted(tokens=tokens, provider=provider, model=model)
+        words = request.body.ask()
+        assert isinstance(words, Chat)
+        return Counted(tokens=estimate(words), provider=provider, model=model, estimated=True)
 
     async def start(self) -> None:
         """Learn what the providers have."""
@@ -179,15 +231,18 @@ class Gate:
 
     def _finding(self, name: str, count: int) -> Finding:
         found = self._entries.found.get(name)
+        entry = self._entries.entries[name]
         silent = self.catalog.silent.get(name)
         if silent is not None:
             return Finding(name=name, is_there=False, text=silent)
+        if variable := missing_key(name, entry, self.config):
+            return Finding(name=name, is_there=False, text=f"no key: set {variable}")
+        if not count and (entry.provider or name) == LOCAL:
+            return Finding(name=name, is_there=False, text="no model yet: farmgate pull starter")
         where = f"at {found.url}" if found and found.url else f"key from {found.key_variable}" if found else ""
-        models = (
-            f"{count} model{'s' if count != 1 else ''}"
-            if count or not is_open(name, self._entries.entries[name])
-            else ""
-        )
+        models = f"{count} model{'s' if count != 1 else ''}" if count or not is_open(name, entry) else ""
+        if count and not self._listed_by_name[name].asks:
+            models += " named, asked when needed"
         return Finding(
             name=name,
             is_there=models != "0 models",
@@ -210,21 +265,11 @@ class Gate:
 
     async def load(self, model: str, provider: str | None, report: Report) -> None:
         """Make a model ready. One that is not there is got by the provider named, or by the default one."""
-        candidate = self._to_load(model, provider)
+        candidate = who_gets(model, provider, self.catalog.view())
         await self.providers[candidate.provider].load(candidate.model, report)
         log.info("model_loaded", provider=candidate.provider, model=candidate.model)
-        await self.catalog.refresh()
+        await self.catalog.refresh(at_once=True)
         self.catalog.learn_soon()
-
-    def _to_load(self, model: str, provider: str | None) -> Candidate:
-        view = self.catalog.view()
-        try:
-            return plan(model, provider, view)
-        except ModelNotFound:
-            name = provider or view.default_provider
-            if name is None:
-                raise
-            return Candidate(provider=name, model=model)
 
 
 def is_asked(kind: str, *, names_models: bool) -> bool:

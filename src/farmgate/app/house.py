@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from farmgate.admin.prices import Beside
-from farmgate.app.entries import find_entries
+from farmgate.app.entries import check_entries, find_entries
 from farmgate.app.gate import Gate, Shared
 from farmgate.app.known import known_beside
 from farmgate.app.running import Running
@@ -25,7 +25,7 @@ from farmgate.engines.weights import ModelStore
 from farmgate.stores.journal import FileJournal, MemoryJournal, read_calls
 from farmgate.surfaces.cli.house import Finding, OpenGate
 from farmgate.surfaces.http.server import Server, ServerSettings, listen
-from farmgate.telemetry import Telemetry, configure_logging, log
+from farmgate.telemetry import Telemetry, configure_logging, log, log_like_a_command
 from farmgate.work.jobs import Jobs
 
 __all__ = ["House"]
@@ -50,6 +50,9 @@ class House:
     def register(self, config: Config, path: Path) -> str:
         return self.weights(config).register(path)
 
+    def check(self, config: Config) -> tuple[str, ...]:
+        return check_entries(config)
+
     def calls(self, config: Config) -> Iterator[Call]:
         return read_calls(config.home / "journal")
 
@@ -68,6 +71,7 @@ class House:
 
     @contextlib.asynccontextmanager
     async def open(self, config: Config) -> AsyncIterator[OpenGate]:
+        log_like_a_command()
         async with self._shared(config, is_draining=lambda: False) as shared:
             gate = await self._build(config, shared)
             try:
@@ -118,6 +122,7 @@ class House:
                     await self._stop_what_was_started()
 
     async def _build(self, config: Config, shared: Shared) -> Gate:
+        check_entries(config)
         has_models = bool(shared.weights.models())
         entries = await find_entries(config, has_models=has_models, has_engine=self.has_engine())
         gate = Gate(config, entries, shared)

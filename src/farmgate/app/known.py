@@ -36,7 +36,8 @@ def is_at_home(kind: str, entry: Provider) -> bool:
     """Whether it is the provider itself that answers, and not another server that speaks like it."""
     if entry.url is None or kind in AT_OWN_ADDRESS:
         return True
-    return kind in ROWS and urlsplit(entry.url).hostname == urlsplit(ROWS[kind].url).hostname
+    host, own = urlsplit(entry.url).hostname, urlsplit(ROWS[kind].url).hostname if kind in ROWS else None
+    return own is not None and f".{host}".endswith(f".{own}")
 
 
 def addressed(key: str, providers: set[str]) -> tuple[str | None, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,10 +40,14 @@ class Written:
     place: str
 
 
-def from_entries(entries: Iterable[KeyEntry], tree: Node, problems: list[str]) -> list[Written]:
-    """The keys under `keys`; what is wrong with the others goes to `problems`."""
+def from_entries(
+    entries: Iterable[KeyEntry], tree: Node, problems: list[str], *, unset: Container[str | int] = ()
+) -> list[Written]:
+    """The keys under `keys` but those `unset`; what is wrong with the others goes to `problems`."""
     found = []
     for index, entry in enumerate(entries):
+        if index in unset:
+            continue
         place = nearest(tree, ("keys", index, "key" if entry.key is not None else "sha256"))[0].place
         secret = entry.key.get_secret_value() if entry.key is not None else None
         if (secret is None) == (entry.sha256 is None):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,8 +57,9 @@ def load_config(
         root = Root.model_validate(plain(settled.tree))
     except ValidationError as error:
         raise ConfigError(*load.problems, *explain(error, settled.tree)) from None
-    written = read_keys(load, root, settled.tree)
-    load.problems += cross_checks(load, root, settled.tree, settled.left_out, written)
+    unset = {lost.path[1] for lost in tree[1] if lost.path[:1] == ("keys",)}
+    written = read_keys(load, root, settled.tree, unset)
+    load.problems += cross_checks(load, root, settled.tree, settled.left_out, has_keys=bool(written or unset))
     if load.problems:
         raise ConfigError(*load.problems)
     home = home_directory(load.variables, cwd)
@@ -75,6 +76,7 @@ def load_config(
         watched=tuple(dict.fromkeys(load.files.read)),
         notices=(*load.notices, *notices_of(root, settled.tree, settled.left_out)),
         left_out=settled.left_out,
+        provider_places=places_of_providers(settled.tree),
         variables=load.variables,
         settings=listed,
     )
@@ -113,8 +115,9 @@ def layers(load: Load) -> Iterator[Path]:
             yield overlay
 
 
-def read_keys(load: Load, root: Root, tree: Node) -> list[Written]:
-    written = from_entries(root.keys, tree, load.problems)
+def read_keys(load: Load, root: Root, tree: Node, unset: Container[str | int]) -> list[Written]:
+    """`unset`: entries whose variable is missing, which is told already."""
+    written = from_entries(root.keys, tree, load.problems, unset=unset)
     if root.key_file is not None:
         node = at(tree, ("keyFile",))
         try:
@@ -128,9 +131,7 @@ def read_keys(load: Load, root: Root, tree: Node) -> list[Written]:
     return written
 
 
-def cross_checks(
-    load: Load, root: Root, tree: Node, left_out: Mapping[str, str], written: list[Written]
-) -> Iterator[str]:
+def cross_checks(load: Load, root: Root, tree: Node, left_out: Mapping[str, str], *, has_keys: bool) -> Iterator[str]:
     def has_overlay(environment: str) -> bool:
         return load.source is not None and overlay_of(load.source, environment) is not None
 
@@ -139,8 +140,13 @@ def cross_checks(
         root.ai, tree, environment=environment, left_out=left_out, has_overlay=has_overlay
     )
     yield from checks.default_model_problems(root.ai, tree, environment)
-    if problem := checks.bind_problem(root.server, tree, has_keys=bool(written)):
+    if problem := checks.bind_problem(root.server, tree, has_keys=has_keys):
         yield problem
+
+
+def places_of_providers(tree: Node) -> dict[str, str]:
+    entries = at(tree, ("ai", "providers"))
+    return {name: node.key_place or node.place for name, node in (entries.mapping if entries else {}).items()}
 
 
 def user_home(environ: Mapping[str, str]) -> Path:

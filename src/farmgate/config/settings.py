@@ -23,7 +23,8 @@ class Config:
     """What the files, variables and flags say together. Two are equal when they say the same, wherever they say it.
 
     `home` is the data directory (it may not exist yet). `watched` are all files that were read: read again when
-    one of them changes. `left_out` has providers that cannot be used, with the reason. `notices` are for the
+    one of them changes. `provider_places` tells where each provider is written. `left_out` has
+    providers that cannot be used, with the reason. `notices` are for the
     person who starts Farmgate.
     """
 
@@ -38,6 +39,7 @@ class Config:
     watched: tuple[Path, ...] = field(default=(), compare=False)
     notices: tuple[str, ...] = field(default=(), compare=False)
     left_out: Mapping[str, str] = field(default_factory=dict, compare=False)
+    provider_places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     variables: Environment | None = field(default=None, compare=False, repr=False)
     settings: tuple[Setting, ...] = field(default=(), compare=False, repr=False)
 

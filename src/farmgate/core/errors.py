@@ -4,7 +4,7 @@
     ├── BadRequest                 400  the caller can mend it
     │   ├── InvalidJson  InvalidUnicode  InvalidNumber  InvalidType  InvalidValue  DuplicateKey  JsonTooDeep
     │   ├── MissingParameter  InvalidMessages  TooManyItems  UnsupportedParameter  ContextLengthExceeded
-    │   └── AmbiguousCredentials
+    │   └── AmbiguousCredentials  NotSupported
     ├── InvalidApiKey              401
     ├── NotFound                   404  UnknownUrl  ModelNotFound  JobNotFound
     ├── MethodNotAllowed           405
@@ -14,7 +14,6 @@
     ├── HeadersTooLarge            431
     ├── ClientGone                 499  nobody is listening any more
     ├── InternalError              500  our own bug
-    ├── NotSupported               501  this provider cannot do that
     ├── UpstreamError              502  what a provider did wrong
     │   ├── UpstreamUnreachable  UpstreamTlsError  UpstreamInvalidResponse  UpstreamStreamTruncated
     │   ├── UpstreamRefusedKey     502  our credential, not the caller's
@@ -90,6 +89,8 @@ class FarmError(Exception):
         self.message = message or type(self).__doc__ or type(self).__name__
         self.param = param
         self.retry_after_s = retry_after_s
+        self.request_id: str | None = None
+        """Under which its caller and the log know it; set where it is told."""
         super().__init__(self.message)
 
 
@@ -177,6 +178,12 @@ class AmbiguousCredentials(BadRequest):
     """Two credentials were sent: send one key, in one header."""
 
     code = "ambiguous_credentials"
+
+
+class NotSupported(BadRequest):
+    """This provider cannot do that."""
+
+    code = "not_supported"
 
 
 class InvalidApiKey(FarmError):
@@ -279,14 +286,6 @@ class ClientGone(FarmError):
 
 class InternalError(FarmError):
     """Farmgate made a mistake. The request id finds it in the log."""
-
-
-class NotSupported(FarmError):
-    """This provider cannot do that."""
-
-    status = 501
-    type = "invalid_request_error"
-    code = "not_supported"
 
 
 class UpstreamError(FarmError):

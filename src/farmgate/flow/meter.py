@@ -110,6 +110,9 @@ def outcome_of(failure: BaseException | None) -> tuple[Outcome, str | None]:
     match failure:
         case None:
             return Outcome.OK, None
+        case asyncio.CancelledError(args=(FarmError() as reason,)):
+            # Given up by us: its time was over, or the gate ends.
+            return Outcome.ERROR, reason.code
         case ClientGone() | asyncio.CancelledError() | GeneratorExit():
             return Outcome.CANCELLED, "client_gone"
         case FarmError():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from farmgate.core.errors import InvalidValue, ModelNotCapable, ModelNotFound
 from farmgate.core.model import Facts
 from farmgate.core.request import Kind
 
-__all__ = ["Candidate", "Catalog", "ProviderView", "View", "plan", "written"]
+__all__ = ["Candidate", "Catalog", "ProviderView", "View", "plan", "who_gets", "written"]
 
 DEFAULT_NAMES = ("default", "")
 VERSION_JOINTS = ("-", ":", "@")
@@ -65,15 +65,17 @@ def written(name: str) -> tuple[str, ...]:
     """
     base, at, version = name.rpartition("@")
     versions = tuple(f"{base}{joint}{version}" for joint in VERSION_JOINTS) if at and base else ()
-    return (name, f"{name}:latest", *versions)
+    return (name, f"{name}:latest", name.removesuffix(":latest"), *versions)
 
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """Everything one request's journey looks at, at one moment. `providers` is in order of preference."""
+    """Everything one request's journey looks at, at one moment. `providers` is in order of preference; those `left_out`
+    are configured and cannot be used."""
 
     providers: Mapping[str, ProviderView] = field(default_factory=dict)
     default_provider: str | None = None
+    left_out: frozenset[str] = frozenset()
     facts: Mapping[tuple[str, str], Facts] = field(default_factory=dict)
     """What limits a provider's model, by both names, for models somebody said it of."""
 
@@ -156,6 +158,25 @@ def named(model: str | None, provider: str | None, view: View) -> Candidate:
     raise ModelNotFound(unknown_model(model, view), param="model")
 
 
+def who_gets(model: str, provider: str | None, view: View) -> Candidate:
+    """Who makes a model ready: whoever has it; else the provider named, or the default one, which may get it.
+
+    Raises ModelNotFound or InvalidValue. One that may have models it does not list is not taken to have this one: that
+    would keep a model from the provider that can get it.
+    """
+    listed = {name: replace(known, is_open=False) for name, known in view.providers.items()}
+    try:
+        return named(model, provider, View(providers=listed, default_provider=view.default_provider))
+    except ModelNotFound:
+        head, slash, rest = model.partition("/")
+        if provider is None and slash and rest and head in view.providers:
+            return Candidate(provider=head, model=rest)
+        name = provider or view.default_provider
+        if name is None:
+            raise
+        return Candidate(provider=name, model=model.removeprefix(f"{name}/"))
+
+
 def in_order(view: View) -> list[tuple[str, ProviderView]]:
     """The default provider, then the others."""
     return sorted(view.providers.items(), key=lambda item: item[0] != view.default_provider)
@@ -188,7 +209,7 @@ def incapable(candidate: Candidate, kind: Kind, view: View) -> str:
 
 def unknown_model(model: str, view: View) -> str:
     every = {name for known in view.providers.values() for name in known.models}
-    return f"There is no model {shown(model)}.{nearest(model, every)}"
+    return f"There is no model {shown(model)}.{nearest(model, every)}{not_in_use(view)}"
 
 
 def nearest(name: str, names: frozenset[str] | set[str]) -> str:
@@ -201,4 +222,11 @@ def nearest(name: str, names: frozenset[str] | set[str]) -> str:
 
 
 def unknown_provider(provider: str, view: View) -> str:
-    return f"There is no provider {shown(provider)}. There is: {', '.join(view.providers) or 'none'}."
+    there = ", ".join(view.providers) or "none"
+    return f"There is no provider {shown(provider)}. There is: {there}.{not_in_use(view)}"
+
+
+def not_in_use(view: View) -> str:
+    """Providers that would answer if they could: their models are not known, so the name may be one of theirs."""
+    names = ", ".join(sorted(view.left_out))
+    return f" Configured and not in use: {names} (`farmgate doctor` says why)." if names else ""

@@ -1,4 +1,4 @@
-"""The demo: no model, no weights, no network, always the same answer. It says so in every answer."""
+"""The demo: no model, no weights, no network, always the same answer to the same words. It says so in every answer."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator, Mapping
 
 from farmgate.core.errors import InvalidValue, UnsupportedParameter
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
-from farmgate.core.reply import Event, Finish, FinishReason, Part, Reply, Text, Usage, Vector
+from farmgate.core.reply import Event, Finish, FinishReason, Part, Reply, Text, ToolDelta, Usage, Vector
 from farmgate.core.request import Request
-from farmgate.core.words import Ask, Chat, Complete, Content, Embed, Rerank, TextPart
+from farmgate.core.words import Ask, Chat, Complete, Content, Embed, Message, Rerank, TextPart, ToolUse
+from farmgate.providers.demo_tools import call_for, check_tools, formed, results_of
 from farmgate.providers.provider import ProviderBase
 from farmgate.providers.settings import ProviderSettings
+from farmgate.wire.losses import Losses
 
 __all__ = ["DemoProvider"]
 
@@ -22,16 +24,29 @@ DIMENSIONS = 64
 MOST_DIMENSIONS = 2048
 INTRO = (
     "This is Farmgate's demo, not a language model: every part of the gate works, but nobody thinks here. "
-    "You wrote {count} words{quote}. "
+    "You wrote {count}{quote}. "
     "For real answers run `farmgate pull starter` (needs `pip install 'farmgate[local]'`), start Ollama, "
     "or set OPENAI_API_KEY; `farmgate doctor` says what is missing."
 )
+HEARD = "This is Farmgate's demo, not a language model. The tool said: {results}"
+MOST_HEARD = 2000
 
 
 class DemoProvider(ProviderBase):
-    """Options: `chunkDelayMs` between two words of a stream, `text` to say instead of the usual."""
+    """Options: `chunkDelayMs` between two words of a stream, `text` to say instead of the usual.
 
-    capabilities = frozenset({Capability.CHAT, Capability.COMPLETION, Capability.EMBEDDING})
+    Tools and JSON have rules of their own, which no option changes: see docs/providers.md.
+    """
+
+    capabilities = frozenset(
+        {
+            Capability.CHAT,
+            Capability.COMPLETION,
+            Capability.EMBEDDING,
+            Capability.TOOLS,
+            Capability.STRUCTURED,
+        }
+    )
 
     def __init__(self, settings: ProviderSettings) -> None:
         self.name = settings.name
@@ -40,26 +55,52 @@ class DemoProvider(ProviderBase):
 
     async def send(self, request: Request) -> Reply:
         words = request.body.ask()
+        losses = Losses(self.name)
+        losses.leave(words.extra)
         if isinstance(words, Rerank):
             raise UnsupportedParameter("The demo does not rank documents.", param="model")
         if isinstance(words, Embed):
             return Reply.whole(embeddings(words), provider=self.name, model=MODEL)
         if words.sampling.count != 1:
             raise UnsupportedParameter("The demo gives one answer to a request: leave `n` out.", param="n")
+        if isinstance(words, Chat):
+            check_tools(words, losses)
         said = asked(words)
-        text = str(self._text) if self._text else INTRO.format(count=len(said.split()), quote=quoted(said))
-        return Reply.stream(self._say(text, said, words.sampling.max_tokens), provider=self.name, model=MODEL)
+        call = call_for(words, said) if isinstance(words, Chat) else None
+        parts = self._call(call, said) if call else self._say(self._text_for(words, said), said, words)
+        reply = Reply.stream(parts, provider=self.name, model=MODEL)
+        reply.dropped = losses.dropped
+        return reply
 
-    async def _say(self, text: str, said: str, most: int | None) -> AsyncIterator[Part]:
-        pieces = text.split(" ")
-        pieces = [*(piece + " " for piece in pieces[:-1]), pieces[-1]]
+    def _text_for(self, words: Chat | Complete, said: str) -> str:
+        text = str(self._text) if self._text else INTRO.format(count=counted(said), quote=quoted(said))
+        if not isinstance(words, Chat):
+            return text
+        if results := results_of(words):
+            text = heard(results)
+        return formed(words.response_format, said, text) if words.response_format else text
+
+    async def _say(self, text: str, said: str, words: Chat | Complete) -> AsyncIterator[Part]:
+        pieces, most = pieces_of(text), words.sampling.max_tokens
         cut = pieces[:most] if most else pieces
         for piece in cut:
             yield Text(piece)
-            if self._delay_s:
-                await asyncio.sleep(self._delay_s)
+            await self._wait()
         yield Finish(FinishReason.LENGTH if len(cut) < len(pieces) else FinishReason.STOP)
         yield Usage(prompt_tokens=len(said.split()), completion_tokens=len(cut))
+
+    async def _call(self, call: ToolUse, said: str) -> AsyncIterator[Part]:
+        yield ToolDelta(index=0, id=call.id, name=call.name)
+        pieces = pieces_of(call.arguments)
+        for piece in pieces:
+            yield ToolDelta(index=0, arguments=piece)
+            await self._wait()
+        yield Finish(FinishReason.TOOL_CALLS)
+        yield Usage(prompt_tokens=len(said.split()), completion_tokens=len(pieces))
+
+    async def _wait(self) -> None:
+        if self._delay_s:
+            await asyncio.sleep(self._delay_s)
 
     async def models(self) -> tuple[ModelInfo, ...]:
         return (
@@ -94,11 +135,27 @@ def asked(words: Ask) -> str:
             return words.query
 
 
+def pieces_of(text: str) -> list[str]:
+    """The words, each with the space behind it."""
+    *words, last = text.split(" ")
+    return [*(word + " " for word in words), last]
+
+
+def heard(results: tuple[Message, ...]) -> str:
+    """What tools said, in an answer."""
+    return HEARD.format(results=" ".join(plain(result.content) for result in results)[:MOST_HEARD])
+
+
 def plain(content: Content) -> str:
     """The text in a message."""
     if content is None or isinstance(content, str):
         return content or ""
     return " ".join(part.text for part in content if isinstance(part, TextPart))
+
+
+def counted(text: str) -> str:
+    count = len(text.split())
+    return f"{count} word{'' if count == 1 else 's'}"
 
 
 def quoted(text: str) -> str:

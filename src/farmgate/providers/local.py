@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from farmgate.core.errors import EngineUnavailable, UpstreamError
+import math
+from typing import cast
+
+from farmgate.core.errors import EngineUnavailable, InvalidValue, UpstreamError
 from farmgate.core.model import Capability, Health, ModelInfo
 from farmgate.core.ports import Lease, Lender, Purpose, Report, Weights
-from farmgate.core.reply import Event, Reply
-from farmgate.core.request import Kind, Request
+from farmgate.core.reply import Event, Reply, Vector
+from farmgate.core.request import Dialect, Kind, Request
+from farmgate.core.words import Embed
 from farmgate.providers.http1 import Broken
-from farmgate.providers.openai import send
+from farmgate.providers.openai import count, send
 from farmgate.providers.provider import ProviderBase
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Upstream
@@ -50,7 +54,18 @@ class LocalProvider(ProviderBase):
             raise
         reply = reply if reply.event is not None else guarded(reply, request)
         reply.when_closed(lambda _: lease.release())
+        if request.kind is Kind.EMBEDDING:
+            shorten(reply, request)
         return reply
+
+    async def count_tokens(self, request: Request) -> int | None:
+        """As the engine's own tokenizer counts them, behind the model's template; it is started if it does not run."""
+        lease = await self._lender.lease(request.model or "", purpose=Purpose.GENERATE)
+        try:
+            headers = f"authorization: Bearer {lease.key}\r\n".encode() if lease.key else b""
+            return await count(self._upstream(lease), request, settings=self._settings, prefix="/v1", headers=headers)
+        finally:
+            lease.release()
 
     def _upstream(self, lease: Lease) -> Upstream:
         """The connections to a lease's address. Every start of an engine has an address of its own, so the oldest are
@@ -83,6 +98,39 @@ class LocalProvider(ProviderBase):
             upstream.close()
 
 
+def shorten(reply: Reply, request: Request) -> None:
+    """Cut the vectors of an answer to the number of dimensions asked for: llama.cpp's server knows no such field.
+
+    Cut vectors are made as long as whole ones, 1, as OpenAI and Ollama do it. Closes the reply and raises InvalidValue
+    where the model has fewer dimensions.
+    """
+    wanted = dimensions_in(request)
+    if wanted is None or reply.event is None:
+        return
+    parts = reply.event.parts
+    least = min((len(part.values) for part in parts if isinstance(part, Vector)), default=wanted)
+    if least < wanted:
+        error = InvalidValue(f"`dimensions` must be at most {least}: {request.model} has no more.", param="dimensions")
+        reply.close(error)
+        raise error
+    reply.event = Event(tuple(cut(part, wanted) if isinstance(part, Vector) else part for part in parts))
+
+
+def dimensions_in(request: Request) -> int | None:
+    body = request.body
+    if body.dialect is Dialect.OPENAI:  # not its words: an input of tokens has none
+        told = cast("float | None", body.fields.get("dimensions"))
+        return None if told is None else int(told)
+    words = body.ask()
+    return words.dimensions if isinstance(words, Embed) else None
+
+
+def cut(vector: Vector, wanted: int) -> Vector:
+    values = vector.values[:wanted]
+    length = math.hypot(*values) or 1.0
+    return Vector(tuple(value / length for value in values), vector.index)
+
+
 def is_gone(error: UpstreamError) -> bool:
     """Whether the engine broke off, rather than answered with an error of its own."""
     return isinstance(error.__cause__, Broken | OSError)
@@ -108,4 +156,6 @@ def guarded(reply: Reply, request: Request) -> Reply:
         return event
 
     # Poured is only what follows the first content.
-    return Reply(following, provider=reply.provider, model=reply.model, close=reply.close, pour=reply.pour)
+    same = Reply(following, provider=reply.provider, model=reply.model, close=reply.close, pour=reply.pour)
+    same.dropped = reply.dropped
+    return same

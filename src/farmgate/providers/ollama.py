@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
+from typing import cast
 
 from farmgate.core.errors import (
+    ContextLengthExceeded,
     FarmError,
     ModelNotFound,
     UnsupportedParameter,
@@ -20,7 +22,7 @@ from farmgate.core.ports import Progress, Report
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Kind, Request
 from farmgate.core.words import Embed
-from farmgate.providers.provider import ProviderBase
+from farmgate.providers.provider import SAID_IN, ProviderBase
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Answer, Upstream
 from farmgate.wire.ollama.embeddings import decode_embeddings
@@ -34,15 +36,25 @@ from farmgate.wire.ollama.models import (
     decode_show,
     decode_version,
     full_name,
+    host_in,
     is_cloud,
 )
 from farmgate.wire.ollama.pull import PullReader
-from farmgate.wire.ollama.requests import PATHS, Residence, encode_preload, encode_pull, encode_request, encode_show
+from farmgate.wire.ollama.requests import (
+    PATHS,
+    Residence,
+    encode_preload,
+    encode_pull,
+    encode_request,
+    encode_show,
+    path_of,
+)
 from farmgate.wire.ollama.stream import StreamReader
 
 __all__ = ["OLLAMA_URL", "OllamaProvider"]
 
 OLLAMA_URL = "http://127.0.0.1:11434"
+REGISTRIES = frozenset({"registry.ollama.ai", "ollama.com", "hf.co", "huggingface.co"})
 HINT = "Start it with `ollama serve`, or install it from ollama.com."
 ERROR_BYTES = 1 << 20
 HEALTH_S = 3.0
@@ -57,7 +69,8 @@ class OllamaProvider(ProviderBase):
     """One Ollama server.
 
     Options: `num_ctx` and `keep_alive` go with every request and are never the caller's (a change of num_ctx loads the
-    model anew); `allow_cloud` lets models through that Ollama would send on to ollama.com.
+    model anew); `allow_cloud` lets models through that Ollama would send on to ollama.com; `registries` are further
+    hosts that models may be pulled from.
     """
 
     capabilities = frozenset(
@@ -77,6 +90,7 @@ class OllamaProvider(ProviderBase):
         self.name = settings.name
         self._settings = settings
         self._residence = residence_of(settings)
+        self._registries = registries_of(settings)
         self._allow_cloud = settings.options.get("allow_cloud") is True
         headers = dict(settings.headers)
         if settings.api_key:
@@ -94,7 +108,11 @@ class OllamaProvider(ProviderBase):
         model = request.model or ""
         self._refuse_cloud(model)
         outgoing = encode_request(request, provider=self.name, stream=True, residence=self._residence)
-        answer = await self._ask("POST", PATHS[request.kind], outgoing.body, model=model, deadline=request.deadline)
+        try:
+            answer = await self._ask("POST", path_of(request), outgoing.body, model=model, deadline=request.deadline)
+        except ContextLengthExceeded as error:
+            error.param = SAID_IN.get(request.kind)
+            raise
         try:
             is_embedding = request.kind is Kind.EMBEDDING
             reply = await self._embedded(answer, request) if is_embedding else self._stream(answer, model)
@@ -105,8 +123,7 @@ class OllamaProvider(ProviderBase):
         return reply
 
     async def _embedded(self, answer: Answer, request: Request) -> Reply:
-        words = request.body.ask()
-        assert isinstance(words, Embed)
+        words = cast("Embed", request.body.ask())
         body = await answer.whole(self._settings.answer_bytes)
         answer.close()
         model = request.model or ""
@@ -181,6 +198,7 @@ class OllamaProvider(ProviderBase):
     async def pull(self, model: str, report: Report) -> None:
         """Get a model, or bring it up to date. Raises ModelNotFound when Ollama's library has none by that name."""
         self._refuse_cloud(model)
+        self._refuse_elsewhere(model)
         reader = PullReader(provider=self.name, model=model)
         async with await self._ask("POST", "/api/pull", encode_pull(model), model=model, upstream=self._jobs) as answer:
             while not reader.is_done:
@@ -222,6 +240,16 @@ class OllamaProvider(ProviderBase):
                 param="model",
             )
 
+    def _refuse_elsewhere(self, model: str) -> None:
+        """A model's name may begin with the host it is pulled from: no caller makes Ollama fetch any address."""
+        host = host_in(model)
+        if host and host not in self._registries:
+            raise UnsupportedParameter(
+                f"Models are pulled from {', '.join(sorted(self._registries))} only. Name another host under "
+                f"`registries` in the options of ai.providers.{self.name}.",
+                param="model",
+            )
+
     async def _get(self, path: str) -> bytes:
         async with await self._ask("GET", path) as answer:
             return await answer.whole(self._settings.answer_bytes)
@@ -253,6 +281,14 @@ class OllamaProvider(ProviderBase):
             answer.close()
             raise
         return answer
+
+
+def registries_of(settings: ProviderSettings) -> frozenset[str]:
+    """The hosts models may be pulled from. Raises ValueError."""
+    more = settings.options.get("registries", [])
+    if not isinstance(more, list) or not all(isinstance(host, str) for host in more):
+        raise ValueError(f"ai.providers.{settings.name}: registries must be a list of host names")
+    return REGISTRIES | frozenset(host.lower() for host in more)
 
 
 def residence_of(settings: ProviderSettings) -> Residence:

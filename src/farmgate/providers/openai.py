@@ -6,23 +6,31 @@ import asyncio
 import time
 from functools import partial
 
-from farmgate.core.errors import FarmError
+from farmgate.core.errors import (
+    ContextLengthExceeded,
+    FarmError,
+    UnsupportedParameter,
+    UpstreamUnreachable,
+)
 from farmgate.core.model import Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request
 from farmgate.providers.exchange import ProviderCodec, ask
-from farmgate.providers.provider import ProviderBase
+from farmgate.providers.provider import SAID_IN, ProviderBase
 from farmgate.providers.registry import Row
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Upstream
+from farmgate.wire.anthropic.answers import decode_count
+from farmgate.wire.anthropic.requests import encode_count
 from farmgate.wire.openai.answers import decode_whole
 from farmgate.wire.openai.errors import decode_error
 from farmgate.wire.openai.media import ANSWER_TYPES, MEDIA, Opaque, OpaqueReader, read_json
 from farmgate.wire.openai.models import decode_models
+from farmgate.wire.openai.quirks import PLAIN, Quirks
 from farmgate.wire.openai.requests import encode_request
 from farmgate.wire.openai.stream import StreamReader
 
-__all__ = ["OpenAIProvider", "send"]
+__all__ = ["OpenAIProvider", "count", "send"]
 
 PATHS = {
     Kind.CHAT: "/chat/completions",
@@ -44,6 +52,7 @@ class OpenAIProvider(ProviderBase):
         self.name = settings.name
         self.capabilities = row.capabilities
         self._row = row
+        self._quirks = row.quirks_at(settings.url)
         self._settings = settings
         headers = dict(settings.headers)
         if settings.api_key:
@@ -53,7 +62,13 @@ class OpenAIProvider(ProviderBase):
         )
 
     async def send(self, request: Request) -> Reply:
-        return await send(self._upstream, request, settings=self._settings, asks_usage=self._row.asks_usage)
+        row = self._row
+        try:
+            return await send(
+                self._upstream, request, settings=self._settings, asks_usage=row.asks_usage, quirks=self._quirks
+            )
+        except UpstreamUnreachable as error:
+            raise self._with_advice(error) from error
 
     async def models(self) -> tuple[ModelInfo, ...]:
         named = self._settings.models
@@ -63,11 +78,27 @@ class OpenAIProvider(ProviderBase):
         return tuple(listed.get(name) or ModelInfo(name=name, provider=self.name) for name in named or listed)
 
     async def _listed(self) -> tuple[ModelInfo, ...]:
-        async with await self._upstream.send("GET", "/models") as answer:
+        try:
+            sent = await self._upstream.send("GET", "/models")
+        except UpstreamUnreachable as error:
+            raise self._with_advice(error) from error
+        async with sent as answer:
             body = await answer.whole(self._settings.answer_bytes)
+            if answer.status == 404 and not self._row.lists_models:
+                return ()
             if answer.status != 200:
                 raise decode_error(answer.status, body, provider=self.name)
         return decode_models(body, provider=self.name, day=time.strftime("%Y-%m-%d", time.gmtime()))
+
+    def _with_advice(self, error: UpstreamUnreachable) -> UpstreamUnreachable:
+        is_cloud = not self._row.is_local and self._settings.url is None
+        advice = "See that this machine is online." if is_cloud else "See that it runs and that its url is right."
+        return UpstreamUnreachable(f"{error.message} {advice}")
+
+    async def count_tokens(self, request: Request) -> int | None:
+        if not self._row.counts_tokens:
+            return None
+        return await count(self._upstream, request, settings=self._settings)
 
     async def health(self) -> Health:
         try:
@@ -91,17 +122,32 @@ async def send(
     *,
     settings: ProviderSettings,
     asks_usage: bool,
+    quirks: Quirks = PLAIN,
     prefix: str = "",
+    query: str = "",
     headers: bytes = b"",
 ) -> Reply:
     """Ask a server that speaks OpenAI. The Reply's close frees or ends the connection. Raises FarmError.
 
-    `asks_usage`: it knows `stream_options`; `prefix` is put before the dialect's paths.
+    `asks_usage`: it knows `stream_options`; `quirks`: where it differs from OpenAI; `prefix` is put before the
+    dialect's paths, `query` behind them.
     """
-    outgoing = encode_request(request, provider=settings.name, ask_usage=asks_usage)
-    path = prefix + PATHS[request.kind]
+    outgoing = encode_request(request, provider=settings.name, ask_usage=asks_usage, quirks=quirks)
+    path = prefix + PATHS[request.kind] + query
     codec = codec_of(request, settings)
     return await ask(upstream, path, outgoing, request=request, settings=settings, codec=codec, headers=headers)
+
+
+async def count(
+    upstream: Upstream, request: Request, *, settings: ProviderSettings, prefix: str = "", headers: bytes = b""
+) -> int | None:
+    """The tokens of a conversation, from a server that also counts them as Anthropic's API does; None where it does
+    not do so, or not for this conversation."""
+    body = encode_count(request, provider=settings.name).body
+    path = f"{prefix}/messages/count_tokens"
+    async with await upstream.send("POST", path, body=body, headers=headers, deadline=request.deadline) as answer:
+        told = await answer.whole(settings.answer_bytes)
+        return decode_count(told, provider=settings.name) if answer.status == 200 else None
 
 
 def codec_of(request: Request, settings: ProviderSettings) -> ProviderCodec:
@@ -110,14 +156,14 @@ def codec_of(request: Request, settings: ProviderSettings) -> ProviderCodec:
     if request.kind in MEDIA:
         types = ANSWER_TYPES.get(request.kind, ("application/json",))
         return ProviderCodec(
-            error=partial(decode_error, provider=name),
+            error=partial(refused, request.kind, name),
             whole=partial(read_json, provider=name) if request.kind not in ANSWER_TYPES else Opaque,
             reader=lambda: OpaqueReader(name),
             stream_type=types if request.kind is Kind.SPEECH else "text/event-stream",
             whole_type=types,
         )
     return ProviderCodec(
-        error=partial(decode_error, provider=name),
+        error=partial(refused, request.kind, name),
         whole=partial(decode_whole, kind=request.kind, provider=name),
         reader=lambda: StreamReader(
             provider=name,
@@ -126,3 +172,11 @@ def codec_of(request: Request, settings: ProviderSettings) -> ProviderCodec:
             one_choice=request.body.fields.get("n") in (None, 1),
         ),
     )
+
+
+def refused(kind: Kind, provider: str, status: int, body: bytes) -> FarmError:
+    """What a status other than 200 means; where it is about the input, the field that holds it is named."""
+    error = decode_error(status, body, provider=provider)
+    if isinstance(error, ContextLengthExceeded | UnsupportedParameter) and error.param is None:
+        error.param = SAID_IN.get(kind)
+    return error

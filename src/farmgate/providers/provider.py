@@ -8,9 +8,12 @@ from farmgate.core.errors import NotSupported
 from farmgate.core.model import Capability, Health, ModelInfo
 from farmgate.core.ports import Report
 from farmgate.core.reply import Reply
-from farmgate.core.request import Request
+from farmgate.core.request import Kind, Request
 
-__all__ = ["Learner", "Provider", "ProviderBase"]
+__all__ = ["SAID_IN", "CountsTokens", "Learner", "Provider", "ProviderBase"]
+
+SAID_IN = {Kind.CHAT: "messages", Kind.COMPLETION: "prompt", Kind.EMBEDDING: "input"}
+"""The field of a request that its provider found too long or of a kind it does not take."""
 
 
 @runtime_checkable
@@ -45,6 +48,14 @@ class Provider(Protocol):
 
 
 @runtime_checkable
+class CountsTokens(Protocol):
+    """A provider that can say how many tokens a conversation has without answering it."""
+
+    async def count_tokens(self, request: Request) -> int | None:
+        """The tokens; None where it cannot say for this one. Raises FarmError."""
+
+
+@runtime_checkable
 class Learner(Protocol):
     """A provider that can find out more of its models than it takes to list them."""
 
@@ -60,7 +71,7 @@ class ProviderBase:
 
     async def load(self, model: str, report: Report) -> None:
         """Raises NotSupported."""
-        raise NotSupported(f"{self.name} has no models to load: it serves them by itself.")
+        raise NotSupported(f"{self.name} has no models to load: it serves them by itself.", param="provider")
 
     async def learn(self) -> None:
         """There is no more to find out."""

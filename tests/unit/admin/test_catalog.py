@@ -84,6 +84,14 @@ async def test_a_provider_is_asked_at_most_once_every_two_seconds() -> None:
     assert case.source.asked == 2
 
 
+async def test_a_model_that_was_got_a_moment_ago_is_asked_for_at_once() -> None:
+    case = Case("a")
+    await case.catalog.refresh()
+    case.source.names = ("a", "pulled")
+    await case.catalog.refresh(at_once=True)
+    assert case.seen == {"a", "pulled"}
+
+
 async def test_many_askers_share_one_question_and_one_who_leaves_does_not_end_it() -> None:
     case = Case("a")
     case.source.gate = asyncio.Event()

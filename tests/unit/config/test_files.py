@@ -120,7 +120,7 @@ def test_every_file_that_was_read_is_watched(folder: Folder) -> None:
         ("farm.config.json", '{"ai": {\n "features": {\n  "rateLimting": true}}}', "farm.config.json:3:3"),
         ("farm.config.toml", "[ai.features]\nstreaming = true\n  rateLimting = true", "farm.config.toml:3:3"),
         ("farm.config.toml", "[ai]\nfeatures = {rateLimting = true}", "farm.config.toml:2:1"),
-        ("farm.config.js", "module.exports = {ai: {features: {rateLimting: true}}}", "farm.config.js"),
+        ("farm.config.js", "module.exports = {ai: {features: {\n  rateLimting: true}}}", "farm.config.js:2:3"),
     ],
 )
 def test_an_unknown_key_has_its_place_and_a_suggestion(folder: Folder, name: str, text: str, place: str) -> None:
@@ -159,7 +159,7 @@ def test_a_script_sees_the_env_files(folder: Folder) -> None:
 )
 def test_a_script_that_exports_nothing_useful_is_an_error(folder: Folder, text: str, says: str) -> None:
     (problem,) = folder.problems(text, "farm.config.js")
-    assert problem.startswith("farm.config.js: ")
+    assert problem.startswith("farm.config.js:")
     assert says in problem
 
 
@@ -171,3 +171,16 @@ def test_a_script_that_does_not_end_is_stopped(folder: Folder, monkeypatch: pyte
 def test_without_node_a_script_is_an_error_that_says_so(folder: Folder) -> None:
     (problem,) = folder.problems("module.exports = {}", "farm.config.js", PATH=str(folder.path))
     assert "node is not installed" in problem
+
+
+def test_a_javascript_key_that_is_written_twice_has_no_line_rather_than_a_wrong_one(folder: Folder) -> None:
+    text = "// no lines\nmodule.exports = {ai: {providers: {ollama: {modls: []}, openai: {'modls': []}}}}"
+    for problem in folder.problems(text, "farm.config.js"):
+        assert problem.startswith('farm.config.js: unknown key "modls"')
+
+
+def test_a_javascript_mistake_is_told_with_its_line(folder: Folder) -> None:
+    (problem,) = folder.problems("module.exports = {\n  ai: {{}}\n}", "farm.config.js")
+    assert problem.startswith("farm.config.js:2: node could not read it: ")
+    (problem,) = folder.problems("\n\nthrow new Error('no way')", "farm.config.js")
+    assert problem == "farm.config.js:3:7: node could not read it: no way"

@@ -7,6 +7,7 @@ import hashlib
 import pytest
 from tests.unit.config.conftest import Folder
 
+from farmgate.config import ConfigError
 from farmgate.config.keys import ApiKey
 
 KEY = "a-key-of-twenty-chars"
@@ -79,6 +80,13 @@ def test_a_wrong_line_of_a_key_file_has_its_number(folder: Folder, lines: str, s
 def test_a_key_file_that_is_not_there_is_an_error(folder: Folder) -> None:
     (problem,) = folder.problems("keyFile: none.txt")
     assert problem == "farm.config.yaml:1:10: keyFile: none.txt: there is no such file"
+
+
+def test_a_key_whose_variable_is_not_set_is_one_problem(folder: Folder) -> None:
+    with pytest.raises(ConfigError) as caught:
+        folder.load("server: {host: 0.0.0.0}\nkeys: [{name: alice, key: '${MY_KEY}'}]")
+    (problem,) = caught.value.problems
+    assert "MY_KEY is not set" in problem
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "gate.example", "127.1", "localhost.example", "[::]"])

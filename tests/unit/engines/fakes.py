@@ -79,6 +79,9 @@ class FakeEngine:
     def address(self, line: bytes) -> str | None:
         return LlamaCpp().address(line)
 
+    def complaint(self, log: str) -> str | None:
+        return LlamaCpp().complaint(log)
+
 
 class FakeSource:
     """Writes given bytes, or fails with a given reason."""

@@ -79,3 +79,15 @@ def test_a_child_whose_parent_is_somebody_else_ends_at_once() -> None:
     arguments[-1] = "1"
     done = subprocess.run(arguments, input=b"k\n", capture_output=True, timeout=20)
     assert (done.returncode, done.stdout) == (0, b"")
+
+
+def test_of_a_damaged_file_the_log_is_read_for_the_one_line_that_tells_why() -> None:
+    log = (
+        "0.00.028 E llama_model_load: error loading model: tensor 'blk.11' data is not within the file bounds, "
+        "model is corrupted or incomplete\n0.00.029 E llama_model_load_from_file_impl: failed to load model\n"
+    )
+    assert LlamaCpp().complaint(log) == (
+        "llama.cpp could not load the file: tensor 'blk.11' data is not within the file bounds, model is corrupted or "
+        "incomplete. Get it again, or use another one"
+    )
+    assert LlamaCpp().complaint("something else went wrong\n") is None

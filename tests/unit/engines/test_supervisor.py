@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -150,6 +151,15 @@ async def test_a_start_that_fails_tells_how_and_quotes_the_log(make: Make) -> No
     assert "no such weights" in caught.value.message
     assert str(supervisor._log_file) in caught.value.message
     assert caught.value.retry_after_s == 0.5
+
+
+async def test_a_crash_is_logged_with_the_model_and_the_reason(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="farmgate"), pytest.raises(EngineUnavailable):
+        await make("exits").lease()
+    (message,) = [record.getMessage() for record in caplog.records if "engine_crashed" in record.getMessage()]
+    assert "model=" in message
+    assert "exited with code 3" in message
+    assert "wait_s=0.5" in message
 
 
 async def test_everybody_who_waits_for_a_failing_start_is_told(make: Make) -> None:

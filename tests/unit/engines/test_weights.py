@@ -221,16 +221,27 @@ def test_any_gguf_file_has_a_path_on_the_command_line(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    "given", ["missing.gguf", "text.gguf", "model.bin", ".", "folder.gguf", "x" * 5000, "a\0.gguf"]
+    ("given", "why"),
+    [
+        ("missing.gguf", "There is no file"),
+        ("x" * 5000, "There is no file"),
+        ("a\0.gguf", "There is no file"),
+        ("text.gguf", "does not begin as GGUF files do"),
+        ("folder.gguf", "is a directory"),
+        (".", "is a directory"),
+        ("model.bin", "does not end in .gguf"),
+    ],
 )
-def test_what_is_no_gguf_file_has_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+def test_what_is_no_gguf_file_has_no_path_and_is_told_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, why: str
+) -> None:
     (tmp_path / "text.gguf").write_text("hello")
     (tmp_path / "model.bin").write_bytes(CONTENT)
     (tmp_path / "folder.gguf").mkdir()
     monkeypatch.chdir(tmp_path)
     models = store(tmp_path / "models")
     assert models.path(given) is None
-    with pytest.raises(ModelNotFound, match="is not a GGUF file"):
+    with pytest.raises(ModelNotFound, match=why):
         models.register(Path(given))
 
 

@@ -7,7 +7,14 @@ import asyncio
 import pytest
 
 from farmgate.core.answer import gather
-from farmgate.core.errors import ClientGone, FarmError, UpstreamError, UpstreamRateLimited
+from farmgate.core.errors import (
+    ClientGone,
+    FarmError,
+    ShuttingDown,
+    UpstreamError,
+    UpstreamRateLimited,
+    UpstreamTimeout,
+)
 from farmgate.core.identity import Principal
 from farmgate.core.reply import Event, Finish, Reply, Text, Usage, Vector
 from farmgate.core.request import Dialect, Kind, Request
@@ -172,3 +179,11 @@ async def test_no_prompt_and_no_answer_is_on_record(words: Chat | Complete | Emb
     await gather(await kept.meter(FakeTarget(Text("private"), Finish())).send(request_of(words)))
     assert "secret" not in repr(kept.call)
     assert "private" not in repr(kept.call)
+
+
+@pytest.mark.parametrize("reason", [UpstreamTimeout(), ShuttingDown()])
+async def test_a_call_that_we_gave_up_is_an_error_with_our_reason(reason: FarmError) -> None:
+    kept = Kept()
+    reply = await kept.meter(FakeTarget(Text("a"), Finish())).send(ASK)
+    reply.close(asyncio.CancelledError(reason))
+    assert (kept.call.outcome, kept.call.code) == (Outcome.ERROR, reason.code)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from farmgate.core.errors import InvalidValue, ModelNotCapable, ModelNotFound
 from farmgate.core.request import Kind
-from farmgate.flow.route import Candidate, ProviderView, View, plan
+from farmgate.flow.route import Candidate, ProviderView, View, plan, who_gets
 
 VIEW = View(
     default_provider="ollama",
@@ -207,3 +207,47 @@ def test_whoever_answers_is_there_and_no_name_does_more_harm_than_not_to_be_foun
     with contextlib.suppress(InvalidValue, ModelNotFound):
         found = plan(model, provider, VIEW)
         assert found.model in VIEW.providers[found.provider].models
+
+
+def test_a_provider_that_is_left_out_is_named_where_its_model_may_be_meant() -> None:
+    view = View(providers={"local": ProviderView(models=frozenset({"starter"}))}, left_out=frozenset({"openai"}))
+    for model, provider in (("gpt-4", None), ("openai/gpt-4", None), ("gpt-4", "openai")):
+        with pytest.raises((ModelNotFound, InvalidValue), match=r"not in use: openai \(`farmgate doctor` says why\)"):
+            plan(model, provider, view)
+
+
+WITH_CLOUD = View(
+    default_provider="ollama",
+    providers={
+        "ollama": ProviderView(models=frozenset({"llama3.1:latest"})),
+        "openai": ProviderView(is_open=True),
+        "vllm": ProviderView(models=frozenset({"served"}), is_open=True),
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "name", "own"),
+    [
+        # who has it
+        ("llama3.1", None, "ollama", "llama3.1:latest"),
+        ("served", None, "vllm", "served"),
+        # nobody has it: the default one gets it, whatever a cloud may have
+        ("qwen3", None, "ollama", "qwen3"),
+        ("library/qwen3", None, "ollama", "library/qwen3"),
+        # the one that is named gets it
+        ("ollama/qwen3", None, "ollama", "qwen3"),
+        ("ollama/qwen3", "ollama", "ollama", "qwen3"),
+        ("openai/qwen3", None, "openai", "qwen3"),
+        ("qwen3", "openai", "openai", "qwen3"),
+    ],
+)
+def test_who_gets_a_model(model: str, provider: str | None, name: str, own: str) -> None:
+    assert who_gets(model, provider, WITH_CLOUD) == Candidate(provider=name, model=own)
+
+
+def test_nobody_gets_a_model_where_nobody_is() -> None:
+    with pytest.raises(ModelNotFound):
+        who_gets("qwen3", None, View())
+    with pytest.raises(InvalidValue):
+        who_gets("qwen3", "nobody", WITH_CLOUD)

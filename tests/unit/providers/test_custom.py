@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from farmgate.core.answer import fold, gather
+from farmgate.core.words import Chat, Message, Role
 from farmgate.providers import custom
 from farmgate.providers.custom import GROUP, CustomProviderError, entry_point_names, find
 from farmgate.providers.provider import Provider
 from farmgate.providers.settings import ProviderSettings
+from farmgate.testing import request_of
 
 SETTINGS = ProviderSettings(name="mine", options={"answer": 42})
 SOURCE = """
@@ -117,3 +120,15 @@ def test_a_package_that_does_not_hold_what_it_offers_is_told(
 def test_a_name_nobody_offers_is_nothing(tmp_path: Path) -> None:
     assert find("nobody", directory=tmp_path) is None
     assert str(tmp_path) not in sys.path
+
+
+async def test_the_example_in_the_docs_is_a_provider_that_answers(tmp_path: Path) -> None:
+    docs = Path(__file__).parents[3] / "docs" / "providers.md"
+    source = docs.read_text().split("```python\n")[1].split("```")[0]
+    (tmp_path / "parrot_of_the_docs.py").write_text(source)
+    make = find("parrot_of_the_docs:Parrot", directory=tmp_path)
+    assert make is not None
+    provider = make(ProviderSettings(name="parrot"))
+    assert isinstance(provider, Provider)
+    reply = await provider.send(request_of(Chat(messages=(Message(role=Role.USER, content="pretty bird"),))))
+    assert fold(await gather(reply)).text == "pretty bird "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ from farmgate.core.answer import fold, gather
 from farmgate.core.errors import (
     EngineUnavailable,
     FarmError,
+    InvalidValue,
     ModelNotFound,
     UpstreamError,
     UpstreamRejected,
@@ -46,6 +48,9 @@ from farmgate.providers.local import LocalProvider
 from farmgate.providers.provider import Provider
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Timeouts
+from farmgate.wire.openai.requests import decode_request
+from farmgate.wire.openai.rules import ListLimits
+from farmgate.wire.strictjson import JsonLimits
 
 WITHIN_S = 10.0
 SAID = {"choices": [{"index": 0, "message": {"content": "Hello"}, "finish_reason": "stop"}]}
@@ -410,3 +415,51 @@ async def test_the_rest_is_the_lenders_business() -> None:
     assert health.detail == "one moment"
     await provider.close()
     assert not lender.is_closed  # Engines outlive a configuration.
+
+
+TWO = {
+    "data": [{"index": 0, "embedding": [3.0, 4.0, 12.0]}, {"index": 1, "embedding": [0.0, 0.0, 1.0]}],
+    "usage": {"prompt_tokens": 2, "total_tokens": 2},
+}
+
+
+def embedding(raw: bytes | None = None, dimensions: int | None = None) -> Request:
+    asked = request(Kind.EMBEDDING)
+    asked.body = (
+        Typed(Embed(inputs=("a", "b"), dimensions=dimensions))
+        if raw is None
+        else decode_request(raw, Kind.EMBEDDING, json_limits=JsonLimits(), list_limits=ListLimits())
+    )
+    return asked
+
+
+@pytest.mark.parametrize("raw", [None, b'{"model":"m","input":[[1],[2]],"dimensions":2.0}'], ids=["words", "bytes"])
+async def test_vectors_are_cut_to_the_dimensions_asked_for_and_have_length_1_again(raw: bytes | None) -> None:
+    async with FakeUpstream(say(whole(TWO))) as fake:
+        lender = FakeLender([fake.url])
+        provider = provider_of(lender)
+        answer = fold(await gather(await provider.send(embedding(raw, dimensions=2))))
+        assert answer.vectors == {0: (0.6, 0.8), 1: (0.0, 0.0)}
+        assert answer.usage is not None
+        assert answer.usage.prompt_tokens == 2
+        await provider.close()
+    assert lender.all_released_once
+
+
+async def test_whole_vectors_are_the_engines_own_bytes() -> None:
+    async with FakeUpstream(say(whole(TWO))) as fake:
+        provider = provider_of(FakeLender([fake.url]))
+        (event_,) = await gather(await provider.send(embedding(b'{"model":"m","input":"a"}')))
+        assert event_.raw == json.dumps(TWO).encode()
+        await provider.close()
+
+
+async def test_more_dimensions_than_there_are_is_the_callers_mistake() -> None:
+    async with FakeUpstream(say(whole(TWO))) as fake:
+        lender = FakeLender([fake.url])
+        provider = provider_of(lender)
+        with pytest.raises(InvalidValue, match="at most 3") as caught:
+            await provider.send(embedding(dimensions=4))
+        assert caught.value.param == "dimensions"
+        await provider.close()
+    assert lender.all_released_once

@@ -12,6 +12,7 @@ from tests.fakes.ollama import FakeModel, FakeOllama, Fault
 
 from farmgate.core.answer import Answer, fold, gather
 from farmgate.core.errors import (
+    ContextLengthExceeded,
     FarmError,
     ModelNotFound,
     Unavailable,
@@ -559,3 +560,49 @@ async def test_cancelling_a_load_ends_the_pull() -> None:
             await fake.caller_left.wait()
         assert (await asyncio.gather(loading, return_exceptions=True))[0].__class__ is asyncio.CancelledError
         await provider.close()
+
+
+async def test_what_is_too_long_for_a_model_is_told_by_the_field_it_is_in() -> None:
+    async with FakeOllama(refusals={"/api/embed": (400, "the input length exceeds the context length")}) as fake:
+        provider = provider_at(fake.url)
+        with pytest.raises(ContextLengthExceeded) as caught:
+            await answer_of(provider, Embed(inputs=("a",)))
+        assert caught.value.param == "input"
+        await provider.close()
+
+
+ELSEWHERE = ["evil.example/x/y", "169.254.169.254/latest/meta", "http://127.0.0.1:1/x", "http://127.0.0.1", "a/b/c/d"]
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+async def test_nobody_makes_ollama_fetch_an_address(name: str) -> None:
+    async with FakeOllama(library={f"{name}:latest": FakeModel()}) as fake:
+        provider = provider_at(fake.url)
+        with pytest.raises(UnsupportedParameter, match="registries"):
+            await provider.load(name, lambda _: None)
+        with pytest.raises(UnsupportedParameter, match="registries"):
+            await provider.pull(name, never_reported)
+        assert "/api/pull" not in [asked.path for asked in fake.asked]
+        await provider.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("hf.co/bartowski/tiny-gguf", {}),
+        ("somebody/tiny", {}),
+        ("models.example/team/tiny", {"registries": ["Models.example"]}),
+    ],
+)
+async def test_models_come_from_the_registries_that_are_allowed(name: str, options: dict[str, object]) -> None:
+    async with FakeOllama(library={f"{name}:latest": FakeModel()}) as fake:
+        provider = provider_at(fake.url, options=options)
+        await provider.load(name, lambda _: None)
+        assert "/api/pull" in [asked.path for asked in fake.asked]
+        await provider.close()
+
+
+def test_registries_are_a_list_of_names() -> None:
+    for wrong in ("one", [1], {"a": "b"}):
+        with pytest.raises(ValueError, match="registries"):
+            provider_at("http://127.0.0.1:1", options={"registries": wrong})

@@ -32,6 +32,7 @@ from tests.fakes.upstream import (
 
 from farmgate.core.answer import fold, gather
 from farmgate.core.errors import (
+    ContextLengthExceeded,
     FarmError,
     NotSupported,
     UpstreamError,
@@ -753,6 +754,7 @@ async def test_health_of_nobody() -> None:
     health = await provider_at(f"http://127.0.0.1:{closed_port()}").health()
     assert health.status is HealthStatus.UNHEALTHY
     assert "cannot be reached" in (health.detail or "")
+    assert "See that it runs and that its url is right." in (health.detail or "")
 
 
 async def test_health_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -793,3 +795,16 @@ def test_every_row_makes_a_provider(name: str) -> None:
     assert row.url.startswith("http://127.0.0.1:" if row.is_local else "https://")
     assert not row.url.endswith("/")
     assert row.is_local or row.key_variable
+
+
+@pytest.mark.parametrize(
+    ("kind", "param"), [(Kind.CHAT, "messages"), (Kind.COMPLETION, "prompt"), (Kind.EMBEDDING, "input")]
+)
+async def test_what_is_too_long_for_a_model_is_told_by_the_field_it_is_in(kind: Kind, param: str) -> None:
+    error = {"error": {"message": "exceeds the available context size", "type": "exceed_context_size_error"}}
+    async with FakeUpstream(say(whole(error, status=400))) as fake:
+        provider = provider_at(fake.url)
+        with pytest.raises(ContextLengthExceeded) as caught:
+            await provider.send(request(kind=kind))
+        assert caught.value.param == param
+        await provider.close()

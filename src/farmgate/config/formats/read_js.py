@@ -1,24 +1,27 @@
-"""JavaScript as Nodes: `node` runs the file, and what it exports comes back as JSON. Only paths are known, no lines."""
+"""JavaScript as Nodes: `node` runs the file; what it exports comes back as JSON and gets its places from the text."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path as FilePath
 
 from farmgate.config.errors import ConfigError
-from farmgate.config.nodes import Node, from_plain
+from farmgate.config.nodes import Node, Path, from_plain
 
 __all__ = ["read_js"]
 
 TIMEOUT_S = 10.0
 MAX_BYTES = 1024 * 1024
+# A key of an object literal, bare or quoted.
+KEY = re.compile(r"""(?<![\w$.'"])(?:([A-Za-z_$][\w$]*)|['"]([^'"\n]+)['"])\s*:""")
 
 # The answer goes to a file: the configuration may print what it likes.
 SCRIPT = r"""
@@ -41,7 +44,7 @@ read()
     return value && value.__esModule ? value.default : value;
   })
   .then((value) => say({ value }))
-  .catch((error) => say({ error: String((error && error.message) || error) }));
+  .catch((error) => say({ error: String((error && error.message) || error), stack: String(error && error.stack) }));
 """
 
 
@@ -58,10 +61,11 @@ def read_js(path: FilePath, name: str, environ: Mapping[str, str]) -> Node:
         run(node, path, out, name, environ)
         answer = answered(out, name)
     if "error" in answer:
-        raise ConfigError(f"{name}: node could not read it: {one_line(str(answer['error']))}")
+        place = name + line_in_stack(str(answer.get("stack")), path)
+        raise ConfigError(f"{place}: node could not read it: {one_line(str(answer['error']))}")
     if not isinstance(answer.get("value"), dict):
         raise ConfigError(f"{name}: it must export an object: `module.exports = {{...}}` or `export default {{...}}`")
-    return from_plain(answer["value"], lambda path: (name, name))
+    return from_plain(answer["value"], places_in(source_of(path), name))
 
 
 def run(node: str, path: FilePath, out: FilePath, name: str, environ: Mapping[str, str]) -> None:
@@ -104,6 +108,36 @@ def answered(out: FilePath, name: str) -> dict[str, object]:
     except (ValueError, RecursionError):
         raise ConfigError(f"{name}: what it exports is not plain data, or is nested too deeply") from None
     return answer if isinstance(answer, dict) else {}
+
+
+def line_in_stack(stack: str, path: FilePath) -> str:
+    """`:4` or `:4:7`, where node says at which line of the file it was; nothing where it does not."""
+    found = re.search(rf"{re.escape(str(path))}(:\d+(?::\d+)?)", stack)
+    return found[1] if found else ""
+
+
+def source_of(path: FilePath) -> str:
+    try:
+        return path.read_text("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def places_in(source: str, name: str) -> Callable[[Path], tuple[str, str]]:
+    """A key that is written just once in the file has its line and column; any other has only the file."""
+    found: dict[str, list[int]] = {}
+    for match in KEY.finditer(source):
+        found.setdefault(match[1] or match[2], []).append(match.start(1) if match[1] else match.start(2))
+
+    def places(path: Path) -> tuple[str, str]:
+        starts = found.get(str(path[-1]), ()) if path else ()
+        if len(starts) != 1:
+            return name, name
+        before = source[: starts[0]]
+        place = f"{name}:{before.count(chr(10)) + 1}:{starts[0] - before.rfind(chr(10))}"
+        return place, place
+
+    return places
 
 
 def one_line(text: str) -> str:

@@ -36,11 +36,13 @@ class Took:
     duration_s: float = 0.0
     text: str = ""
     cost_usd: Decimal | None = None
+    streams: bool = True
 
     @property
     def tokens_per_s(self) -> float | None:
         """From the first token to the end: the wait for it is told by itself."""
-        if self.usage is None or self.first_token_s is None:
+        if self.usage is None or self.first_token_s is None or not self.streams:
+            # An answer that comes whole has no time between its first token and its last.
             return None
         took_s = self.duration_s - self.first_token_s
         return (self.usage.completion_tokens - 1) / took_s if took_s > 0 and self.usage.completion_tokens > 1 else None
@@ -99,7 +101,7 @@ class Asker:
         """`kept` is given every piece of text, also of an answer that is stopped. Raises FarmError."""
         began = self.clock()
         with await self.target.send(self._request(chat, began)) as reply:
-            took = Took(model=reply.model, provider=reply.provider)
+            took = Took(model=reply.model, provider=reply.provider, streams=self.stream)
             await self._follow(reply, took, began, kept)
         took.duration_s = self.clock() - began
         if took.usage is not None:

@@ -38,7 +38,7 @@ def dev(session: Session, *, host: str | None, port: int | None, pull: bool) -> 
 
     def load() -> Config:
         config = session.load(environment=environment, overrides={"server.host": host, "server.port": port})
-        return config if pull else without_pulls(config)
+        return quiet(config if pull else without_pulls(config))
 
     config = load()
     said = config.variable("FARM_ENV")
@@ -63,6 +63,13 @@ def start_again_with_engine(session: Session, config: Config) -> None:
 async def is_demo(session: Session, config: Config) -> bool:
     async with session.house.open(config) as gate:
         return gate.is_demo
+
+
+def quiet(config: Config) -> Config:
+    """The panel tells what `info` would; who wants both says so with `log.level`."""
+    if config.origin("log.level").where != "default":
+        return config
+    return replace(config, log=config.log.model_copy(update={"level": "warning"}))
 
 
 def without_pulls(config: Config) -> Config:
@@ -115,6 +122,7 @@ class DevServer:
         facts = facts_of(self._session, self._watch.config, gate, self._url)
         if self._out.json:
             self._out.record(record(facts, "ready"))
+            return
         keys = {"r": "reload", "m": "models", "h": "this list", "q": "quit"} if self._has_keys else {}
         for line in panel(facts, keys):
             self._out.say(line)
@@ -133,7 +141,11 @@ class DevServer:
         self._gate = gate
         if self._out.json:
             self._out.record(record(facts_of(self._session, self._watch.config, gate, self._url), "reloaded"))
+            return
         self._out.say(f"reloaded: default {default_text(gate.default)}")
+        for finding in gate.findings:
+            if not finding.is_there:
+                self._out.say(f"  {finding.name}: {finding.text}")
 
     def _models(self) -> None:
         rows = [row_of(model) for model in self._gate.models()] if self._gate else []

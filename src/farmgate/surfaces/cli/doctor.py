@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import platform
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,7 +21,7 @@ from farmgate.surfaces.cli.session import Session
 from farmgate.surfaces.cli.words import path_text, size
 
 if TYPE_CHECKING:
-    from farmgate.config import Config
+    from farmgate.config import Config, ConfigError
     from farmgate.surfaces.cli.house import House, OpenGate
 
 __all__ = ["Check", "State", "doctor"]
@@ -69,9 +69,9 @@ def show(session: Session, check: Check) -> None:
         out.record({"name": check.name, "state": check.state, "text": check.text, "fix": check.fix})
         return
     state = out.paint(f"{check.state:<4}", COLOUR[check.state])
-    out.data(f"{state}  {check.name:<10} {check.text}")
+    out.data(f"{state}  {check.name:<12} {check.text}")
     if check.fix:
-        out.data(f"{'':16} fix: {check.fix}")
+        out.data(f"{'':18} fix: {check.fix}")
 
 
 def examine(session: Session) -> Iterator[Check]:
@@ -82,17 +82,19 @@ def examine(session: Session) -> Iterator[Check]:
     try:
         config = session.load()
     except ConfigError as error:
-        for problem in error.problems:
-            yield Check(
-                name="config", state=State.FAIL, text=problem, fix="mend that line, then: farmgate config check"
-            )
+        yield from wrong(error)
         return
-    yield from check_config(config)
+    yield from check_config(session.house, config)
     yield from check_home(config.home)
     yield check_engine(session.house)
     yield check_weights(session.house, config)
     yield check_port(session.house, config)
     yield from check_gate(session.house, config)
+
+
+def wrong(error: ConfigError) -> Iterator[Check]:
+    for problem in error.problems:
+        yield Check(name="config", state=State.FAIL, text=problem, fix="mend that, then: farmgate config check")
 
 
 def check_python(version: tuple[int, ...]) -> Check:
@@ -102,10 +104,18 @@ def check_python(version: tuple[int, ...]) -> Check:
     return Check(name="python", state=State.FAIL, text=text, fix="use Python 3.11 or newer")
 
 
-def check_config(config: Config) -> Iterator[Check]:
+def check_config(house: House, config: Config) -> Iterator[Check]:
+    from farmgate.config import ConfigError
+
     source = path_text(config.source) if config.source else "no file, which is fine"
-    yield Check(name="config", state=State.OK, text=f"{source} ({config.environment})")
-    for notice in config.notices:
+    try:
+        notices = house.check(config)
+    except ConfigError as error:
+        yield from wrong(error)
+        notices = ()
+    else:
+        yield Check(name="config", state=State.OK, text=f"{source} ({config.environment})")
+    for notice in (*config.notices, *notices):
         yield Check(name="config", state=State.WARN, text=notice)
     if config.source is not None and not config.left_out:
         keyed = [name for name, one in config.ai.providers.items() if one.api_key]
@@ -116,7 +126,7 @@ def check_config(config: Config) -> Iterator[Check]:
 def check_home(home: Path) -> Iterator[Check]:
     name = path_text(home)
     existing = next(path for path in (home, *home.parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+    if not can_write(existing):
         yield Check(
             name="data",
             state=State.FAIL,
@@ -132,6 +142,15 @@ def check_home(home: Path) -> Iterator[Check]:
         )
     else:
         yield Check(name="disk", state=State.OK, text=f"{size(free)} free")
+
+
+def can_write(folder: Path) -> bool:
+    """Tried, not asked: permissions do not tell of file systems that are read-only or no place for files."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def check_engine(house: House) -> Check:
@@ -163,6 +182,7 @@ def check_port(house: House, config: Config) -> Check:
 
 def check_gate(house: House, config: Config) -> Iterator[Check]:
     """Open a gate as a command would, and ask every provider how it is."""
+    from farmgate.config import ConfigError
 
     async def looked() -> tuple[OpenGate, Mapping[str, Health]]:
         async with house.open(config) as gate:
@@ -170,6 +190,8 @@ def check_gate(house: House, config: Config) -> Iterator[Check]:
 
     try:
         gate, healths = asyncio.run(looked())
+    except ConfigError:
+        return  # told already, with the configuration
     except FarmError as error:
         yield Check(name="gate", state=State.FAIL, text=error.message)
         return
@@ -196,5 +218,7 @@ def check_provider(name: str, health: Health, *, is_needed: bool) -> Check:
                 name=name,
                 state=State.FAIL if is_needed else State.WARN,
                 text=health.detail or "does not answer",
-                fix=f"see that it runs and that ai.providers.{name} has the right url and apiKey, or disable it",
+                fix="farmgate pull starter"
+                if name == "local"
+                else f"see that it runs and that ai.providers.{name} has the right url and apiKey, or disable it",
             )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import IntEnum
 
-from farmgate.core.errors import FarmError
+from farmgate.core.errors import BadRequest, FarmError, InvalidValue
 
-__all__ = ["Exit", "exit_of"]
+__all__ = ["Exit", "WrongUse", "exit_of"]
 
 
 class Exit(IntEnum):
@@ -24,10 +24,17 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+class WrongUse(BadRequest):
+    """The command line is wrong."""
+
+    code = "usage"
+
+
 # A code says more than a status: a provider that refused our key answers 502 to our own callers.
 BY_CODE: Mapping[str, Exit] = {
     "upstream_auth_failed": Exit.AUTH,
     "overloaded": Exit.LIMIT,
+    "usage": Exit.USAGE,
 }
 BY_STATUS: Mapping[int, Exit] = {
     401: Exit.AUTH,
@@ -48,6 +55,9 @@ def exit_of(error: BaseException) -> Exit:
     match error:
         case ConfigError():
             return Exit.CONFIG
+        case InvalidValue(param="provider"):
+            # To an HTTP caller a wrong field; at the command line a name that is not there, as a model's would be.
+            return Exit.NOT_FOUND
         case FarmError():
             return BY_CODE.get(error.code) or BY_STATUS.get(error.status, Exit.ERROR)
         case KeyboardInterrupt():

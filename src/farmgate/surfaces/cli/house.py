@@ -100,6 +100,9 @@ class House(Protocol):
     def register(self, config: Config, path: Path) -> str:
         """Make a GGUF file known to gates opened from here on; gives the name it is called by."""
 
+    def check(self, config: Config) -> tuple[str, ...]:
+        """What will not work as the providers are configured. Raises ConfigError for those that there are not."""
+
     def calls(self, config: Config) -> Iterator[Call]:
         """Every call in the journal."""
 

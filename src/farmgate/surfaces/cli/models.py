@@ -6,12 +6,13 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-from farmgate.core.errors import FarmError, InvalidApiKey, ModelNotFound, UpstreamUnreachable
+from farmgate.core.errors import InvalidApiKey, ModelNotFound, UpstreamUnreachable
 from farmgate.core.model import ModelInfo
-from farmgate.surfaces.cli.exits import Exit
+from farmgate.surfaces.cli.exits import Exit, WrongUse
 from farmgate.surfaces.cli.keyboard import is_there
 from farmgate.surfaces.cli.remote import RemoteGate, find
 from farmgate.surfaces.cli.session import Session
+from farmgate.surfaces.cli.starter import NEEDS_ENGINE
 from farmgate.surfaces.cli.words import UNKNOWN, size, tokens
 from farmgate.wire.farm_models import encode_facts
 
@@ -98,7 +99,9 @@ def pull(session: Session, name: str) -> Exit:
         told = f"{name} is in {path}"
     if session.out.json:
         session.out.record({"status": "success"})
-    session.out.say(f"{told}: farmgate run {name}")
+    needs_no_engine = slash and provider != "local"
+    has_engine = needs_no_engine or session.house.has_engine()
+    session.out.say(f"{told}: farmgate run {name}" if has_engine else f"{told}. {NEEDS_ENGINE}")
     return Exit.OK
 
 
@@ -121,10 +124,8 @@ def remove(session: Session, name: str, *, yes: bool) -> Exit:
     return Exit.OK
 
 
-class NobodyToAsk(FarmError):
-    """Nobody is there to be asked: say --yes."""
-
-    code = "confirmation_needed"
+class NobodyToAsk(WrongUse):
+    """This deletes a model and there is no terminal to ask on: add --yes."""
 
 
 def agreed(session: Session, question: str) -> bool:

@@ -63,8 +63,12 @@ class Out:
     def say(self, text: str = "") -> None:
         """Something about what happens."""
         self.end_sketch()
-        if not self.quiet:
+        if self.quiet:
+            return
+        if not self.json:
             write(sys.stderr, text + "\n")
+        elif text.strip():
+            write(sys.stderr, json.dumps({"note": text.strip()}, ensure_ascii=False) + "\n")
 
     def sketch(self, text: str) -> None:
         """Draw the last line anew. Only where it `moves`."""

@@ -9,14 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from farmgate.surfaces.cli.house import Finding
 
-__all__ = ["ADVICE", "Facts", "keys_line", "panel", "ready_line", "record"]
+__all__ = ["Facts", "advice", "keys_line", "panel", "ready_line", "record"]
 
-ADVICE = (
-    "nothing but the demo can answer yet. For a real model, any of:",
-    "  pip install 'farmgate[local]'    a small model on this machine (or: uvx 'farmgate[local]' dev)",
-    "  ollama serve                     the models of an Ollama on this machine",
-    "  export OPENAI_API_KEY=...        a cloud provider",
-)
+PULL = "  farmgate pull starter            a small model on this machine"
+INSTALL = "  pip install 'farmgate[local]'    a small model on this machine (or: uvx 'farmgate[local]' dev)"
 CURL = """curl {url}/v1/chat/completions -H 'content-type: application/json'{key} \\
        -d '{{"model": "default", "messages": [{{"role": "user", "content": "Hello"}}]}}'"""
 
@@ -36,6 +32,7 @@ class Facts:
     home: str
     source: str | None
     notices: Sequence[str] = ()
+    has_engine: bool = False
 
 
 def panel(facts: Facts, keys: Mapping[str, str] | None = None) -> Iterator[str]:
@@ -51,13 +48,15 @@ def panel(facts: Facts, keys: Mapping[str, str] | None = None) -> Iterator[str]:
     yield row("API", f"{facts.url}/v1   (OpenAI-compatible; {access})")
     for finding in facts.findings:
         yield row(finding.name, f"{'ok' if finding.is_there else '-':<4} {finding.text}")
-    yield row("default", default_text(facts.default))
+    silent = {finding.name for finding in facts.findings if not finding.is_there}
+    is_silent = facts.default is not None and facts.default[0] in silent
+    yield row("default", default_text(facts.default) + (", which cannot answer now" if is_silent else ""))
     config = facts.source or "none (farmgate config init writes one)"
     yield row("data", f"{facts.home}   config {config}")
     for notice in facts.notices:
         yield row("note", notice)
     if facts.is_demo:
-        yield from (row("demo" if at == 0 else "", line) for at, line in enumerate(ADVICE))
+        yield from (row("demo" if at == 0 else "", line) for at, line in enumerate(advice(facts)))
     yield ""
     key = " -H 'authorization: Bearer YOUR_KEY'" if facts.needs_key else ""
     yield row("try", CURL.format(url=facts.url, key=key))
@@ -66,6 +65,16 @@ def panel(facts: Facts, keys: Mapping[str, str] | None = None) -> Iterator[str]:
     if keys:
         yield row("keys", keys_line(keys))
     yield ""
+
+
+def advice(facts: Facts) -> tuple[str, ...]:
+    """What to do where nothing but the demo can answer."""
+    return (
+        "nothing but the demo can answer yet. For a real model, any of:",
+        PULL if facts.has_engine else INSTALL,
+        "  ollama serve                     the models of an Ollama on this machine",
+        "  export OPENAI_API_KEY=...        a cloud provider",
+    )
 
 
 def keys_line(keys: Mapping[str, str]) -> str:

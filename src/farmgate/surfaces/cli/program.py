@@ -32,18 +32,26 @@ def program(arguments: Sequence[str], house: Callable[[], House]) -> int:
     try:
         code = get_command(app).main(joined(arguments), prog_name="farmgate", standalone_mode=False, obj=begun)
     except typer.Abort:
-        return Exit.INTERRUPTED
+        return stopped(out)
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
-        message = f"{error.format_message()} Try: {context.command_path if context else 'farmgate'} --help"
+        said = error.format_message().rstrip()
+        said = said if said.endswith((".", "?", "!")) else f"{said}."
+        message = f"{said} Try: {context.command_path if context else 'farmgate'} --help"
         out.fail(message, error=told(message, code="usage", type="invalid_request_error"))
         return Exit.USAGE
     except KeyboardInterrupt:
-        out.say("stopped")
-        return Exit.INTERRUPTED
+        return stopped(out)
     except Exception as error:  # noqa: BLE001 - the last line of defence: people get a line, not a traceback
         return explain(error, out)
-    return int(code or 0)
+    # Typer makes an exit code of a Ctrl-C in a command.
+    return stopped(out) if code == Exit.INTERRUPTED else int(code or 0)
+
+
+def stopped(out: Out) -> Exit:
+    # What the terminal echoed of the Ctrl-C stands on the line already.
+    out.say("\nstopped")
+    return Exit.INTERRUPTED
 
 
 def explain(error: Exception, out: Out) -> Exit:

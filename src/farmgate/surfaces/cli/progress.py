@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 from farmgate.core.ports import Clock, Progress
@@ -15,26 +16,38 @@ __all__ = ["Bar", "bar_line", "step_line"]
 
 REDRAW_S = 0.1
 WIDTH = 24
+NARROWEST = 8
 # A first report above this is a download that goes on; below, it is its first piece.
 RESUMED_BYTES = 1_000_000
 
 
-def bar_line(title: str, progress: Progress, rate: float) -> str:
-    """`starter [#####-----] 42 %  39.1 MB of 92.9 MB  11.2 MB/s  4 s left`; `rate` in bytes per second."""
+def bar_line(title: str, progress: Progress, rate: float, columns: int = 120) -> str:
+    """`starter  downloading  [#####-----] 42 %  39.1 MB of 92.9 MB  11.2 MB/s  4 s left`; `rate` in bytes per second.
+
+    The bar is as long as `columns` allow; where they are few there is none, and the figures stay.
+    """
     if not progress.total:
         told = f"  {size(progress.completed)}" if progress.completed else ""
         return f"{title}  {progress.status}{told}"
     share = min(1.0, progress.completed / progress.total)
-    filled = round(share * WIDTH)
-    parts = [
-        f"{title}  {progress.status}  [{'#' * filled}{'-' * (WIDTH - filled)}] {share * 100:3.0f} %",
-        f"{size(progress.completed)} of {size(progress.total)}",
-    ]
+    parts = [f"{share * 100:3.0f} %", of_total(progress.completed, progress.total)]
     if rate > 0:
         parts.append(f"{size(int(rate))}/s")
         if share < 1:
             parts.append(f"{time_left((progress.total - progress.completed) / rate)} left")
-    return "  ".join(parts)
+    figures, before = "  ".join(parts), f"{title}  {progress.status}  "
+    width = min(WIDTH, columns - len(before) - len(figures) - len("[] ") - 1)
+    if width < NARROWEST:
+        return before + figures
+    filled = round(share * width)
+    return f"{before}[{'#' * filled}{'-' * (width - filled)}] {figures}"
+
+
+def of_total(completed: int, total: int) -> str:
+    """`39.1 of 92.9 MB`, the unit once where it is the same."""
+    done, whole = size(completed), size(total)
+    number, _, unit = done.rpartition(" ")
+    return f"{number if whole.endswith(' ' + unit) else done} of {whole}"
 
 
 def time_left(seconds: float) -> str:
@@ -78,7 +91,8 @@ class Bar:
         elif self._out.moves:
             if begins or is_last or now - self._drawn >= REDRAW_S:
                 self._drawn = now
-                self._out.sketch(bar_line(self._title, told, self._rate(now)))
+                columns = get_terminal_size().columns
+                self._out.sketch(bar_line(self._title, told, self._rate(now), columns))
         else:
             self._log(told, begins)
 

@@ -11,10 +11,10 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from farmgate.core.errors import EngineUnavailable, InvalidValue
+from farmgate.core.errors import EngineUnavailable
 from farmgate.core.words import Chat, Message, Role, Sampling
 from farmgate.surfaces.cli.answer import Asker
-from farmgate.surfaces.cli.exits import Exit
+from farmgate.surfaces.cli.exits import Exit, WrongUse
 from farmgate.surfaces.cli.keyboard import is_there
 from farmgate.surfaces.cli.loopthread import LoopThread
 from farmgate.surfaces.cli.remote import find
@@ -55,7 +55,7 @@ def run(session: Session, wish: Wish) -> Exit:
     chat = chat_of(wish)
     prompt = prompt_of(wish)
     if prompt == "":
-        raise InvalidValue("The prompt is empty: give one as an argument or on stdin.", param="PROMPT")
+        raise WrongUse("The prompt is empty: give one as an argument or on stdin.", param="PROMPT")
     with LoopThread() as loop, gate_for(session, wish, loop) as asker:
         if prompt is None:
             talk(asker, chat, loop.run, line_reader())
@@ -73,7 +73,11 @@ def gate_for(session: Session, wish: Wish, loop: LoopThread) -> Iterator[Asker]:
     timeout_s = config.server.limits.request_timeout_s
     price_of = session.house.prices(config).price
     running = find(config) if path is None else None
+    wants_starter = path is None and is_starter(wish.model)
     if running is not None:
+        if wants_starter and not any(is_starter(model.name) for model in running.models()):
+            # It looks again at what is on this machine when it is asked for a name it does not know.
+            loop.run(get_starter(session, config))
         yield Asker(
             target=running,
             out=session.out,
@@ -83,7 +87,7 @@ def gate_for(session: Session, wish: Wish, loop: LoopThread) -> Iterator[Asker]:
             timeout_s=timeout_s,
         )
         return
-    if path is None and is_starter(wish.model):
+    if wants_starter:
         loop.run(get_starter(session, config))
     name = register(session, config, path) if path is not None else wish.model
     gate = loop.hold(session.house.open(config))
@@ -140,7 +144,7 @@ def line_reader() -> Callable[[str], str]:
 
 
 def chat_of(wish: Wish) -> Chat:
-    """The system message and the options; the question is added to it. Raises InvalidValue."""
+    """The system message and the options; the question is added to it. Raises WrongUse."""
     known, extra = options_of(wish.options)
     if wish.max_tokens is not None:
         known["max_tokens"] = wish.max_tokens
@@ -155,7 +159,7 @@ def options_of(given: Sequence[str]) -> tuple[dict[str, object], dict[str, objec
     for text in given:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise InvalidValue(f"-o takes name=value, such as -o temperature=0.2, not {text!r}.", param="-o")
+            raise WrongUse(f"-o takes name=value, such as -o temperature=0.2, not {text!r}.", param="-o")
         name = SNAKE.get(name.strip(), name.strip())
         (known if name in (*NUMBERS, *COUNTS, "stop") else extra)[name] = plain(value)
     return known, extra
@@ -172,7 +176,7 @@ def sampling_of(known: Mapping[str, object]) -> Sampling:
     stop = known.get("stop", ())
     stops = (stop,) if isinstance(stop, str) else stop
     if not isinstance(stops, (list, tuple)) or not all(isinstance(one, str) for one in stops):
-        raise InvalidValue("-o stop takes a text or a list of texts.", param="-o")
+        raise WrongUse("-o stop takes a text or a list of texts.", param="-o")
     return Sampling(
         temperature=number(known, "temperature"),
         top_p=number(known, "top_p"),
@@ -188,11 +192,11 @@ def number(known: Mapping[str, object], name: str) -> float | None:
     value = known.get(name)
     if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)):
         return None if value is None else float(value)
-    raise InvalidValue(f"-o {name} takes a number, not {value!r}.", param="-o")
+    raise WrongUse(f"-o {name} takes a number, not {value!r}.", param="-o")
 
 
 def count(known: Mapping[str, object], name: str) -> int | None:
     value = known.get(name)
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
-    raise InvalidValue(f"-o {name} takes a whole number, not {value!r}.", param="-o")
+    raise WrongUse(f"-o {name} takes a whole number, not {value!r}.", param="-o")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from farmgate.surfaces.cli.exits import Exit
-from farmgate.surfaces.cli.panel import ADVICE, default_text, ready_line, record
+from farmgate.surfaces.cli.panel import advice, default_text, ready_line, record
 from farmgate.surfaces.cli.serving import facts_of, listen, reload_on_hangup, run_loop, url_of
 from farmgate.surfaces.cli.session import Session
 from farmgate.surfaces.cli.watch import Watch
@@ -36,15 +36,15 @@ def serve(session: Session, *, host: str | None, port: int | None) -> Exit:
         def ready(gate: OpenGate, stop: Callable[[], None]) -> None:
             reload_on_hangup(watch.ask)
             facts = facts_of(session, watch.config, gate, url)
+            if out.json:
+                out.record({**record(facts, "ready"), "notices": [*facts.notices, *dev_only(config)]})
+                return
             for notice in (*facts.notices, *dev_only(config)):
                 out.say(f"note: {notice}")
             if facts.is_demo:
-                for line in ADVICE:
+                for line in advice(facts):
                     out.say(line)
-            if out.json:
-                out.record(record(facts, "ready"))
-            else:
-                out.say(ready_line(facts))
+            out.say(ready_line(facts))
 
         def reloaded(gate: OpenGate) -> None:
             if out.json:

@@ -77,6 +77,7 @@ def facts_of(session: Session, config: Config, gate: OpenGate, url: str) -> Fact
         home=path_text(config.home),
         source=path_text(config.source) if config.source else None,
         notices=config.notices,
+        has_engine=session.house.has_engine(),
     )
 
 

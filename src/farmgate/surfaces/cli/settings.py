@@ -87,14 +87,15 @@ def found_in(config: Config, gate: OpenGate) -> list[Found]:
 def check(session: Session) -> Exit:
     """Read it as a start would. Raises ConfigError with every problem."""
     config = session.load()
-    for notice in config.notices:
-        session.out.say(f"note: {notice}")
+    notices = [*config.notices, *session.house.check(config)]
     source = path_text(config.source) if config.source else "no file: the defaults"
     if session.out.json:
         told = {"valid": True, "config": str(config.source) if config.source else None}
-        session.out.record({**told, "environment": config.environment, "notices": list(config.notices)})
-    else:
-        session.out.data(f"{source} ({config.environment}): valid")
+        session.out.record({**told, "environment": config.environment, "notices": notices})
+        return Exit.OK
+    for notice in notices:
+        session.out.say(f"note: {notice}")
+    session.out.data(f"{source} ({config.environment}): valid")
     return Exit.OK
 
 

@@ -25,11 +25,11 @@ def is_starter(model: str) -> bool:
 
 async def get_starter(session: Session, config: Config) -> None:
     """Pull it unless it is here. Raises FarmError that tells what was tried."""
+    if not session.house.has_engine():
+        raise EngineUnavailable(NEEDS_ENGINE)
     weights = session.house.weights(config)
     if weights.path(STARTER) is not None:
         return
-    if not session.house.has_engine():
-        raise EngineUnavailable(NEEDS_ENGINE)
     session.out.say(f"getting {WHAT_IT_IS}")
     await weights.pull(STARTER, session.out.progress(STARTER))
 

@@ -7,8 +7,7 @@ import time
 from decimal import Decimal
 
 from farmgate.admin.usage import Line, summarise
-from farmgate.core.errors import InvalidValue
-from farmgate.surfaces.cli.exits import Exit
+from farmgate.surfaces.cli.exits import Exit, WrongUse
 from farmgate.surfaces.cli.session import Session
 from farmgate.surfaces.cli.words import dollars
 
@@ -19,12 +18,12 @@ UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def seconds(since: str) -> float | None:
-    """`24h`, `7d`, `30m`, `2w` in seconds; None for `all`. Raises InvalidValue."""
+    """`24h`, `7d`, `30m`, `2w` in seconds; None for `all`. Raises WrongUse."""
     if since == "all":
         return None
     match = re.fullmatch(r"([0-9]{1,6})([mhdw])", since)
     if match is None:
-        raise InvalidValue(f"--since takes 30m, 24h, 7d, 2w or all, not {since!r}.", param="--since")
+        raise WrongUse(f"--since takes 30m, 24h, 7d, 2w or all, not {since!r}.", param="--since")
     return int(match[1]) * UNITS[match[2]]
 
 
@@ -48,7 +47,8 @@ def usage(session: Session, since: str) -> Exit:
     total = sum(line.prompt_tokens + line.completion_tokens for line in lines)
     estimated = sum(line.estimated_calls for line in lines)
     note = f"; {estimated} of them with estimated tokens" if estimated else ""
-    out.say(f"{sum(line.calls for line in lines)} calls, {total} tokens {when}{note}{cost_of(lines)}")
+    calls = sum(line.calls for line in lines)
+    out.say(f"{calls} call{'' if calls == 1 else 's'}, {total} tokens {when}{note}{cost_of(lines)}")
     return Exit.OK
 
 

@@ -71,7 +71,8 @@ def duration(seconds: float) -> str:
 def path_text(path: Path) -> str:
     """A path as people write it, from the working directory or from home where it is below one."""
     for base, mark in ((Path.cwd(), ""), (Path.home(), "~/")):
-        if path.is_relative_to(base) and path != base:
+        # Below the root is everything: there a relative path would only hide that.
+        if path.is_relative_to(base) and path != base and base != Path(base.anchor):
             return mark + str(path.relative_to(base))
     return str(path)
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from farmgate.core.answer import gather
 from farmgate.core.errors import FarmError, MissingParameter, UnsupportedParameter
+from farmgate.core.identity import Principal
 from farmgate.core.ports import Target
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Body, Kind, Request
@@ -40,7 +41,10 @@ class Decode(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurfaceCodec:
-    """How one dialect is spoken with callers. `error` writes a body, `error_frame` the last frame of a stream."""
+    """How one dialect is spoken with callers. `error` writes a body, `error_frame` the last frame of a stream.
+
+    `hear`: gives a body what the headers of its request say, where this dialect says something there.
+    """
 
     decode: Decode
     writer: Callable[[Request, Reply], StreamWriter]
@@ -50,6 +54,7 @@ class SurfaceCodec:
     stream_type: bytes = SSE
     """Empty: that of the provider's answer."""
     body_type: bytes = JSON
+    hear: Callable[[Body, Exchange], None] | None = None
 
 
 class Asking:
@@ -65,14 +70,22 @@ class Asking:
     async def ask(self, exchange: Exchange, kind: Kind) -> None:
         """Answer one exchange."""
         codec = self._codec
-        await exchange.run(lambda: self._answer(exchange, kind), shape=codec.error, frame=codec.error_frame)
+        await exchange.run(lambda: self.answer(exchange, kind), shape=codec.error, frame=codec.error_frame)
 
-    async def _answer(self, exchange: Exchange, kind: Kind) -> None:
+    async def answer(self, exchange: Exchange, kind: Kind) -> None:
+        """The same, within the exchange's `run`."""
         codec = self._codec
         principal = exchange.principal()
         limits = exchange.desk.limits
         raw = await exchange.body(codec.body_type)
         body = codec.decode(raw, kind, json_limits=limits.json, list_limits=limits.lists)
+        if codec.hear is not None:
+            codec.hear(body, exchange)
+        await self.send(exchange, principal, body, kind)
+
+    async def send(self, exchange: Exchange, principal: Principal, body: Body, kind: Kind) -> None:
+        """Send on its way what was asked, and write the answer."""
+        codec = self._codec
         model = exchange.model or body.model
         if not model and kind in NAMED:
             raise MissingParameter("`model` is required.", param="model")

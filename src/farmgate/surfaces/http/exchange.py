@@ -18,7 +18,6 @@ from farmgate.core.errors import (
     BadRequest,
     ClientGone,
     FarmError,
-    HeadersTooLarge,
     InternalError,
     MethodNotAllowed,
     RequestTimeout,
@@ -36,7 +35,19 @@ from farmgate.telemetry import Telemetry, log
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.strictjson import JsonLimits
 
-__all__ = ["JSON", "SSE", "Desk", "Exchange", "HttpLimits", "Receive", "Scope", "Send", "served_by"]
+__all__ = [
+    "JSON",
+    "LAST_WORDS_S",
+    "SSE",
+    "Desk",
+    "Exchange",
+    "HttpLimits",
+    "Receive",
+    "Scope",
+    "Send",
+    "answered_by",
+    "served_by",
+]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -151,6 +162,7 @@ class Exchange:
         "asked_id",
         "deadline",
         "desk",
+        "headers_told",
         "id",
         "loop",
         "method",
@@ -197,6 +209,8 @@ class Exchange:
         asked = headers.get(b"x-request-id")
         self.asked_id = asked if asked is not None and REQUEST_ID.fullmatch(asked) else None
         """The caller's name for the request, given back in the answer."""
+        self.headers_told: tuple[tuple[bytes, bytes], ...] = ()
+        """What a dialect wants told with every answer, errors too."""
 
     async def run(self, work: Callable[[], Awaitable[None]], *, shape: Shape, frame: Shape) -> None:
         """Do `work` while somebody waits for it and there is time; tell the caller what breaks it.
@@ -210,15 +224,11 @@ class Exchange:
         self._timer = self.loop.call_later(self.desk.limits.body_timeout_s, self._body_is_late)
         try:
             await work()
-        except asyncio.CancelledError as error:
-            if self._overdue is not None:
-                task.uncancel()
-                await self._tell(self._overdue, shape, frame)
-            elif self._is_gone:
-                task.uncancel()
-            else:
-                await self._tell(ShuttingDown(), shape, frame)
-                raise error from None
+        except asyncio.CancelledError:
+            # The work is over whoever ended it, and the task ends with it: nothing is left that would be cancelled.
+            task.uncancel()
+            if not self._is_gone:
+                await self._tell(self._overdue or ShuttingDown(), shape, frame)
         except ClientGone:
             pass
         except FarmError as error:
@@ -246,7 +256,7 @@ class Exchange:
 
     def _give_up(self, error: FarmError) -> None:
         self._overdue = error
-        self._task.cancel()
+        self._task.cancel(error)
 
     def _client_left(self) -> None:
         self._is_gone = True
@@ -261,8 +271,6 @@ class Exchange:
     def principal(self) -> Principal:
         """Who asks. Raises what Doorman.admit raises."""
         headers = self._headers
-        if len(headers) > self.desk.limits.headers:
-            raise HeadersTooLarge
         authorization, x_api_key = headers.get(b"authorization"), headers.get(b"x-api-key")
         if authorization is TWICE or x_api_key is TWICE:
             raise AmbiguousCredentials
@@ -275,7 +283,7 @@ class Exchange:
         """The body, read once, if it is of the type that is wanted. From here on a client that leaves ends the work."""
         headers = self._headers
         kind = headers.get(b"content-type", b"")
-        if not kind.startswith(wanted) and not kind.lower().startswith(wanted):
+        if kind != wanted and kind.partition(b";")[0].strip().lower() != wanted:
             raise UnsupportedMediaType(f"Send the body as `Content-Type: {wanted.decode()}`.")
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise UnsupportedEncoding
@@ -314,7 +322,7 @@ class Exchange:
         """Answer whole."""
         self._has_begun = True
         length = str(len(body)).encode()
-        lines = [(b"content-type", kind), (b"content-length", length), self._name(), *headers]
+        lines = [(b"content-type", kind), (b"content-length", length), self._name(), *self.headers_told, *headers]
         await self._send({"type": "http.response.start", "status": status, "headers": lines})
         await self._send({"type": "http.response.body", "body": body})
 
@@ -324,7 +332,7 @@ class Exchange:
         """Answer with what each event of the reply writes, then with `end`. Raises what breaks the reply."""
         send, door = self._send, self._door
         self._has_begun = True
-        lines = [(b"content-type", kind), *STREAM_HEADERS, self._name(), *served_by(reply)]
+        lines = [(b"content-type", kind), *STREAM_HEADERS, self._name(), *self.headers_told, *served_by(reply)]
         await send({"type": "http.response.start", "status": 200, "headers": lines})
 
         def emit(event: Event) -> Awaitable[None] | None:
@@ -344,6 +352,7 @@ class Exchange:
         if self._door is not None:
             self._door.when_lost = None
         self.desk.telemetry.failed(error.code)
+        error.request_id = self._name()[1].decode()
         try:
             async with asyncio.timeout_at(max(until, self.loop.time() + LAST_WORDS_S)):
                 await self._fail(error, shape, frame)
@@ -367,7 +376,8 @@ class Exchange:
 
 
 @lru_cache(maxsize=1024)
-def who(provider: str, model: str, dropped: tuple[str, ...]) -> tuple[tuple[bytes, bytes], ...]:
+def answered_by(provider: str, model: str, dropped: tuple[str, ...] = ()) -> tuple[tuple[bytes, bytes], ...]:
+    """Headers that tell who answers, and what they could not be told; what cannot stand in a header is left out."""
     told = [(b"x-farmgate-provider", provider), (b"x-farmgate-model", model)]
     if dropped:
         told.append((b"x-farmgate-dropped", ", ".join(dropped)))
@@ -375,8 +385,8 @@ def who(provider: str, model: str, dropped: tuple[str, ...]) -> tuple[tuple[byte
 
 
 def served_by(reply: Reply) -> tuple[tuple[bytes, bytes], ...]:
-    """Headers that tell who answers, and what they could not be told; what cannot stand in a header is left out."""
-    return who(reply.provider, reply.model, reply.dropped)
+    """The headers of a reply."""
+    return answered_by(reply.provider, reply.model, reply.dropped)
 
 
 def error_headers(error: FarmError) -> tuple[tuple[bytes, bytes], ...]:

@@ -1,8 +1,9 @@
-"""uvicorn's HTTP protocol with bounds on what comes before a request is one: header bytes and time."""
+"""uvicorn's HTTP protocol with bounds on what belongs to no body: the bytes of it, and the time it may take."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, cast
 from weakref import WeakKeyDictionary
@@ -17,6 +18,9 @@ from farmgate.wire.openai.errors import encode_error
 __all__ = ["BoundedProtocol", "bounded"]
 
 REASONS = {408: "Request Timeout", 431: "Request Header Fields Too Large"}
+UPGRADE = re.compile(rb"\r\nupgrade(?=:)", re.IGNORECASE)
+NOT_UPGRADED = b"\r\nx-grade"
+"""As long as the name it replaces."""
 
 
 MOST_HELD = 48
@@ -100,18 +104,21 @@ outboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, Outbox] = WeakKeyDictiona
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn bounds neither the size of a request's head nor the time it may take.
+    """uvicorn bounds neither the size of what stands around a body nor the time it may take.
 
-    Both would let one caller grow the process or hold its sockets for nothing. While a head is open every byte read
-    counts towards it: a header that never ends is not told by the parser.
+    Both would let one caller grow the process or hold its sockets for nothing. Every byte read counts until a head or
+    a piece of a body is complete: headers, chunk sizes and trailers that never end are not told by the parser.
     """
 
     header_bytes: ClassVar[int] = 32 * 1024
     header_timeout_s: ClassVar[float] = 30.0
-    head_size = 0
+    beside_body = 0
+    """Bytes read since a head or a piece of a body was complete."""
     when_lost: Callable[[], None] | None = None
     """Told when the client leaves; an exchange sets it while somebody should know. Cheaper than ASGI's `receive`."""
     head_timer: asyncio.TimerHandle | None = None
+    rest_timer: asyncio.TimerHandle | None = None
+    """Runs while bytes come that belong to no request: an answered one's body, or line ends between two."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -123,6 +130,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.head_done()
+        self.rest_done()
         super().connection_lost(exc)
         if self.when_lost is not None:
             self.when_lost()
@@ -130,6 +138,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["extensions"] = {DOOR: self}  # type: ignore[dict-item] # an object, not a description: both ends are ours
+        self.rest_done()
         if self.head_timer is None:
             self.await_head()
 
@@ -137,13 +146,40 @@ class BoundedProtocol(HttpToolsProtocol):
         self.head_done()
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self.beside_body = 0
+        super().on_body(body)
+
     def data_received(self, data: bytes) -> None:
-        if self.head_timer is not None:
-            self.head_size += len(data)
-            if self.head_size > self.header_bytes and not 0 <= data.find(b"\r\n\r\n") <= self.header_bytes:
-                self.refuse(HeadersTooLarge())
-                return
+        self.beside_body += len(data)
+        if self.beside_body > self.header_bytes and self.is_head_too_large(data):
+            self.refuse(HeadersTooLarge())
+            return
+        if data.find(b"pgrade:") > 0 and self.expects_head():
+            data = not_upgraded(data)
         super().data_received(data)
+        if self.head_timer is None:
+            self.look_beside_body()
+
+    def is_idle(self) -> bool:
+        """Whether the last request was answered and no other has begun."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return cycle is not None and cycle.response_complete
+
+    def expects_head(self) -> bool:
+        """Whether the next bytes belong to a head: one is open, or a request was read and answered."""
+        return self.head_timer is not None or (self.is_idle() and not self.cycle.more_body)
+
+    def is_head_too_large(self, data: bytes) -> bool:
+        return self.expects_head() and not 0 <= data.find(b"\r\n\r\n") <= self.header_bytes
+
+    def look_beside_body(self) -> None:
+        """Bound what was read outside heads and bodies."""
+        if self.beside_body > self.header_bytes:
+            self.refuse(HeadersTooLarge())
+        elif self.rest_timer is None and self.is_idle():
+            # uvicorn's own timer for idle connections ends with any byte that comes.
+            self.rest_timer = self.loop.call_later(self.header_timeout_s, self.transport.close)
 
     def write_piece(self, data: bytes) -> Awaitable[None] | None:
         """What uvicorn's `send` does for a piece in the middle of an answer, at a third of its cost."""
@@ -158,7 +194,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def await_head(self) -> None:
         """The next bytes are a request's head, and have a time to come."""
-        self.head_size = 0
+        self.beside_body = 0
         self.head_timer = self.loop.call_later(self.header_timeout_s, self.too_slow)
 
     def head_done(self) -> None:
@@ -166,6 +202,12 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.head_timer is not None:
             self.head_timer.cancel()
             self.head_timer = None
+
+    def rest_done(self) -> None:
+        """A new head is open, or nothing is."""
+        if self.rest_timer is not None:
+            self.rest_timer.cancel()
+            self.rest_timer = None
 
     def too_slow(self) -> None:
         self.head_timer = None
@@ -178,7 +220,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         # Within the answer to an earlier request there is no place for another: its reader would take it for content.
         cycle = cast("RequestResponseCycle | None", self.cycle)
-        if cycle is None or cycle.response_complete:
+        if cycle is None or cycle.response_complete or not (cycle.response_started or self.pipeline):
             body = encode_error(error)
             head = (
                 f"HTTP/1.1 {error.status} {REASONS[error.status]}\r\ncontent-type: application/json\r\n"
@@ -186,6 +228,17 @@ class BoundedProtocol(HttpToolsProtocol):
             )
             self.transport.write(head.encode() + body)
         self.transport.close()
+
+
+def not_upgraded(data: bytes) -> bytes:
+    """The same bytes without an offer of another protocol in their first head.
+
+    Such an offer may be passed over, and is made with ordinary requests by Java's HttpClient and by `curl --http2`;
+    but the parser would take the body for bytes of the other protocol.
+    """
+    end = data.find(b"\r\n\r\n")
+    head = data if end < 0 else data[:end]
+    return UPGRADE.sub(NOT_UPGRADED, head) + data[len(head) :]
 
 
 def bounded(*, header_bytes: int, header_timeout_s: float) -> type[BoundedProtocol]:

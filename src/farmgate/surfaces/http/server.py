@@ -13,7 +13,8 @@ from typing import TypeAlias
 
 import uvicorn
 
-from farmgate.surfaces.http.exchange import Receive, Scope, Send
+from farmgate.core.errors import ShuttingDown
+from farmgate.surfaces.http.exchange import LAST_WORDS_S, Receive, Scope, Send
 from farmgate.surfaces.http.protocol import bounded
 
 __all__ = ["AddressTaken", "Server", "ServerSettings", "listen"]
@@ -83,7 +84,6 @@ class Server:
             proxy_headers=False,
             server_header=False,
             date_header=False,
-            timeout_graceful_shutdown=max(1, round(settings.drain_s)),
             backlog=BACKLOG,
         )
         self._uvicorn = Quiet(config)
@@ -107,14 +107,26 @@ class Server:
         await self._uvicorn.serve([sock])
 
     def stop(self) -> None:
-        """Drain, then end. Asked again: end now."""
+        """Drain, then end. Asked again: end what is in flight, with an error that says so."""
+        loop = asyncio.get_running_loop()
         if self._stopping:
-            self._uvicorn.force_exit = True
-            self._uvicorn.should_exit = True
+            self._leave()
+            self._end_requests()
             return
         self._stopping = True
         self._drain_began()
-        asyncio.get_running_loop().call_later(self._settings.pre_stop_s, self._leave)
+        loop.call_later(self._settings.pre_stop_s, self._leave)
 
     def _leave(self) -> None:
-        self._uvicorn.should_exit = True
+        if not self._uvicorn.should_exit:
+            self._uvicorn.should_exit = True
+            asyncio.get_running_loop().call_later(self._settings.drain_s, self._end_requests)
+
+    def _end_requests(self) -> None:
+        """Tell every caller who still waits. Those who do not read are cut off when the words' time is over."""
+        for task in tuple(self._uvicorn.server_state.tasks):
+            task.cancel(ShuttingDown())
+        asyncio.get_running_loop().call_later(LAST_WORDS_S + 1, self._cut)
+
+    def _cut(self) -> None:
+        self._uvicorn.force_exit = True

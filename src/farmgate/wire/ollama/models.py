@@ -19,6 +19,7 @@ __all__ = [
     "decode_show",
     "decode_version",
     "full_name",
+    "host_in",
 ]
 __all__ += ["is_cloud"]
 
@@ -151,6 +152,11 @@ def full_name(name: str) -> str:
     """A name to compare by: the store ignores case, and a name without a tag means `:latest`."""
     plain = name.strip().lower()
     return plain if ":" in plain.rpartition("/")[2] else f"{plain}:latest"
+
+
+def host_in(name: str) -> str:
+    """The host a model is pulled from, which stands before `namespace/model`; empty for Ollama's library."""
+    return "/".join(name.strip().lower().split("/")[:-2])
 
 
 def is_cloud(name: str) -> bool:

@@ -21,13 +21,19 @@ from farmgate.core.words import (
     ToolMode,
 )
 from farmgate.wire.losses import Losses, Outgoing
+from farmgate.wire.ollama.asks import STREAMS, OllamaBody
 from farmgate.wire.ollama.messages import encode_messages, encode_tool
 from farmgate.wire.ollama.options import encode_options
 from farmgate.wire.strictjson import encode
 from farmgate.wire.thinking import effort_of
 
-__all__ = ["PATHS", "Residence", "encode_preload", "encode_pull", "encode_request", "encode_show"]
+__all__ = ["PATHS", "Residence", "encode_preload", "encode_pull", "encode_request", "encode_show", "path_of"]
 
+OWN_PATHS = frozenset({"/api/chat", "/api/generate", "/api/embed"})
+LOAD_TIME = frozenset(
+    {"num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "use_mlock", "numa", "num_thread", "draft_num_predict"}
+)
+"""Options with which Ollama loads a model: another value loads it anew."""
 PATHS: Mapping[Kind, str] = {Kind.CHAT: "/api/chat", Kind.COMPLETION: "/api/generate", Kind.EMBEDDING: "/api/embed"}
 
 THINK: Mapping[str, bool | str] = {
@@ -56,7 +62,13 @@ ANYHOW = Residence()
 
 
 def encode_request(request: Request, *, provider: str, stream: bool, residence: Residence = ANYHOW) -> Outgoing:
-    """The body for `PATHS[request.kind]`. Raises a BadRequest for what Ollama cannot be told."""
+    """The body for `path_of(request)`. Raises a BadRequest for what Ollama cannot be told.
+
+    A body that came in this dialect goes out with the fields it came with, but for those that would load the model anew
+    for everybody.
+    """
+    if isinstance(request.body, OllamaBody) and request.body.path in OWN_PATHS:
+        return encode_own(request.body, request.model, stream=stream, residence=residence)
     words = request.body.ask()
     losses = Losses(provider)
     options: dict[str, object] = {}
@@ -77,6 +89,26 @@ def encode_request(request: Request, *, provider: str, stream: bool, residence: 
             assert_never(words)
     body = encode({"model": request.model} | told | resident(residence, options))
     return Outgoing(body=body, dropped=losses.dropped)
+
+
+def path_of(request: Request) -> str:
+    """Where a request goes."""
+    if isinstance(request.body, OllamaBody) and request.body.path in OWN_PATHS:
+        return request.body.path
+    return PATHS[request.kind]
+
+
+def encode_own(body: OllamaBody, model: str | None, *, stream: bool, residence: Residence) -> Outgoing:
+    """A caller's own fields, the model by the name it has there."""
+    told = {name: value for name, value in body.fields.items() if name not in ("name", "keep_alive", "options")}
+    options = body.fields.get("options")
+    kept = dict(options) if isinstance(options, Mapping) else {}
+    dropped = tuple(f"options.{name}" for name in kept if name in LOAD_TIME)
+    if body.fields.get("keep_alive") is not None:
+        dropped = (*dropped, "keep_alive")
+    told |= {"model": model} | ({"stream": stream} if body.path in STREAMS else {})
+    kept = {name: value for name, value in kept.items() if name not in LOAD_TIME}
+    return Outgoing(body=encode(told | resident(residence, kept)), dropped=dropped)
 
 
 def resident(residence: Residence, options: Mapping[str, object]) -> dict[str, object]:

@@ -9,6 +9,7 @@ import msgspec
 
 from farmgate.core.errors import UpstreamInvalidResponse, UpstreamStreamTruncated
 from farmgate.core.reply import Event, Finish, FinishReason, Logprobs, Part, Reasoning, Text, ToolDelta, Usage
+from farmgate.core.request import Dialect
 from farmgate.wire.ndjson import LineTooLarge, Splitter
 from farmgate.wire.ollama.errors import decode_error_line
 
@@ -102,11 +103,15 @@ class StreamReader:
 
     def _event(self, lines: list[bytes]) -> Event | None:
         parts: list[Part] = []
+        read: list[bytes] = []
         for line in lines:
             if self.is_done:
                 break
             parts += self._parts(line)
-        return Event(tuple(parts)) if parts else None
+            read.append(line)
+        # Relayed as they came to a caller who speaks this dialect.
+        raw = b"".join(line + b"\n" for line in read)
+        return Event(tuple(parts), raw=raw, dialect=Dialect.OLLAMA) if parts else None
 
     def _parts(self, payload: bytes) -> list[Part]:
         line = self._look(payload)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import msgspec
 
 from farmgate.core.errors import (
+    ContextLengthExceeded,
     FarmError,
+    UnsupportedParameter,
     UpstreamError,
     UpstreamRateLimited,
     UpstreamRefusedKey,
@@ -20,6 +23,15 @@ from farmgate.wire.strictjson import encode
 __all__ = ["decode_error", "decode_told_error", "encode_error", "error_frame", "error_object", "is_flat_error"]
 
 MESSAGE_LIMIT = 2_000
+# In the words of OpenAI, vLLM, SGLang, TGI and llama.cpp, which has a status of its own for each.
+TOO_LONG = re.compile(
+    r"exceeds? the (available |model's )?(context|maximum context)|maximum context length|longer than the (model's )?"
+    r"context|is too large to process|context size has been exceeded|tokens \+ `max_new_tokens`",
+    re.IGNORECASE,
+)
+# What llama.cpp's server says of a request with status 500.
+UNSUPPORTED = re.compile(r"(image|audio|video) input is not supported|^Unsupported tool type|: Unsupported tool type")
+MISTAKEN = re.compile(r"^(Failed to parse (messages|tools|input)|Unknown reasoning format)")
 
 
 def error_object(error: FarmError) -> dict[str, object]:
@@ -49,6 +61,12 @@ def decode_error(status: int, body: bytes | Mapping[str, object], *, provider: s
         )
     message, type_, code, param = told(body)
     text = f"{provider}: {message[:MESSAGE_LIMIT]}" if message else f"{provider} answered HTTP {status}."
+    if status in (400, 413, 422, 500) and (code == "context_length_exceeded" or TOO_LONG.search(message)):
+        return ContextLengthExceeded(text, param=param)
+    if status == 500 and UNSUPPORTED.search(message):
+        return UnsupportedParameter(text, param=param)
+    if status == 500 and MISTAKEN.search(message):
+        return UpstreamRejected(text, status=400, type_="invalid_request_error", code=code, param=param)
     if status == 429:
         return UpstreamRateLimited(text)
     if status in (408, 504):

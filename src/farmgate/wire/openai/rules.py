@@ -17,12 +17,14 @@ from farmgate.core.errors import (
     MissingParameter,
     TooManyItems,
 )
+from farmgate.wire.openai.schemas import check_schema
 from farmgate.wire.strictjson import kind_of
 
 __all__ = [
     "CHAT",
     "COMPLETION",
     "EMBEDDING",
+    "SAMPLING",
     "InvalidImage",
     "ListLimits",
     "Rule",
@@ -30,6 +32,7 @@ __all__ = [
     "boolean",
     "check",
     "integer",
+    "mapping",
     "number",
     "text",
     "wrong_type",
@@ -50,12 +53,6 @@ class InvalidImage(BadRequest):
     """An image is not a valid `data:` URL of an image."""
 
     code = "invalid_image"
-
-
-class InvalidSchema(BadRequest):
-    """A tool's parameters are not a JSON schema of an object."""
-
-    code = "invalid_schema"
 
 
 class UrlNotAllowed(BadRequest):
@@ -187,53 +184,8 @@ def function_tool(function: object, where: str) -> None:
     if type(called) is not str or not called or len(called) > 256:
         raise InvalidValue(f"`{where}.function.name` must be a name.", param=f"{where}.function.name")
     schema = function.get("parameters")
-    if schema is None:
-        return
-    if type(schema) is not dict or schema.get("type", "object") != "object":
-        raise InvalidSchema(f"`{where}` needs `parameters` that are a JSON schema of an object.", param=where)
-    references(schema, where)
-
-
-def references(schema: dict[str, object], where: str) -> None:
-    """Every `$ref` stays inside the schema and does not lead straight back to itself."""
-    known: set[str] = set()
-    level: list[object] = [schema]
-    while level:
-        value = level.pop()
-        if type(value) is list:
-            level.extend(value)
-        elif type(value) is dict:
-            target = value.get("$ref")
-            if type(target) is str:
-                follow(schema, target, where, known)
-            level.extend(value.values())
-
-
-def follow(schema: dict[str, object], target: str, where: str, known: set[str]) -> None:
-    """`known`: targets that were followed to their end already, so that long chains are walked once."""
-    seen: set[str] = set()
-    while target not in known:
-        if not target.startswith("#"):
-            raise InvalidSchema(f"`{where}`: `$ref` may only point inside the schema.", param=where)
-        if target in seen:
-            raise InvalidSchema(f"`{where}`: a `$ref` leads back to itself.", param=where)
-        seen.add(target)
-        place = place_of(schema, target)
-        onward = place.get("$ref") if type(place) is dict and len(place) == 1 else None
-        if type(onward) is not str:
-            break
-        target = onward
-    known |= seen
-
-
-def place_of(schema: object, target: str) -> object:
-    """What a JSON pointer leads to; None where it leads nowhere."""
-    for step in filter(None, target[1:].split("/")):
-        if type(schema) is list and step.isdecimal() and len(step) < 8 and int(step) < len(schema):
-            schema = schema[int(step)]
-        else:
-            schema = schema.get(step.replace("~1", "/").replace("~0", "~")) if type(schema) is dict else None
-    return schema
+    if schema is not None:
+        check_schema(schema, where)
 
 
 INSTEAD_OF_CONTENT = ("tool_calls", "function_call", "refusal", "audio")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from farmgate.admin.prices import Beside
-from farmgate.config import Config
+from farmgate.config import Config, ConfigError
 from farmgate.core.errors import FarmError, ModelNotFound
 from farmgate.core.model import Health, HealthStatus, ModelInfo
 from farmgate.core.ports import Progress, Report
@@ -79,6 +79,7 @@ class FakeGate:
         default_factory=lambda: {"local": Health(name="local", status=HealthStatus.HEALTHY, models=("starter",))}
     )
     loads: list[tuple[str, str | None]] = field(default_factory=list)
+    error: FarmError | None = None
 
     def models(self) -> list[ModelInfo]:
         return self.known
@@ -91,6 +92,8 @@ class FakeGate:
 
     async def load(self, model: str, provider: str | None, report: Report) -> None:
         self.loads.append((model, provider))
+        if self.error:
+            raise self.error
         report(Progress(status="downloading", completed=50, total=100))
         report(Progress(status="downloading", completed=100, total=100))
 
@@ -139,6 +142,8 @@ class FakeHouse:
     registered: list[Path] = field(default_factory=list)
     served: list[Config] = field(default_factory=list)
     taken: str | None = None
+    wrong: str | None = None
+    notices: tuple[str, ...] = ()
 
     @asynccontextmanager
     async def open(self, config: Config) -> AsyncIterator[OpenGate]:
@@ -184,6 +189,11 @@ class FakeHouse:
 
     def prices(self, config: Config) -> Beside:
         return self.beside
+
+    def check(self, config: Config) -> tuple[str, ...]:
+        if self.wrong:
+            raise ConfigError(self.wrong)
+        return self.notices
 
     def calls(self, config: Config) -> Iterator[Call]:
         return iter(self.journal)

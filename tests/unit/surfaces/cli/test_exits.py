@@ -6,7 +6,7 @@ import pytest
 
 from farmgate.config import ConfigError
 from farmgate.core import errors
-from farmgate.surfaces.cli.exits import Exit, exit_of
+from farmgate.surfaces.cli.exits import Exit, WrongUse, exit_of
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,8 @@ from farmgate.surfaces.cli.exits import Exit, exit_of
         (errors.UpstreamRejected("no", status=404, type_="", code=None), Exit.NOT_FOUND),
         (errors.UpstreamRejected("no", status=402, type_="", code=None), Exit.LIMIT),
         (errors.InvalidValue(), Exit.ERROR),
+        (errors.InvalidValue(param="provider"), Exit.NOT_FOUND),
+        (WrongUse(), Exit.USAGE),
         (errors.InternalError(), Exit.ERROR),
         (OSError("no"), Exit.ERROR),
         (KeyboardInterrupt(), Exit.INTERRUPTED),

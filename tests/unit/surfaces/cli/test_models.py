@@ -13,6 +13,7 @@ from farmgate.core.errors import InvalidValue, Unavailable
 from farmgate.core.model import Facts, ModelInfo
 from farmgate.core.money import Price, Rates
 from farmgate.core.usage import Call, Outcome
+from farmgate.surfaces.cli.exits import WrongUse
 from farmgate.surfaces.cli.used import seconds
 
 
@@ -69,7 +70,9 @@ def test_rm_asks_first(shell: Shell, house: FakeHouse) -> None:
     assert ran.code == 1
     assert "delete starter (98.4 MB)? [y/N]" in ran.err
     assert "starter" in house.store.known
-    assert shell("rm", "starter").code == 1, "nobody is there to be asked"
+    ran = shell("rm", "starter")
+    assert ran.code == 2, "nobody is there to be asked"
+    assert "add --yes" in ran.err
     assert "starter" in house.store.known
     assert shell("rm", "starter", stdin="y\n", is_terminal=True).code == 0
     assert "starter" not in house.store.known
@@ -137,5 +140,24 @@ def test_usage_of_nothing_says_so(shell: Shell) -> None:
 def test_spans() -> None:
     assert [seconds(text) for text in ("30m", "24h", "7d", "2w", "all")] == [1800, 86_400, 604_800, 1_209_600, None]
     for text in ("", "7", "d", "7y", "-1d", "1.5h"):
-        with pytest.raises(InvalidValue):
+        with pytest.raises(WrongUse):
             seconds(text)
+
+
+def test_a_wrong_span_is_wrong_use(shell: Shell) -> None:
+    ran = shell("usage", "--since", "xyz")
+    assert ran.code == 2
+    assert "--since takes 30m, 24h" in ran.err
+
+
+def test_a_provider_that_is_not_there_is_told_apart_from_other_failures(shell: Shell, house: FakeHouse) -> None:
+    house.gate.error = InvalidValue("There is no provider 'ollama'. There is: local.", param="provider")
+    assert shell("pull", "ollama/llama3.1").code == 5
+
+
+def test_pull_without_an_engine_says_what_is_still_missing(shell: Shell, house: FakeHouse) -> None:
+    house.engine = False
+    ran = shell("pull", "starter")
+    assert ran.code == 0
+    assert "pip install 'farmgate[local]'" in ran.err
+    assert "farmgate run starter" not in ran.err

@@ -73,6 +73,16 @@ def test_a_typo_is_a_usage_error_with_a_suggestion(shell: Shell) -> None:
     assert "Did you mean 'doctor'?" in ran.err
 
 
+def test_a_wrong_option_is_one_sentence_and_the_way_to_its_help(shell: Shell) -> None:
+    assert shell("ls", "--bogus").err == "error: No such option: --bogus. Try: farmgate ls --help\n"
+
+
+def test_with_json_what_is_said_is_an_object_per_line(shell: Shell) -> None:
+    ran = shell("config", "init", "--json")
+    assert [json.loads(line).keys() for line in ran.err.splitlines()] == [{"note"}, {"note"}]
+    assert json.loads(ran.out)["written"]
+
+
 def test_a_missing_argument_names_the_help_of_its_command(shell: Shell) -> None:
     ran = shell("run")
     assert ran.code == 2
@@ -172,11 +182,11 @@ def test_every_exit_code_is_in_the_documentation() -> None:
 
 
 def test_every_farm_error_has_an_exit_code_other_than_usage_or_config() -> None:
-    from farmgate.surfaces.cli.exits import Exit, exit_of
+    from farmgate.surfaces.cli.exits import Exit, WrongUse, exit_of
 
     def all_of(kind: type[FarmError]) -> list[type[FarmError]]:
         return [kind, *(deeper for each in kind.__subclasses__() for deeper in all_of(each))]
 
-    for kind in all_of(FarmError):
+    for kind in set(all_of(FarmError)) - set(all_of(WrongUse)):
         error = kind.__new__(kind)
         assert exit_of(error) not in (Exit.OK, Exit.USAGE, Exit.CONFIG)

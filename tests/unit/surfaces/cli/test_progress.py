@@ -38,7 +38,19 @@ def on_terminal(monkeypatch: pytest.MonkeyPatch, columns: int = 200) -> Terminal
 
 def test_the_line_tells_share_bytes_rate_and_time_left() -> None:
     line = bar_line("starter", Progress(status="downloading", completed=40 * MB, total=100 * MB), 10 * MB)
-    assert line == "starter  downloading  [##########--------------]  40 %  40.0 MB of 100.0 MB  10.0 MB/s  6 s left"
+    assert line == "starter  downloading  [##########--------------]  40 %  40.0 of 100.0 MB  10.0 MB/s  6 s left"
+
+
+def test_eighty_columns_are_enough_for_the_bar_and_every_figure() -> None:
+    progress = Progress(status="pip download", completed=40 * MB, total=100 * MB)
+    line = bar_line("starter", progress, 10 * MB, 80)
+    assert line == "starter  pip download  [####-----]  40 %  40.0 of 100.0 MB  10.0 MB/s  6 s left"
+    assert len(line) < 80
+
+
+def test_where_there_is_no_room_for_a_bar_the_figures_stay() -> None:
+    line = bar_line("starter", Progress(status="downloading", completed=400_000, total=100 * MB), 10 * MB, 60)
+    assert line == "starter  downloading    0 %  400 kB of 100.0 MB  10.0 MB/s  10 s left"
 
 
 def test_an_unknown_size_has_no_bar() -> None:

@@ -230,6 +230,7 @@ def test_ctrl_c_hangs_up(shell: Shell, server: FakeServer) -> None:
     server.frames, server.hangs = HELLO[:1], True
     ran = shell("run", "anything", "hi")
     assert (ran.code, ran.out) == (130, "Hel\n")
+    assert ran.err.endswith("stopped\n")
     assert server.left.wait(5)
     assert server.hung_up == [True]
 
@@ -267,3 +268,12 @@ def test_another_server_is_no_farmgate(shell: Shell, server: FakeServer, monkeyp
 
     monkeypatch.setattr(Handler, "do_GET", nothing)
     assert not RemoteGate("127.0.0.1", server.port).is_alive()
+
+
+def test_a_starter_the_running_gate_does_not_have_is_got_first(
+    shell: Shell, server: FakeServer, house: FakeHouse
+) -> None:
+    server.models = []
+    ran = shell("run", "starter", "hi")
+    assert (ran.code, ran.out) == (0, "Hello\n")
+    assert house.store.pulls == ["starter"]

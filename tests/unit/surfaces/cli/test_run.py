@@ -11,12 +11,13 @@ import pytest
 from tests.unit.surfaces.cli.fakes import STARTER, FakeHouse, Shell
 
 from farmgate.admin.prices import Beside
-from farmgate.core.errors import InvalidValue, Overloaded, UpstreamStreamTruncated
+from farmgate.core.errors import Overloaded, UpstreamStreamTruncated
 from farmgate.core.model import Facts
 from farmgate.core.money import Price, Rates
 from farmgate.core.reply import Finish, FinishReason, Reasoning, Text, Usage
 from farmgate.core.words import Role
 from farmgate.surfaces.cli.answer import Took, status_line
+from farmgate.surfaces.cli.exits import WrongUse
 from farmgate.surfaces.cli.program import program
 from farmgate.surfaces.cli.run import Wish, as_path, chat_of
 
@@ -65,13 +66,13 @@ def test_without_any_standard_input_there_is_no_prompt(
     shell: Shell, house: FakeHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", None)
-    assert program(["run", "starter"], lambda: house) == 1
+    assert program(["run", "starter"], lambda: house) == 2
     assert program(["run", "starter", "hi"], lambda: house) == 0
 
 
 def test_an_empty_prompt_is_refused(shell: Shell, house: FakeHouse) -> None:
     ran = shell("run", "starter", stdin="")
-    assert ran.code == 1
+    assert ran.code == 2
     assert "prompt is empty" in ran.err
     assert house.gate.target.asked == []
 
@@ -243,7 +244,7 @@ def test_an_answer_tells_its_cost_where_the_price_is_known(shell: Shell, house: 
     "option", ["temperature", "=1", "temperature=hot", "temperature=NaN", "max_tokens=1.5", "seed=true", "stop=7"]
 )
 def test_an_option_that_makes_no_sense_is_refused(option: str) -> None:
-    with pytest.raises(InvalidValue):
+    with pytest.raises(WrongUse):
         chat_of(Wish(model="m", options=(option,)))
 
 
@@ -252,3 +253,16 @@ def test_options_are_json_where_they_can_be() -> None:
     chat = chat_of(Wish(model="m", options=options))
     assert (chat.sampling.top_p, chat.sampling.stop, chat.sampling.seed) == (0.5, ("a", "b"), 7)
     assert chat.extra == {"reasoning": "high", "grammar": {}}
+
+
+def test_an_answer_that_comes_whole_has_no_rate(shell: Shell) -> None:
+    told = json.loads(shell("run", "starter", "hi", "--no-stream", "--json").out)
+    assert told["response"] == "Hello"
+    assert told["tokensPerS"] is None
+
+
+def test_a_pulled_starter_is_no_use_without_the_engine(shell: Shell, house: FakeHouse) -> None:
+    house.engine = False
+    ran = shell("run", "starter", "hi")
+    assert ran.code == 6
+    assert "pip install 'farmgate[local]'" in ran.err

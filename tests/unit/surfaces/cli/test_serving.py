@@ -336,3 +336,34 @@ def test_uvx_starts_us_again_with_the_engine(
 
     house.gate.is_demo = False
     assert shell("dev").code == 0, "something else can answer: nothing is missing"
+
+
+@pytest.mark.usefixtures("has_weights")
+def test_the_panel_stands_for_what_info_would_log(shell: Shell, house: FakeHouse) -> None:
+    shell("dev")
+    Path("farm.config.yaml").write_text("log: {level: info}\n")
+    shell("dev")
+    assert [config.log.level for config in house.served] == ["warning", "info"]
+
+
+@pytest.mark.usefixtures("has_weights")
+def test_after_a_reload_what_does_not_answer_is_told(shell: Shell, house: FakeHouse) -> None:
+    house.gate.findings = (Finding(name="ollama", is_there=False, text="it cannot be reached"),)
+    house.during = lambda serving: serving.reloaded(serving.gate)
+    assert shell("dev").err.endswith("reloaded: default starter (local)\n  ollama: it cannot be reached\n")
+
+
+@pytest.mark.usefixtures("has_weights")
+def test_the_advice_without_a_model_fits_what_is_installed(shell: Shell, house: FakeHouse) -> None:
+    house.gate.is_demo = True
+    assert "farmgate pull starter " in shell("serve").err
+    house.engine = False
+    ran = shell("serve")
+    assert "pip install 'farmgate[local]' " in ran.err
+    assert "farmgate pull starter " not in ran.err
+
+
+@pytest.mark.usefixtures("has_weights")
+def test_a_default_that_cannot_answer_is_said_to_be_one(shell: Shell, house: FakeHouse) -> None:
+    house.gate.findings = (Finding(name="local", is_there=False, text="no model yet"),)
+    assert "default   starter (local), which cannot answer now\n" in shell("dev").err

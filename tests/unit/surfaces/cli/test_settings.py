@@ -126,13 +126,31 @@ def test_a_wrong_configuration_is_where_it_ends(shell: Shell) -> None:
     assert told["config"]["state"] == "fail"
 
 
-def test_a_data_directory_that_is_not_ours_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def only_read(path: object, mode: int) -> bool:
-        return not mode & os.W_OK
+def test_a_provider_that_there_is_not_is_a_wrong_configuration_and_the_rest_is_still_told(
+    shell: Shell, house: FakeHouse
+) -> None:
+    house.wrong = "farm.config.yaml:3:5: ai.providers.opnai: there is no provider 'opnai'"
+    told = checks(shell)
+    assert told["config"]["state"] == "fail"
+    assert "opnai" in told["config"]["text"]
+    assert "address" in told
+    ran = shell("config", "check")
+    assert (ran.code, ran.out) == (3, "")
+    assert "opnai" in ran.err
 
+
+def test_a_provider_that_cannot_answer_as_it_is_written_is_told(shell: Shell, house: FakeHouse) -> None:
+    house.notices = ("farm.config.yaml:3:5: ai.providers.openai has no apiKey",)
+    assert "no apiKey" in shell("config", "check").err
+    assert json.loads(shell("config", "check", "--json").out)["notices"] == [*house.notices]
+    assert checks(shell)["config"]["state"] == "warn"
+
+
+def test_a_data_directory_that_cannot_be_written_to_fails(tmp_path: Path) -> None:
     assert [one.state for one in check_home(tmp_path / "not" / "yet")] == [State.OK, State.OK]
-    monkeypatch.setattr("os.access", only_read)
-    (told,) = check_home(tmp_path / "not" / "yet")
+    assert list(tmp_path.iterdir()) == [], "looking leaves nothing behind"
+    (tmp_path / "file").touch()
+    (told,) = check_home(tmp_path / "file" / "yet")
     assert told.state is State.FAIL
     assert told.fix is not None
     assert "FARM_HOME" in told.fix

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from farmgate.surfaces.http.protocol import MOST_HELD, Corked, Outbox
+from farmgate.surfaces.http.protocol import MOST_HELD, Corked, Outbox, not_upgraded
 
 
 class Socket:
@@ -53,3 +53,15 @@ async def test_a_full_outbox_does_not_wait_for_the_end_of_the_turn() -> None:
     for one in corked(sockets):
         one.write(b"a")
     assert [socket.sent for socket in sockets] == [[b"a"]] * MOST_HELD
+
+
+OFFER = b"POST / HTTP/1.1\r\nhost: x\r\nUpgrade: h2c\r\nconnection: upgrade\r\n\r\n"
+
+
+def test_an_offer_of_another_protocol_is_passed_over_in_the_head_alone() -> None:
+    assert not_upgraded(OFFER + b"\r\nupgrade: me") == OFFER.replace(b"Upgrade", b"x-grade") + b"\r\nupgrade: me"
+    cut = OFFER[: OFFER.index(b"\r\n\r\n")]
+    assert not_upgraded(cut) == cut.replace(b"Upgrade", b"x-grade")
+    assert not_upgraded(b"GET /upgrade: HTTP/1.1\r\nx-upgrade: a\r\n\r\n") == (
+        b"GET /upgrade: HTTP/1.1\r\nx-upgrade: a\r\n\r\n"
+    )
