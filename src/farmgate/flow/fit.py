@@ -60,22 +60,19 @@ Need: TypeAlias = tuple[Capability, str]
 
 
 def refuse_misfit(request: Request, candidate: Candidate, catalog: Catalog) -> None:
-    """Raise what is wrong with asking this model; nothing where it may work. Costs four calls where nobody has said
+    """Raise what is wrong with asking this model; nothing where it may work. Not worth calling where nobody has said
     what limits the model and the body is not large.
     """
-    facts = catalog.view().facts.get((candidate.provider, candidate.model))
-    if facts is not None:
-        error = misfit(request, facts, candidate)
-    elif len(request.body.raw) > LARGE_BYTES:
-        error = misfit(request, catalog.published(candidate.provider, candidate.model), candidate, doubt=DOUBT)
-    else:
-        return
+    facts, doubt = candidate.facts, 1
+    if facts is None:
+        facts, doubt = catalog.published(candidate.provider, candidate.model), DOUBT
+    error = misfit(request, facts, candidate, doubt=doubt)
     if error is not None:
         raise error
 
 
 def misfit(request: Request, facts: Facts, candidate: Candidate, *, doubt: int = 1) -> FarmError | None:
-    """Why this model cannot serve a request; None where it may. Pure.
+    """Why this model cannot serve a request; None where it may.
 
     `doubt`: how many times larger the context may be than is known. Published figures lag behind: the one of Claude
     Sonnet 4.5 is 200,000 tokens, and with a header it takes 1,000,000.
