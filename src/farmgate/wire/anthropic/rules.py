@@ -19,7 +19,7 @@ from farmgate.wire.openai.rules import (
 )
 from farmgate.wire.openai.schemas import InvalidSchema, check_schema
 
-__all__ = ["MESSAGES"]
+__all__ = ["CONTINUED", "MESSAGES"]
 
 ROLES = ("user", "assistant", "system")
 MOST_STOPS = 64
@@ -120,15 +120,30 @@ def system(value: object, name: str, _: ListLimits) -> None:
             raise InvalidMessages(f"`{name}[{at}]` must be a text block.", param=f"{name}[{at}]")
 
 
+class AnyCall(set[str]):
+    """Calls that were made where nobody here can see them."""
+
+    def __contains__(self, call: object) -> bool:
+        return True
+
+
 def messages(value: object, name: str, limits: ListLimits) -> None:
     """A conversation: known roles, blocks of the right form, and every tool result to a call that was made."""
+    conversation(value, name, limits, set())
+
+
+def later_messages(value: object, name: str, limits: ListLimits) -> None:
+    """The end of a conversation whose beginning the provider keeps."""
+    conversation(value, name, limits, AnyCall())
+
+
+def conversation(value: object, name: str, limits: ListLimits, calls: set[str]) -> None:
     if type(value) is not list:
         raise wrong_type(name, "a list", value)
     if not value:
         raise InvalidMessages("`messages` is empty: send at least one.", param=name)
     if len(value) > limits.messages:
         raise TooManyItems(f"`messages` holds more than {limits.messages} messages.", param=name)
-    calls: set[str] = set()
     images = sum(one_message(message, f"{name}[{at}]", calls) for at, message in enumerate(value))
     if images > limits.images:
         raise TooManyItems(f"`messages` holds more than {limits.images} images.", param=name)
@@ -166,7 +181,7 @@ TEXTS = {
 
 def one_block(block: object, where: str, calls: set[str]) -> int:
     if type(block) is not dict or type(block.get("type")) is not str:
-        raise InvalidMessages(f"`{where}.type` is missing.", param=where)
+        raise InvalidMessages(f"`{where}.type` is missing.", param=f"{where}.type")
     kind = block["type"]
     for name in TEXTS.get(kind, ()):
         if type(block.get(name)) is not str:
@@ -194,7 +209,7 @@ def source(told: object, where: str, calls: set[str], *, is_image: bool) -> int:
     """Where an image or a document is; how many images that makes."""
     kind = told.get("type") if type(told) is dict else None
     if type(told) is not dict or type(kind) is not str:
-        raise InvalidMessages(f"`{where}.type` is missing.", param=where)
+        raise InvalidMessages(f"`{where}.type` is missing.", param=f"{where}.type")
     for name in SOURCES.get(kind, ()):
         if type(told.get(name)) is not str or not told[name]:
             raise InvalidMessages(f"`{where}.{name}` must be a string.", param=f"{where}.{name}")
@@ -225,3 +240,5 @@ MESSAGES: dict[str, Rule] = {
     "tools": tools,
     "tool_choice": tool_choice,
 }
+CONTINUED = MESSAGES | {"messages": later_messages}
+"""The rules where `thread` continues a conversation."""
