@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from farmgate.core.errors import EngineUnavailable, ModelNotFound, ShuttingDown
-from farmgate.core.model import HealthStatus, ModelInfo
+from farmgate.core.model import Capability, HealthStatus, ModelInfo
 from farmgate.core.ports import Clock, Progress, Purpose, Report
 from farmgate.engines.engine import Engine, Spec, minimal_environment
 from farmgate.engines.leases import EngineLease
@@ -23,6 +23,9 @@ from farmgate.engines.supervisor import Settings, State, Supervisor
 from farmgate.engines.timing import Sleep
 
 __all__ = ["Engines", "Files", "Options", "default_threads"]
+
+TEXT_ONLY = frozenset({Capability.VISION, Capability.AUDIO})
+"""What no engine of ours is given the weights for."""
 
 
 def default_threads() -> int:
@@ -88,7 +91,12 @@ class Engines:
     def models(self) -> tuple[ModelInfo, ...]:
         ready = {model for (model, _), supervisor in self._supervisors.items() if supervisor.state is State.READY}
         return tuple(
-            replace(info, loaded=info.name in ready, context_tokens=self._context_tokens(info.context_tokens))
+            replace(
+                info,
+                loaded=info.name in ready,
+                context_tokens=self._context_tokens(info.context_tokens),
+                lacks=TEXT_ONLY,
+            )
             for info in self._weights.models()
         )
 
