@@ -110,7 +110,7 @@ def test_what_is_not_published_is_not_known(kind: str, model: str) -> None:
 
 
 def test_a_price_holds_from_its_day_on() -> None:
-    price_of = {day: published("openai", "o3", day=day) for day in ("2025-01-01", TODAY)}
+    price_of = {day: published("openai", "o3", day=day) for day in ("2025-06-09", "2025-06-10")}
     before, now = (facts.price.rates.input_usd if facts and facts.price else None for facts in price_of.values())
     assert (before, now) == (Decimal(10), Decimal(2))
 
