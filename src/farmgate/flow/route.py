@@ -119,16 +119,21 @@ def plan(model: str | None, provider: str | None, view: View, kind: Kind = Kind.
     candidate = named(model, provider, view)
     if view.providers[candidate.provider].can(kind):
         return candidate
-    if provider is None:
+    if provider is None and not names_provider(model, candidate):
         for name, known in in_order(view):
             own = known.listed(candidate.model) if known.can(kind) else None
             if own is not None:
                 return view.candidate(name, own)
         if model is None or model in DEFAULT_NAMES:
             for name, known in in_order(view):
-                if known.can(kind):
-                    return view.candidate(name, known.default_model or "")
+                if known.can(kind) and (known.default_model or known.models):
+                    return at(name, view, None)
     raise ModelNotCapable(incapable(candidate, kind, view), param="model")
+
+
+def names_provider(model: str | None, candidate: Candidate) -> bool:
+    """Whether a name says who is to answer: nobody else will do then."""
+    return model is not None and model != candidate.model and model.startswith(f"{candidate.provider}/")
 
 
 def unnamed(provider: str | None, view: View, kind: Kind) -> Candidate:

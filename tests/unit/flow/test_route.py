@@ -125,7 +125,7 @@ def test_a_model_is_asked_of_a_provider_that_gives_the_kind_of_answer_wanted() -
     assert plan(None, None, ABLE, Kind.RERANK) == Candidate(provider="ranks", model="two")
 
 
-@pytest.mark.parametrize(("model", "provider"), [("one", None), ("m", "chats"), ("chats/one", None)])
+@pytest.mark.parametrize(("model", "provider"), [("one", None), ("m", "chats"), ("chats/one", None), ("chats/m", None)])
 def test_what_a_model_cannot_do_is_told_with_who_can(model: str, provider: str | None) -> None:
     with pytest.raises(ModelNotCapable) as caught:
         plan(model, provider, ABLE, Kind.RERANK)
