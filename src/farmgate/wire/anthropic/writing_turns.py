@@ -26,11 +26,11 @@ from farmgate.core.words import (
     ThinkingPart,
     ToolUse,
 )
+from farmgate.wire.fields import Fields
 from farmgate.wire.losses import Losses
 
 __all__ = ["encode_cache", "encode_turns"]
 
-Fields = dict[str, object]
 ID = re.compile(r"[a-zA-Z0-9_-]{1,256}")
 STRANGE = re.compile(r"[^a-zA-Z0-9_-]")
 

@@ -22,6 +22,7 @@ from farmgate.core.words import (
     ThinkingPart,
     ToolUse,
 )
+from farmgate.wire.fields import Fields
 from farmgate.wire.gemini.calls import is_ours
 from farmgate.wire.gemini.flavors import Flavor
 from farmgate.wire.gemini.media import encode_audio, encode_file, encode_image
@@ -29,7 +30,6 @@ from farmgate.wire.losses import Losses
 
 __all__ = ["UNSIGNED", "Conversation", "encode_contents"]
 
-Fields = dict[str, object]
 
 UNSIGNED = "skip_thought_signature_validator"
 """Stands for the proof of a call that lost its own on the way, or was made by another provider's model.

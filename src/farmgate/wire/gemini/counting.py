@@ -7,9 +7,9 @@ import msgspec
 from farmgate.core.errors import UpstreamInvalidResponse
 from farmgate.core.request import Request
 from farmgate.core.words import Chat
+from farmgate.wire.counts import tokens
 from farmgate.wire.gemini.flavors import Flavor
 from farmgate.wire.gemini.requests import encode_chat
-from farmgate.wire.gemini.usage import PLAUSIBLE_TOKENS
 from farmgate.wire.losses import Losses
 from farmgate.wire.strictjson import encode
 
@@ -40,6 +40,7 @@ def decode_count(body: bytes, *, provider: str) -> int:
         told = msgspec.json.decode(body, type=Told).total_tokens
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UpstreamInvalidResponse(f"{provider} does not tell how many tokens that are.") from error
-    if not 0 <= told < PLAUSIBLE_TOKENS:
+    counted = tokens(told)
+    if counted is None:
         raise UpstreamInvalidResponse(f"{provider} tells a number of tokens that cannot be.")
-    return told
+    return counted

@@ -8,7 +8,7 @@ import msgspec
 
 from farmgate.core.errors import UpstreamInvalidResponse
 from farmgate.core.model import ModelInfo
-from farmgate.wire.gemini.usage import tokens
+from farmgate.wire.counts import tokens
 
 __all__ = ["Page", "decode_models"]
 

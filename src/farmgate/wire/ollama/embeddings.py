@@ -6,8 +6,9 @@ import msgspec
 
 from farmgate.core.errors import UpstreamInvalidResponse
 from farmgate.core.reply import Event, Usage, Vector
+from farmgate.wire.counts import tokens
 from farmgate.wire.ollama.errors import decode_error_line
-from farmgate.wire.ollama.stream import NONE, NOTHING, tokens
+from farmgate.wire.ollama.stream import NONE, NOTHING
 
 __all__ = ["decode_embeddings"]
 
@@ -34,5 +35,5 @@ def decode_embeddings(body: bytes, *, inputs: int, provider: str, model: str = "
     vectors = answer.embeddings or []
     if len(vectors) != inputs or not all(vectors):
         raise UpstreamInvalidResponse(f"{provider} gave {len(vectors)} vectors for {inputs} inputs, or empty ones.")
-    usage = Usage(prompt_tokens=tokens(answer.prompt_eval_count))
+    usage = Usage(prompt_tokens=tokens(answer.prompt_eval_count) or 0)
     return Event((*(Vector(values, index) for index, values in enumerate(vectors)), usage))

@@ -10,14 +10,14 @@ import msgspec
 from farmgate.core.errors import UpstreamInvalidResponse, UpstreamStreamTruncated
 from farmgate.core.reply import Event, Finish, FinishReason, Logprobs, Part, Reasoning, Text, ToolDelta, Usage
 from farmgate.core.request import Dialect
+from farmgate.wire.counts import tokens
 from farmgate.wire.ndjson import LineTooLarge, Splitter
 from farmgate.wire.ollama.errors import decode_error_line
 
-__all__ = ["StreamReader", "tokens"]
+__all__ = ["StreamReader"]
 
 NOTHING = (b"", b"null", b'""')
 NONE = msgspec.Raw(b"")
-PLAUSIBLE_TOKENS = 1 << 32
 
 
 class CalledFunction(msgspec.Struct):
@@ -128,7 +128,8 @@ class StreamReader:
         if line.done or line.done_reason:
             self.is_done = True
             parts.append(Finish(self._reason(line.done_reason)))
-            parts.append(Usage(prompt_tokens=tokens(line.prompt_eval_count), completion_tokens=tokens(line.eval_count)))
+            given, said_tokens = tokens(line.prompt_eval_count) or 0, tokens(line.eval_count) or 0
+            parts.append(Usage(prompt_tokens=given, completion_tokens=said_tokens))
         return parts
 
     def _look(self, payload: bytes) -> Line:
@@ -166,8 +167,3 @@ def arguments_of(raw: bytes) -> str:
     if raw.startswith(b'"'):
         return str(msgspec.json.decode(raw))
     return raw.decode()
-
-
-def tokens(count: int | None) -> int:
-    """A believable count of tokens; 0 for one that was left out."""
-    return count if count is not None and 0 <= count < PLAUSIBLE_TOKENS else 0

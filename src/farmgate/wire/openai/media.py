@@ -11,9 +11,9 @@ from farmgate.core.errors import MissingParameter, UnsupportedParameter, Upstrea
 from farmgate.core.reply import Event, Usage
 from farmgate.core.request import Dialect, Kind
 from farmgate.core.words import Ask, Rerank
+from farmgate.wire.counts import tokens
 from farmgate.wire.multipart import Form, decode_form
 from farmgate.wire.openai.errors import decode_told_error
-from farmgate.wire.openai.usage import tokens
 
 __all__ = [
     "ANSWER_TYPES",

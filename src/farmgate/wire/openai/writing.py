@@ -30,10 +30,11 @@ from farmgate.core.words import (
     ToolChoice,
     ToolMode,
 )
+from farmgate.wire.fields import present
 from farmgate.wire.losses import Losses
 from farmgate.wire.thinking import effort_of
 
-__all__ = ["encode_words", "present"]
+__all__ = ["encode_words"]
 
 
 ALSO_RESPONSES = frozenset(
@@ -68,11 +69,6 @@ def encode_words(words: Ask, losses: Losses, *, dialect: Dialect = Dialect.TYPED
             return told | present({"top_n": words.most}) | extra
         case _:
             assert_never(words)
-
-
-def present(fields: Mapping[str, object]) -> dict[str, object]:
-    """The fields that were said."""
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def refuse_foreign(words: Chat, losses: Losses) -> None:

@@ -22,6 +22,7 @@ from farmgate.core.reply import (
     Usage,
 )
 from farmgate.core.request import Dialect
+from farmgate.wire.counts import detail, tokens
 from farmgate.wire.openai.errors import decode_error
 
 __all__ = [
@@ -36,7 +37,6 @@ __all__ = [
     "finish_of",
 ]
 
-PLAUSIBLE_TOKENS = 1 << 32
 EMPTY = (b"", b"null")
 FAILURE_STATUS = {"rate_limit_exceeded": 429, "insufficient_quota": 429, "rate_limit_error": 429}
 """Status of a failure told within a 200, by its code or type; a code that is not here is the provider's own fault."""
@@ -227,17 +227,6 @@ def decode_usage(raw: bytes) -> Usage | None:
         cache_write_tokens=detail(told, "input_tokens_details", "cache_write_tokens"),
         reasoning_tokens=detail(told, "output_tokens_details", "reasoning_tokens"),
     )
-
-
-def detail(told: Mapping[str, object], where: str, name: str) -> int:
-    """A count among the details; 0 where there is none."""
-    details = told.get(where)
-    return (tokens(details.get(name)) or 0) if isinstance(details, dict) else 0
-
-
-def tokens(value: object) -> int | None:
-    """A believable count of tokens."""
-    return value if type(value) is int and 0 <= value < PLAUSIBLE_TOKENS else None
 
 
 class ToldPart(msgspec.Struct):

@@ -6,12 +6,12 @@ import msgspec
 
 from farmgate.core.errors import FarmError, UpstreamInvalidResponse, UpstreamStreamTruncated
 from farmgate.core.reply import Event, Finish, FinishReason, Part, Text, Usage
+from farmgate.wire.counts import tokens
 from farmgate.wire.sse import FrameTooLarge, Splitter
 from farmgate.wire.triton.errors import error_of
 
 __all__ = ["StreamReader", "decode_whole"]
 
-PLAUSIBLE_TOKENS = 1 << 32
 GOING_ON = ("", "None", "null")
 ABORTED = "abort"
 
@@ -47,9 +47,8 @@ def one_of(told: str | list[str] | None) -> str | None:
 
 
 def count_of(told: object) -> int:
-    """A believable count of tokens; 0 for none."""
-    one = told[0] if isinstance(told, list) and told else told
-    return one if type(one) is int and 0 <= one < PLAUSIBLE_TOKENS else 0
+    """A count of tokens; 0 for none."""
+    return tokens(told[0] if isinstance(told, list) and told else told) or 0
 
 
 class StreamReader:
