@@ -14,6 +14,7 @@ from farmgate.wire.anthropic.errors import decode_told_error
 from farmgate.wire.anthropic.streaming import citation_of, tool_id
 from farmgate.wire.anthropic.usage import decode_usage, encode_usage
 from farmgate.wire.anthropic.words import ToldAnswer, block_parts, decode_answer, finish_of, stop_reason
+from farmgate.wire.calls import arguments_in
 
 __all__ = ["Whole", "decode_count", "decode_whole", "encode_message"]
 
@@ -111,12 +112,8 @@ class Block:
         return told
 
     def _arguments(self) -> dict[str, object]:
-        text = "".join(self.pieces)
-        try:
-            arguments = msgspec.json.decode(text) if text.strip() else {}
-        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-            arguments = None
-        if not isinstance(arguments, dict):
+        arguments = arguments_in("".join(self.pieces))
+        if arguments is None:
             name = self.fields.get("name")
             raise UpstreamInvalidResponse(f"The model called {name!r} with arguments that are no JSON object.")
         return arguments

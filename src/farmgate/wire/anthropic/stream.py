@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from farmgate.core.errors import FarmError, UpstreamInvalidResponse, UpstreamStreamTruncated
-from farmgate.core.reply import Event, Part, Reasoning, Text, ToolDelta, Usage
+from farmgate.core.reply import Event, Part, Reasoning, Text, Usage
 from farmgate.core.request import Dialect
 from farmgate.wire.anthropic.errors import decode_told_error
 from farmgate.wire.anthropic.usage import ToldUsage, decode_usage
 from farmgate.wire.anthropic.words import Told, ToldBlock, ToldDelta, annotation, arguments, decode_told, finish_of
+from farmgate.wire.calls import CallNumbers
 from farmgate.wire.sse import FrameTooLarge, Splitter
 
 __all__ = ["Frames", "StreamReader", "event_frame"]
@@ -40,7 +41,7 @@ class Frames(Event):
 class StreamReader:
     """Reads one stream of a provider: bytes in, events out, and whether the answer came to its end: `message_stop`."""
 
-    __slots__ = ("_begun", "_model", "_provider", "_splitter", "_tools", "_unsaid", "_usage", "failure", "is_done")
+    __slots__ = ("_begun", "_calls", "_model", "_provider", "_splitter", "_usage", "failure", "is_done")
 
     def __init__(self, *, provider: str, model: str = "", frame_bytes: int = 8 << 20) -> None:
         self._splitter = Splitter(frame_bytes, joint=b" ")
@@ -48,10 +49,7 @@ class StreamReader:
         self._model = model
         self._begun: ToldUsage | None = None
         self._usage: ToldUsage | None = None
-        self._tools: dict[int, int] = {}
-        """The number of each call, by the index of its block."""
-        self._unsaid: set[int] = set()
-        """Blocks of calls without arguments so far."""
+        self._calls = CallNumbers()
         self.is_done = False
         self.failure: FarmError | None = None
         """What broke the stream behind events that are still to be relayed; `end` raises it."""
@@ -117,9 +115,7 @@ class StreamReader:
                 self._begin(told.index, block, parts)
                 return block.type not in QUIET or bool(parts)
             case "content_block_stop":
-                if told.index in self._unsaid:
-                    self._unsaid.discard(told.index)
-                    parts.append(ToolDelta(index=self._tools[told.index], arguments="{}"))
+                parts += self._calls.end(told.index)
             case "message_start":
                 self._begun = told.message.usage if told.message else None
             case "message_delta":
@@ -134,11 +130,7 @@ class StreamReader:
 
     def _begin(self, index: int, block: ToldBlock, parts: list[Part]) -> None:
         if block.type == "tool_use":
-            number = self._tools[index] = len(self._tools)
-            said = arguments(block)
-            if not said:
-                self._unsaid.add(index)
-            parts.append(ToolDelta(index=number, id=block.id, name=block.name, arguments=said))
+            parts.append(self._calls.begin(index, id=block.id, name=block.name, arguments=arguments(block)))
         elif block.type == "redacted_thinking" and block.data:
             parts.append(Reasoning("", redacted=block.data))
         elif block.text:
@@ -150,9 +142,7 @@ class StreamReader:
         if delta.text:
             parts.append(Text(delta.text))
         elif delta.partial_json:
-            if index in self._tools:
-                self._unsaid.discard(index)
-                parts.append(ToolDelta(index=self._tools[index], arguments=delta.partial_json))
+            parts += self._calls.go_on(index, delta.partial_json)
         elif delta.thinking:
             parts.append(Reasoning(delta.thinking))
         elif delta.signature:

@@ -118,7 +118,7 @@ def encode_tool(tool: Tool | HostedTool, where: str, losses: Losses, *, is_own: 
     if isinstance(tool, HostedTool):
         if is_own:
             return tool.data
-        raise losses.refuse(where, f"it has no tool of the kind `{tool.kind[:40]}`")
+        raise losses.refuse_tool(tool, where)
     told: Fields = {"name": tool.name, "input_schema": {"type": "object"} | dict(tool.parameters)}
     if tool.description is not None:
         told["description"] = tool.description

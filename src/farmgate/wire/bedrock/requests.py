@@ -136,7 +136,7 @@ def encode_tools(words: Chat, losses: Losses, *, has_history: bool) -> dict[str,
 
 def encode_tool(tool: Tool | HostedTool, where: str, losses: Losses) -> list[object]:
     if isinstance(tool, HostedTool):
-        raise losses.refuse(where, f"it has no tool of the kind `{tool.kind[:40]}`")
+        raise losses.refuse_tool(tool, where)
     schema = dict(tool.parameters) or {"type": "object", "properties": {}}
     spec: dict[str, object] = {"name": tool.name, "inputSchema": {"json": schema}}
     if tool.description:

@@ -131,7 +131,7 @@ def named_tool(choice: ToolChoice, functions: list[Tool], losses: Losses) -> str
 
 def encode_tool(tool: Tool | HostedTool, where: str, losses: Losses) -> dict[str, object]:
     if isinstance(tool, HostedTool):
-        raise losses.refuse(where, f"it has no tool of the kind `{tool.kind[:40]}`")
+        raise losses.refuse_tool(tool, where)
     function: dict[str, object] = {"name": tool.name}
     if tool.description:
         function["description"] = tool.description

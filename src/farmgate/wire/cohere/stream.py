@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from farmgate.core.errors import FarmError, UpstreamInvalidResponse, UpstreamStreamTruncated
-from farmgate.core.reply import Event, Part, Reasoning, Text, ToolDelta
+from farmgate.core.reply import Event, Part, Reasoning, Text
+from farmgate.wire.calls import CallNumbers
 from farmgate.wire.cohere.words import ToldCitation, ToldUsage, annotations_of, finish_of, usage_of
 from farmgate.wire.sse import FrameTooLarge, Splitter
 
@@ -66,13 +67,12 @@ decode_told = msgspec.json.Decoder(Told).decode
 class StreamReader:
     """Reads one stream: bytes in, events out, and whether the answer came to its end: `message-end`."""
 
-    __slots__ = ("_calls", "_provider", "_splitter", "_unsaid", "failure", "is_done")
+    __slots__ = ("_calls", "_provider", "_splitter", "failure", "is_done")
 
     def __init__(self, *, provider: str, frame_bytes: int = 8 << 20) -> None:
         self._splitter = Splitter(frame_bytes, joint=b" ")
         self._provider = provider
-        self._calls: dict[int, int] = {}
-        self._unsaid: set[int] = set()
+        self._calls = CallNumbers()
         self.is_done = False
         self.failure: FarmError | None = None
         """What broke the stream behind pieces that are still to be relayed; `end` raises it."""
@@ -119,7 +119,7 @@ class StreamReader:
             case "tool-call-start" | "tool-call-delta":
                 return self._called(told.index or 0, delta)
             case "tool-call-end":
-                return self._ended(told.index or 0)
+                return [*self._calls.end(told.index or 0)]
         return [] if delta.message is None else said(delta.message)
 
     def _finished(self, delta: Delta) -> list[Part]:
@@ -134,23 +134,11 @@ class StreamReader:
         if not isinstance(call, Call):
             return []
         function = call.function or Function()
-        begins = place not in self._calls
-        index = self._calls.setdefault(place, len(self._calls))
         arguments = function.arguments or ""
-        if begins:
-            self._unsaid.add(place)
-        if arguments:
-            self._unsaid.discard(place)
-        if begins:
-            return [ToolDelta(index=index, id=call.id or f"call_{index}", name=function.name, arguments=arguments)]
-        return [ToolDelta(index=index, arguments=arguments)] if arguments else []
-
-    def _ended(self, place: int) -> list[Part]:
-        """A call without a piece of arguments is one without arguments: an empty object, as JSON has it."""
-        if place not in self._unsaid:
-            return []
-        self._unsaid.discard(place)
-        return [ToolDelta(index=self._calls[place], arguments="{}")]
+        if place in self._calls:
+            return [*self._calls.go_on(place, arguments)]
+        own = call.id or f"call_{len(self._calls)}"
+        return [self._calls.begin(place, id=own, name=function.name, arguments=arguments)]
 
 
 def said(message: ToldMessage) -> list[Part]:

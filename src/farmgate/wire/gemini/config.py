@@ -90,7 +90,7 @@ def calling(choice: ToolChoice) -> Fields:
 
 def encode_tool(tool: Tool | HostedTool, where: str, losses: Losses) -> Fields:
     if isinstance(tool, HostedTool):
-        raise losses.refuse(where, f"it has no tool of the kind `{tool.kind[:40]}`")
+        raise losses.refuse_tool(tool, where)
     losses.drop_if(tool.strict, "tools[].function.strict")
     losses.drop_if(tool.cache, "cache_control")
     told: Fields = {"name": tool.name}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import cast
 
 from farmgate.core.errors import InvalidType, InvalidValue, UnsupportedParameter
@@ -33,6 +34,7 @@ from farmgate.core.words import (
     ToolUse,
 )
 from farmgate.wire.fields import objects, whole_number
+from farmgate.wire.inline import document_of
 from farmgate.wire.openai.proofs import decode_proof
 from farmgate.wire.strictjson import encode
 
@@ -187,14 +189,9 @@ def decode_part(part: dict[str, object]) -> ContentPart:
 def decode_file(file: dict[str, object]) -> FilePart:
     """A document: a `data:` URL or a provider's id for one."""
     data = text_or_none(file, "file_data", "file")
-    head, comma, rest = (data or "").partition(",")
-    media_type = head.removeprefix("data:").removesuffix(";base64") if comma else "application/pdf"
-    return FilePart(
-        data=rest if comma else data,
-        id=text_or_none(file, "file_id", "file"),
-        name=text_or_none(file, "filename", "file"),
-        media_type=media_type,
-    )
+    held = None if data is None else document_of(data)
+    file_part = FilePart(id=text_or_none(file, "file_id", "file"), name=text_or_none(file, "filename", "file"))
+    return file_part if held is None else replace(file_part, data=held.base64, media_type=held.media_type)
 
 
 def decode_tool(tool: dict[str, object], where: str) -> Tool | HostedTool:

@@ -77,8 +77,7 @@ def refuse_foreign(words: Chat, losses: Losses) -> None:
         parts = message.content if isinstance(message.content, tuple) else ()
         for place, part in enumerate(parts):
             if isinstance(part, OtherPart):
-                where = f"{message.place or f'messages[{at}]'}.content[{place}]"
-                raise losses.refuse(where, f"it has no part of the kind `{part.kind[:40]}`")
+                raise losses.refuse_part(part, f"{message.place or f'messages[{at}]'}.content[{place}]")
 
 
 def encode_chat(words: Chat, losses: Losses) -> dict[str, object]:
@@ -210,7 +209,7 @@ def encode_file(part: FilePart, where: str, losses: Losses) -> Mapping[str, obje
 
 def encode_tool(tool: Tool | HostedTool, where: str, losses: Losses) -> Mapping[str, object]:
     if isinstance(tool, HostedTool):
-        raise losses.refuse(where, f"it has no tool of the kind `{tool.kind[:40]}`")
+        raise losses.refuse_tool(tool, where)
     losses.drop_if(tool.cache, "cache_control")
     parameters = dict(tool.parameters) or None
     function = {"name": tool.name, "description": tool.description, "parameters": parameters, "strict": tool.strict}
