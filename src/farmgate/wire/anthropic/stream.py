@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from farmgate.core.errors import FarmError, UpstreamInvalidResponse, UpstreamStreamTruncated
+from farmgate.core.errors import FarmError, UpstreamInvalidResponse
 from farmgate.core.reply import Event, Part, Reasoning, Text, Usage
 from farmgate.core.request import Dialect
 from farmgate.wire.anthropic.errors import decode_told_error
 from farmgate.wire.anthropic.usage import ToldUsage, decode_usage
 from farmgate.wire.anthropic.words import Told, ToldBlock, ToldDelta, annotation, arguments, decode_told, finish_of
 from farmgate.wire.calls import CallNumbers
-from farmgate.wire.sse import FrameTooLarge, Splitter
+from farmgate.wire.sse import Splitter
+from farmgate.wire.upstream import frames_of, prove_end, proved
 
 __all__ = ["Frames", "StreamReader", "event_frame"]
 
@@ -56,10 +55,7 @@ class StreamReader:
 
     def feed(self, data: bytes) -> Event | None:
         """What `data` completes, in one event; None if nothing. Raises FarmError for an error event or nonsense."""
-        try:
-            payloads = self._splitter.feed(data)
-        except FrameTooLarge as error:
-            raise UpstreamInvalidResponse(f"{self._provider} sent an event larger than the limit.") from error
+        payloads = frames_of(self._splitter, data, self._provider)
         kept: list[bytes] = []
         parts: list[Part] = []
         content = False
@@ -82,21 +78,11 @@ class StreamReader:
 
     def end(self) -> Event | None:
         """The stream ended. Raises what broke it, or UpstreamStreamTruncated unless the answer is whole."""
-        if self.failure is not None:
-            raise self.failure
-        if not self.is_done:
-            raise UpstreamStreamTruncated(
-                f"{self._provider}'s stream ended before the answer did: what came is not the whole answer."
-            )
+        prove_end(self, is_whole=self.is_done, provider=self._provider)
         return None
 
     def _look(self, payload: bytes) -> Told:
-        try:
-            if not payload.isascii():
-                payload.decode()
-            told = decode_told(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise UpstreamInvalidResponse(f"{self._provider} sent an event that is no piece of an answer.") from error
+        told = proved(payload, decode_told, self._provider, "sent an event that is no piece of an answer")
         if told.type == "error":
             raise decode_told_error(payload, provider=self._provider, model=self._model)
         if not told.type.isidentifier() or not told.type.isascii():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from farmgate.core.errors import FarmError, UpstreamInvalidResponse, UpstreamStreamTruncated
+from farmgate.core.errors import FarmError, UpstreamInvalidResponse
 from farmgate.core.reply import Event, Part, Reasoning, Text
 from farmgate.wire.bedrock.errors import decode_exception
 from farmgate.wire.bedrock.usage import ToldUsage, usage_of
 from farmgate.wire.bedrock.words import ModelFields, ToldCitation, annotation_of, finish_of
 from farmgate.wire.calls import CallNumbers
 from farmgate.wire.eventstream import Garbled, Message, MessageTooLarge, Splitter
+from farmgate.wire.upstream import prove_end, proved, said_in
 
 __all__ = ["StreamReader"]
 
@@ -94,26 +95,11 @@ class StreamReader:
             raise UpstreamInvalidResponse(f"{self._provider} sent a garbled stream: {error}.") from error
         except MessageTooLarge as error:
             raise UpstreamInvalidResponse(f"{self._provider} sent a message larger than the limit.") from error
-        parts: list[Part] = []
-        for message in messages:
-            if self.is_done:
-                break
-            try:
-                parts += self._parts(message)
-            except FarmError as error:
-                if not parts:
-                    raise
-                self.failure, self.is_done = error, True
-        return Event(tuple(parts)) if parts else None
+        return said_in(messages, self._parts, self)
 
     def end(self) -> Event | None:
         """The stream ended. Raises what broke it, or UpstreamStreamTruncated unless the answer is whole."""
-        if self.failure is not None:
-            raise self.failure
-        if not self._has_stopped:
-            raise UpstreamStreamTruncated(
-                f"{self._provider}'s stream ended before the answer did: what came is not the whole answer."
-            )
+        prove_end(self, is_whole=self._has_stopped, provider=self._provider)
         return None
 
     def _parts(self, message: Message) -> list[Part]:
@@ -134,12 +120,7 @@ class StreamReader:
         raise UpstreamInvalidResponse(f"{self._provider} sent a message that says not what it is.")
 
     def _event(self, kind: str, payload: bytes) -> list[Part]:
-        try:
-            if not payload.isascii():
-                payload.decode()
-            told = decode_told(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise UpstreamInvalidResponse(f"{self._provider} sent an event that is no piece of an answer.") from error
+        told = proved(payload, decode_told, self._provider, "sent an event that is no piece of an answer")
         match kind:
             case "contentBlockDelta":
                 return [] if told.delta is None else self._delta(told.delta, told.content_block_index or 0)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from farmgate.core.errors import FarmError, UpstreamInvalidResponse, UpstreamStreamTruncated
+from farmgate.core.errors import FarmError
 from farmgate.core.reply import Event, Part, Reasoning, Text
 from farmgate.wire.calls import CallNumbers
 from farmgate.wire.cohere.words import ToldCitation, ToldUsage, annotations_of, finish_of, usage_of
-from farmgate.wire.sse import FrameTooLarge, Splitter
+from farmgate.wire.failures import MESSAGE_LIMIT
+from farmgate.wire.sse import Splitter
+from farmgate.wire.upstream import frames_of, prove_end, proved, said_in
 
 __all__ = ["StreamReader"]
 
@@ -79,39 +81,15 @@ class StreamReader:
 
     def feed(self, data: bytes) -> Event | None:
         """What `data` completes, in one event; None if nothing. Raises FarmError for an error or nonsense."""
-        try:
-            payloads = self._splitter.feed(data)
-        except FrameTooLarge as error:
-            raise UpstreamInvalidResponse(f"{self._provider} sent an event larger than the limit.") from error
-        parts: list[Part] = []
-        for payload in payloads:
-            if self.is_done:
-                break
-            try:
-                parts += self._parts(payload)
-            except FarmError as error:
-                if not parts:
-                    raise
-                self.failure, self.is_done = error, True
-        return Event(tuple(parts)) if parts else None
+        return said_in(frames_of(self._splitter, data, self._provider), self._parts, self)
 
     def end(self) -> Event | None:
         """The stream ended. Raises what broke it, or UpstreamStreamTruncated unless the answer is whole."""
-        if self.failure is not None:
-            raise self.failure
-        if not self.is_done:
-            raise UpstreamStreamTruncated(
-                f"{self._provider}'s stream ended before the answer did: what came is not the whole answer."
-            )
+        prove_end(self, is_whole=self.is_done, provider=self._provider)
         return None
 
     def _parts(self, payload: bytes) -> list[Part]:
-        try:
-            if not payload.isascii():
-                payload.decode()
-            told = decode_told(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise UpstreamInvalidResponse(f"{self._provider} sent an event that is no piece of an answer.") from error
+        told = proved(payload, decode_told, self._provider, "sent an event that is no piece of an answer")
         delta = told.delta or Delta()
         match told.type:
             case "message-end":
@@ -123,7 +101,7 @@ class StreamReader:
         return [] if delta.message is None else said(delta.message)
 
     def _finished(self, delta: Delta) -> list[Part]:
-        finish = finish_of(delta.finish_reason or "", (delta.error or "")[:2_000], provider=self._provider)
+        finish = finish_of(delta.finish_reason or "", (delta.error or "")[:MESSAGE_LIMIT], provider=self._provider)
         self.is_done = True
         usage = usage_of(delta.usage)
         return [finish] if usage is None else [finish, usage]

@@ -15,6 +15,7 @@ from farmgate.wire.gemini.errors import decode_told_error
 from farmgate.wire.gemini.usage import decode_usage
 from farmgate.wire.losses import Losses
 from farmgate.wire.strictjson import encode
+from farmgate.wire.upstream import proved
 
 __all__ = [
     "decode_batch",
@@ -145,10 +146,7 @@ def vectors_event(vectors: list[tuple[float, ...]], inputs: int, provider: str, 
 
 
 def decode(body: bytes, kind: type[T], provider: str) -> T:
-    try:
-        answer = msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamInvalidResponse(f"{provider} answered with something that is not an answer.") from error
+    answer = proved(body, msgspec.json.Decoder(kind).decode, provider, "answered with something that is not an answer")
     if bytes(answer.error) not in NOTHING:
         raise decode_told_error(body, provider=provider)
     return answer

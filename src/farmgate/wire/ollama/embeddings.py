@@ -9,6 +9,7 @@ from farmgate.core.reply import Event, Usage, Vector
 from farmgate.wire.counts import tokens
 from farmgate.wire.ollama.errors import decode_error_line
 from farmgate.wire.ollama.stream import NONE, NOTHING
+from farmgate.wire.upstream import proved
 
 __all__ = ["decode_embeddings"]
 
@@ -26,10 +27,7 @@ decode = msgspec.json.Decoder(Embedded).decode
 
 def decode_embeddings(body: bytes, *, inputs: int, provider: str, model: str = "") -> Event:
     """One vector per input, and the usage. Raises UpstreamInvalidResponse for anything else, or the error in it."""
-    try:
-        answer = decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamInvalidResponse(f"{provider} answered with something that is not an answer.") from error
+    answer = proved(body, decode, provider, "answered with something that is not an answer")
     if bytes(answer.error) not in NOTHING:
         raise decode_error_line(body, provider=provider, model=model)
     vectors = answer.embeddings or []

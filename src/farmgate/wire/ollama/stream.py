@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import msgspec
 
-from farmgate.core.errors import UpstreamInvalidResponse, UpstreamStreamTruncated
+from farmgate.core.errors import UpstreamInvalidResponse
 from farmgate.core.reply import Event, Finish, FinishReason, Logprobs, Part, Reasoning, Text, ToolDelta, Usage
 from farmgate.core.request import Dialect
 from farmgate.wire.counts import tokens
 from farmgate.wire.ndjson import LineTooLarge, Splitter
 from farmgate.wire.ollama.errors import decode_error_line
+from farmgate.wire.upstream import proved, truncated
 
 __all__ = ["StreamReader"]
 
@@ -91,15 +92,10 @@ class StreamReader:
         except LineTooLarge as error:
             raise UpstreamInvalidResponse(f"{self._provider} sent a line larger than the limit.") from error
         except UpstreamInvalidResponse as error:
-            raise self._truncated() from error
+            raise truncated(self._provider) from error
         if not self.is_done:
-            raise self._truncated()
+            raise truncated(self._provider)
         return event
-
-    def _truncated(self) -> UpstreamStreamTruncated:
-        return UpstreamStreamTruncated(
-            f"{self._provider}'s stream ended before the answer did: what came is not the whole answer."
-        )
 
     def _event(self, lines: list[bytes]) -> Event | None:
         parts: list[Part] = []
@@ -133,12 +129,7 @@ class StreamReader:
         return parts
 
     def _look(self, payload: bytes) -> Line:
-        try:
-            if not payload.isascii():
-                payload.decode()
-            line = decode_line(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise UpstreamInvalidResponse(f"{self._provider} sent a line that is not a piece of an answer.") from error
+        line = proved(payload, decode_line, self._provider, "sent a line that is not a piece of an answer")
         if bytes(line.error) not in NOTHING:
             raise decode_error_line(payload, provider=self._provider, model=self._model)
         return line

@@ -24,6 +24,7 @@ from farmgate.core.reply import (
 from farmgate.core.request import Dialect
 from farmgate.wire.counts import detail, tokens
 from farmgate.wire.openai.errors import decode_error
+from farmgate.wire.upstream import proved
 
 __all__ = [
     "Envelope",
@@ -181,11 +182,7 @@ class Whole(Event):
 
 def decode_whole(body: bytes, *, provider: str) -> Whole:
     """A provider's 200 answer. Raises UpstreamInvalidResponse for anything that is not one, or the error in it."""
-    try:
-        body.decode()
-        head = decode_head(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamInvalidResponse(f"{provider} answered with something that is not a response.") from error
+    head = proved(body, decode_head, provider, "answered with something that is not a response")
     if bytes(head.error) not in EMPTY or head.status == "failed":
         raise decode_failure(bytes(head.error), provider=provider)
     if bytes(head.output)[:1] != b"[" or not head.id:
