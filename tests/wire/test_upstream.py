@@ -71,5 +71,5 @@ def test_a_failure_behind_nothing_is_told_at_once() -> None:
 
 
 def test_an_answer_that_is_cut_off_is_not_whole() -> None:
-    with pytest.raises(UpstreamStreamTruncated, match="^p's stream ended before"):
+    with pytest.raises(UpstreamStreamTruncated, match=r"^p.s stream ended before"):
         prove_end(Reader(), is_whole=False, provider="p")
