@@ -105,6 +105,8 @@ class Frames(Event):
 
     @property
     def parts(self) -> tuple[Part, ...]:
+        if len(self.payloads) == 1:  # Nearly always.
+            return tuple(chunk_parts(self.payloads[0]))
         return tuple(part for payload in self.payloads for part in chunk_parts(payload))
 
 
