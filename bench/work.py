@@ -1,4 +1,4 @@
-"""How much Python one request and one streamed chunk take: function calls, counted, not timed.
+"""How much Python one request and one streamed chunk take, in each dialect callers speak: function calls, counted.
 
     .venv/bin/python bench/work.py            # what it is now, beside the baseline
     .venv/bin/python bench/work.py --update   # make it the baseline
@@ -26,26 +26,34 @@ from farmgate.providers.pool import Pool
 from farmgate.providers.registry import ROWS
 from farmgate.providers.settings import ProviderSettings
 from farmgate.stores.journal import MemoryJournal
+from farmgate.stores.responses import NoResponses
+from farmgate.surfaces.http.anthropic import AnthropicSurface
 from farmgate.surfaces.http.auth import Doorman
 from farmgate.surfaces.http.door import DOOR
 from farmgate.surfaces.http.exchange import Desk, HttpLimits
 from farmgate.surfaces.http.front import Front
+from farmgate.surfaces.http.ollama import OllamaSurface
 from farmgate.surfaces.http.openai import OpenAISurface
+from farmgate.surfaces.http.responses import ResponsesSurface
 from farmgate.telemetry import Telemetry
+from farmgate.work.jobs import Jobs
 
 BASELINE = Path(__file__).with_suffix(".json")
 KEY = "sk-work-0123456789abcdef"
 CHUNKS = 100
 BEGINNING = 3
 TURNS = 8
-BODY = {
-    "model": "m",
-    "temperature": 0.7,
-    "messages": [
-        {"role": "system", "content": "You are a helpful assistant."},
-        {"role": "user", "content": "Hello, how are you?"},
-    ],
+CHAT = "/v1/chat/completions"
+HELPFUL = "You are a helpful assistant."
+QUESTION = "Hello, how are you?"
+TURNS_SAID = [{"role": "system", "content": HELPFUL}, {"role": "user", "content": QUESTION}]
+BODIES: dict[str, dict[str, object]] = {
+    CHAT: {"messages": TURNS_SAID, "temperature": 0.7},
+    "/v1/messages": {"messages": TURNS_SAID[1:], "system": HELPFUL, "max_tokens": 100, "temperature": 0.7},
+    "/v1/responses": {"input": QUESTION, "instructions": HELPFUL, "temperature": 0.7, "store": False},
+    "/api/chat": {"messages": TURNS_SAID, "options": {"temperature": 0.7}},
 }
+"""The same question in each dialect, by where it is asked. All but the first are translated."""
 ANSWER = json.dumps(
     {
         "id": "x",
@@ -135,17 +143,23 @@ def front() -> Front:
     desk = Desk(
         doorman=Doorman({hashlib.sha256(KEY.encode()).hexdigest(): "work"}), limits=HttpLimits(), telemetry=telemetry
     )
-    surface = OpenAISurface(target, catalog)
 
-    async def nothing(*_: object) -> None: ...
+    async def nothing(*_: object) -> Any: ...
 
-    return Front(desk, {"/v1/chat/completions": {"POST": surface.chat}}, api=nothing, start=nothing, stop=nothing)
+    endpoints = (
+        OpenAISurface(target, catalog).chat,
+        AnthropicSurface(target, catalog, count=nothing).messages,
+        ResponsesSurface(target, NoResponses(), count=nothing).create,
+        OllamaSurface(target, catalog, load=nothing, jobs=Jobs(time.time)).ask,
+    )
+    routes = {path: {"POST": endpoint} for path, endpoint in zip(BODIES, endpoints, strict=True)}
+    return Front(desk, routes, api=nothing, start=nothing, stop=nothing)
 
 
-async def calls_of(stream: bool, reads: list[bytes]) -> int:
+async def calls_of(stream: bool, reads: list[bytes], *, path: str = CHAT) -> int:
     """The Python and C functions called for one request, after a few to warm up."""
     application = front()
-    body = json.dumps({**BODY, "stream": stream}).encode()
+    body = json.dumps({"model": "m", **BODIES[path], "stream": stream}).encode()
     headers = {
         "host": "x",
         "content-type": "application/json",
@@ -166,7 +180,7 @@ async def calls_of(stream: bool, reads: list[bytes]) -> int:
         scope: dict[str, Any] = {
             "type": "http",
             "method": "POST",
-            "path": "/v1/chat/completions",
+            "path": path,
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
             "extensions": {DOOR: Caller()},
         }
@@ -197,15 +211,22 @@ async def calls_of(stream: bool, reads: list[bytes]) -> int:
 
 
 def measure() -> dict[str, float]:
-    """Calls per whole request, per stream without its middle, and per chunk in the middle of a stream."""
+    """Calls per whole request, per stream without its middle, and per chunk in the middle of a stream; the last in each
+    dialect, under its path."""
     connect = Pool.connect
+    short = stream_reads([*FRAMES[:2], FRAMES[-1]])
     try:
         whole = asyncio.run(calls_of(False, whole_reads()))
-        long = asyncio.run(calls_of(True, stream_reads(FRAMES)))
-        short = asyncio.run(calls_of(True, stream_reads([*FRAMES[:2], FRAMES[-1]])))
+        stream = asyncio.run(calls_of(True, short))
+        chunks = {
+            path: asyncio.run(calls_of(True, stream_reads(FRAMES), path=path))
+            - asyncio.run(calls_of(True, short, path=path))
+            for path in BODIES
+        }
     finally:
         Pool.connect = connect  # type: ignore[method-assign]
-    return {"request": whole, "stream": short, "chunk": round((long - short) / (CHUNKS - 1), 2)}
+    each = {"chunk" if path == CHAT else f"chunk {path}": calls / (CHUNKS - 1) for path, calls in chunks.items()}
+    return {"request": whole, "stream": stream} | {name: round(calls, 2) for name, calls in each.items()}
 
 
 def main() -> None:
@@ -214,7 +235,7 @@ def main() -> None:
         BASELINE.write_text(json.dumps(now, indent=2) + "\n")
     before = json.loads(BASELINE.read_text())
     for name, calls in now.items():
-        print(f"{name:8} {calls:8} calls   baseline {before[name]:8}   {calls / before[name] - 1:+.1%}")
+        print(f"{name:20} {calls:8} calls   baseline {before[name]:8}   {calls / before[name] - 1:+.1%}")
 
 
 if __name__ == "__main__":

@@ -44,21 +44,7 @@ from farmgate.core.reply import (
     ToolDelta,
     Usage,
 )
-from farmgate.core.words import (
-    AudioPart,
-    Chat,
-    FilePart,
-    HostedTool,
-    ImagePart,
-    Message,
-    OtherPart,
-    Role,
-    TextPart,
-    Tool,
-    ToolUse,
-)
 from farmgate.wire.anthropic.answers import decode_count, decode_whole, encode_message
-from farmgate.wire.anthropic.counting import estimate
 from farmgate.wire.anthropic.errors import decode_error, decode_told_error, encode_error, error_frame
 from farmgate.wire.anthropic.models import decode_page, encode_model, encode_models
 from farmgate.wire.anthropic.usage import ToldUsage, decode_usage, encode_usage
@@ -293,21 +279,6 @@ def test_counts_are_numbers() -> None:
     for body in (b"", b"{}", b'{"input_tokens":"5"}', b"[]"):
         with pytest.raises(UpstreamInvalidResponse):
             decode_count(body, provider="p")
-
-
-def test_an_estimate_counts_what_is_said() -> None:
-    def of(*parts: Any, **more: Any) -> int:
-        return estimate(Chat(messages=(Message(role=Role.USER, content=parts),), **more))
-
-    assert of(TextPart(text="x" * 400)) == 104
-    assert of(ImagePart(url="data:image/png;base64," + "A" * 99_999)) == 1_604
-    assert of(FilePart(data="A" * 4_000), FilePart(text="x" * 40)) == 114
-    assert of(AudioPart(data="A" * 400, format="wav"), OtherPart(kind="x", data={"a": "b" * 32})) == 24
-    assert of(tools=(Tool(name="f", description="d" * 80),)) > 20
-    assert of(tools=(HostedTool(kind="x", data={"a": "b" * 80}),)) > 20
-    use = ToolUse(id="c", name="ffff", arguments="x" * 36)
-    assert estimate(Chat(messages=(Message(role=Role.ASSISTANT, tool_uses=(use,)),))) == 14
-    assert estimate(Chat(messages=())) == 1
 
 
 # ----------------------------------------------------------------------------------------- errors

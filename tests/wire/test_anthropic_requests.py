@@ -35,7 +35,6 @@ from farmgate.core.words import (
     ToolMode,
     ToolUse,
 )
-from farmgate.wire.anthropic.counting import estimate
 from farmgate.wire.anthropic.requests import (
     AnthropicBody,
     betas_of,
@@ -45,6 +44,7 @@ from farmgate.wire.anthropic.requests import (
     encode_request,
     version_of,
 )
+from farmgate.wire.estimate import estimate
 from farmgate.wire.losses import Losses
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.openai.writing import encode_words

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from farmgate.wire.inline import Inline, inline_of
+from farmgate.wire.inline import Inline, document_of, inline_of
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,16 @@ def test_it_holds_a_type_and_base64(url: str, kind: str) -> None:
 )
 def test_any_other_address_is_none(url: str) -> None:
     assert inline_of(url) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "held"),
+    [
+        ("AAAA", ("application/pdf", "AAAA")),
+        ("data:text/plain;base64,AAAA", ("text/plain", "AAAA")),
+        ("DATA:Text/Plain;charset=utf-8;base64,AAAA", ("text/plain", "AAAA")),
+    ],
+)
+def test_a_document_is_base64_alone_or_in_a_data_url(told: str, held: tuple[str, str]) -> None:
+    document = document_of(told)
+    assert (document.media_type, document.base64) == held

@@ -12,7 +12,7 @@ from tests.wire.responses_bodies import CALL, OUTPUT, body_of, read, user
 from farmgate.core.errors import BadRequest, FarmError, NotSupported
 from farmgate.core.words import Chat
 
-steady = settings(max_examples=300, deadline=None, derandomize=True, database=None)
+steady = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 
 IMAGE = {"type": "input_image", "image_url": "http://169.254.169.254/latest"}
 RECURSIVE = {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"$ref": "#/$defs/a"}}}

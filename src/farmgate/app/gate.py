@@ -36,7 +36,7 @@ from farmgate.surfaces.http.ollama import OllamaSurface, ollama_routes
 from farmgate.surfaces.http.openai import OpenAISurface
 from farmgate.surfaces.http.responses import ResponsesSurface
 from farmgate.telemetry import Telemetry, log
-from farmgate.wire.anthropic.counting import estimate
+from farmgate.wire.estimate import estimate
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.strictjson import JsonLimits
 from farmgate.work.jobs import Jobs

@@ -23,7 +23,7 @@ from farmgate.core.reply import (
 )
 from farmgate.core.words import ToolUse
 
-__all__ = ["Answer", "Choice", "fold", "gather"]
+__all__ = ["Answer", "Choice", "add", "fold", "gather"]
 
 
 @dataclass(slots=True)

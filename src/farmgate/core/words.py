@@ -37,6 +37,7 @@ __all__ = [
     "ToolChoice",
     "ToolMode",
     "ToolUse",
+    "parts_of",
 ]
 
 
@@ -117,6 +118,13 @@ class OtherPart:
 
 ContentPart: TypeAlias = TextPart | ImagePart | AudioPart | FilePart | ThinkingPart | OtherPart
 Content: TypeAlias = str | tuple[ContentPart, ...] | None
+
+
+def parts_of(content: Content) -> tuple[ContentPart, ...]:
+    """The parts of a content that may be one text, or nothing."""
+    if content is None:
+        return ()
+    return (TextPart(text=content),) if isinstance(content, str) else content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,14 +6,13 @@ import asyncio
 import re
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import quote
 
-from farmgate.core.errors import FarmError, ModelNotFound
+from farmgate.core.errors import FarmError
 from farmgate.providers.credentials import Credential, CredentialError, aws_credential, aws_region
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Answer, Upstream
 
-__all__ = ["HEADER", "HEALTH_S", "Amazon", "open_amazon", "segment", "text_option"]
+__all__ = ["HEADER", "HEALTH_S", "Amazon", "open_amazon", "text_option"]
 
 HEALTH_S = 5.0
 HEADER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.:/-]{0,255}")
@@ -81,13 +80,6 @@ def open_amazon(settings: ProviderSettings, *, service: Literal["bedrock", "sage
         raise ValueError(f"ai.providers.{settings.name}: {error}") from error
     upstream = Upstream(url, name=settings.name, headers=settings.headers, timeouts=settings.timeouts)
     return Amazon(upstream, credential)
-
-
-def segment(name: str) -> str:
-    """A name as one step of a path. Raises ModelNotFound for one that would lead out of it."""
-    if name in ("", ".", ".."):
-        raise ModelNotFound(f"There is no model {name!r}.", param="model")
-    return quote(name, safe="")
 
 
 def suffix(region: str) -> str:

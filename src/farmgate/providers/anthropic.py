@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 
 from farmgate.core.errors import FarmError, UnsupportedParameter, UpstreamInvalidResponse
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request
+from farmgate.providers.checkup import checked_up
 from farmgate.providers.exchange import ProviderCodec, ask, refusal
 from farmgate.providers.provider import ProviderBase
 from farmgate.providers.settings import ProviderSettings
@@ -92,7 +92,7 @@ class AnthropicProvider(ProviderBase):
 
     async def models(self) -> tuple[ModelInfo, ...]:
         if self._settings.models:
-            return tuple(ModelInfo(name=name, provider=self.name) for name in self._settings.models)
+            return self._settings.named
         return await self._listed()
 
     async def _listed(self) -> tuple[ModelInfo, ...]:
@@ -116,14 +116,10 @@ class AnthropicProvider(ProviderBase):
         return decode_page(body, provider=self.name)
 
     async def health(self) -> Health:
-        try:
-            async with asyncio.timeout(HEALTH_S):
-                models = await self._listed()
-        except FarmError as error:
-            return Health(name=self.name, status=HealthStatus.UNHEALTHY, detail=error.message)
-        except TimeoutError:
-            detail = f"{self.name} ({self._upstream.address}) did not list its models within {HEALTH_S:g} s."
-            return Health(name=self.name, status=HealthStatus.UNHEALTHY, detail=detail)
+        return await checked_up(self._look(), self._upstream, within_s=HEALTH_S, undone="list its models")
+
+    async def _look(self) -> Health:
+        models = await self._listed()
         names = self._settings.models or tuple(model.name for model in models)
         return Health(name=self.name, status=HealthStatus.HEALTHY, models=names)
 

@@ -5,14 +5,14 @@ Source: https://learn.microsoft.com/azure/foundry/openai/api-version-lifecycle
 
 from __future__ import annotations
 
-import asyncio
 import re
 from urllib.parse import quote
 
-from farmgate.core.errors import FarmError, ModelNotCapable, ModelNotFound
+from farmgate.core.errors import ModelNotCapable, ModelNotFound
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request
+from farmgate.providers.checkup import checked_up
 from farmgate.providers.credentials import azure_credential
 from farmgate.providers.exchange import refusal
 from farmgate.providers.openai import send
@@ -101,15 +101,11 @@ class AzureProvider(ProviderBase):
 
     async def health(self) -> Health:
         """Whether the resource answers and takes the credential; its deployments are not asked."""
-        try:
-            async with asyncio.timeout(HEALTH_S):
-                await self._knock()
-                models = await self.models()
-        except FarmError as error:
-            return Health(name=self.name, status=HealthStatus.UNHEALTHY, detail=error.message)
-        except TimeoutError:
-            detail = f"{self.name} ({self._upstream.address}) did not answer within {HEALTH_S:g} s."
-            return Health(name=self.name, status=HealthStatus.UNHEALTHY, detail=detail)
+        return await checked_up(self._look(), self._upstream, within_s=HEALTH_S)
+
+    async def _look(self) -> Health:
+        await self._knock()
+        models = await self.models()
         advice = None if models else f"Name its deployments in ai.providers.{self.name}.models."
         names = tuple(model.name for model in models)
         return Health(name=self.name, status=HealthStatus.HEALTHY, models=names, detail=advice)

@@ -10,9 +10,10 @@ from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Reply
 from farmgate.core.request import Request
 from farmgate.core.words import Chat, Embed
-from farmgate.providers.amazon import open_amazon, segment, text_option
+from farmgate.providers.amazon import open_amazon, text_option
 from farmgate.providers.exchange import ProviderCodec, ask, refusal
 from farmgate.providers.many import all_of, vectors_event
+from farmgate.providers.paths import segment
 from farmgate.providers.provider import ProviderBase
 from farmgate.providers.settings import ProviderSettings
 from farmgate.wire.bedrock.answers import decode_whole
@@ -120,7 +121,7 @@ class BedrockProvider(ProviderBase):
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Those of the settings: what an account may invoke is told by another service, to other permissions."""
-        return tuple(ModelInfo(name=name, provider=self.name) for name in self._settings.models)
+        return self._settings.named
 
     async def health(self) -> Health:
         """Whether the credentials are accepted: a conversation without messages is refused before a model is asked,

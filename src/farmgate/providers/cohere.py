@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from farmgate.core.errors import FarmError, ModelNotCapable
+from farmgate.core.errors import ModelNotCapable
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Request
 from farmgate.core.words import Chat, Embed, Rerank
+from farmgate.providers.checkup import checked_up
 from farmgate.providers.exchange import ProviderCodec, ask, refusal
 from farmgate.providers.many import all_of, vectors_event
 from farmgate.providers.provider import ProviderBase
@@ -109,7 +109,7 @@ class CohereProvider(ProviderBase):
 
     async def models(self) -> tuple[ModelInfo, ...]:
         if self._settings.models:
-            return tuple(ModelInfo(name=name, provider=self.name) for name in self._settings.models)
+            return self._settings.named
         return tuple(
             ModelInfo(name=listed.name, provider=self.name, context_tokens=listed.context_tokens)
             for listed in await self._listed()
@@ -124,14 +124,10 @@ class CohereProvider(ProviderBase):
 
     async def health(self) -> Health:
         """Whether the key is accepted and models are listed, which costs nothing."""
-        try:
-            async with asyncio.timeout(HEALTH_S):
-                listed = await self._listed()
-        except FarmError as error:
-            return Health(name=self.name, status=HealthStatus.UNHEALTHY, detail=error.message)
-        except TimeoutError:
-            detail = f"{self.name} ({self._upstream.address}) did not list its models within {HEALTH_S:g} s."
-            return Health(name=self.name, status=HealthStatus.UNHEALTHY, detail=detail)
+        return await checked_up(self._look(), self._upstream, within_s=HEALTH_S, undone="list its models")
+
+    async def _look(self) -> Health:
+        listed = await self._listed()
         names = self._settings.models or tuple(one.name for one in listed)
         return Health(name=self.name, status=HealthStatus.HEALTHY, models=names)
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from functools import partial
 
-from farmgate.core.errors import FarmError, ModelNotCapable
+from farmgate.core.errors import ModelNotCapable
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Kind, Request
 from farmgate.core.words import Chat, Embed
-from farmgate.providers.batches import Texts, batched, embed
+from farmgate.providers.checkup import checked_up
 from farmgate.providers.exchange import ProviderCodec, ask, refusal
+from farmgate.providers.many import Texts, batched, embed
 from farmgate.providers.provider import ProviderBase
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Upstream
@@ -146,14 +146,10 @@ class GeminiProvider(ProviderBase):
             return decode_models(await answer.whole(self._settings.answer_bytes), provider=self.name)
 
     async def health(self) -> Health:
-        try:
-            async with asyncio.timeout(HEALTH_S):
-                models = await self.models()
-        except FarmError as error:
-            return Health(name=self.name, status=HealthStatus.UNHEALTHY, detail=error.message)
-        except TimeoutError:
-            detail = f"{self.name} ({self._upstream.address}) did not list its models within {HEALTH_S:g} s."
-            return Health(name=self.name, status=HealthStatus.UNHEALTHY, detail=detail)
+        return await checked_up(self._look(), self._upstream, within_s=HEALTH_S, undone="list its models")
+
+    async def _look(self) -> Health:
+        models = await self.models()
         return Health(name=self.name, status=HealthStatus.HEALTHY, models=tuple(model.name for model in models))
 
     async def close(self) -> None:

@@ -22,6 +22,7 @@ from farmgate.core.ports import Progress, Report
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Kind, Request
 from farmgate.core.words import Embed
+from farmgate.providers.checkup import checked_up
 from farmgate.providers.provider import SAID_IN, ProviderBase
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Answer, Upstream
@@ -215,15 +216,11 @@ class OllamaProvider(ProviderBase):
     async def health(self) -> Health:
         """Whether the server answers. That a model is listed as loaded does not prove that it still answers (loads can
         hang for hours while every list looks well), and only a token can: this does not spend one."""
-        try:
-            async with asyncio.timeout(HEALTH_S):
-                decode_version(await self._get("/api/version"), provider=self.name)
-                installed = await self._installed()
-        except TimeoutError:
-            detail = f"{self.name} ({self._upstream.address}) did not answer within {HEALTH_S:g} s."
-            return Health(name=self.name, status=HealthStatus.UNHEALTHY, detail=detail)
-        except FarmError as error:
-            return Health(name=self.name, status=HealthStatus.UNHEALTHY, detail=error.message)
+        return await checked_up(self._look(), self._upstream, within_s=HEALTH_S)
+
+    async def _look(self) -> Health:
+        decode_version(await self._get("/api/version"), provider=self.name)
+        installed = await self._installed()
         names = tuple(model.name for model in listed(self._settings, installed, None))
         advice = missing_default(self._settings, installed)
         return Health(name=self.name, status=HealthStatus.HEALTHY, models=names, detail=advice)

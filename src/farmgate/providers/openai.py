@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from functools import partial
 
@@ -15,6 +14,7 @@ from farmgate.core.errors import (
 from farmgate.core.model import Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request
+from farmgate.providers.checkup import checked_up
 from farmgate.providers.exchange import ProviderCodec, ask
 from farmgate.providers.provider import SAID_IN, ProviderBase
 from farmgate.providers.registry import Row
@@ -78,7 +78,7 @@ class OpenAIProvider(ProviderBase):
     async def models(self) -> tuple[ModelInfo, ...]:
         named = self._settings.models
         if named and not self._row.tells:
-            return tuple(ModelInfo(name=name, provider=self.name) for name in named)
+            return self._settings.named
         listed = {info.name: info for info in await self._listed()}
         return tuple(listed.get(name) or ModelInfo(name=name, provider=self.name) for name in named or listed)
 
@@ -101,14 +101,10 @@ class OpenAIProvider(ProviderBase):
         return UpstreamUnreachable(f"{error.message} {advice}")
 
     async def health(self) -> Health:
-        try:
-            async with asyncio.timeout(HEALTH_S):
-                models = await self._listed()
-        except FarmError as error:
-            return Health(name=self.name, status=HealthStatus.UNHEALTHY, detail=error.message)
-        except TimeoutError:
-            detail = f"{self.name} ({self._upstream.address}) did not list its models within {HEALTH_S:g} s."
-            return Health(name=self.name, status=HealthStatus.UNHEALTHY, detail=detail)
+        return await checked_up(self._look(), self._upstream, within_s=HEALTH_S, undone="list its models")
+
+    async def _look(self) -> Health:
+        models = await self._listed()
         names = self._settings.models or tuple(model.name for model in models)
         return Health(name=self.name, status=HealthStatus.HEALTHY, models=names)
 

@@ -11,8 +11,9 @@ from farmgate.core.errors import ModelNotCapable
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request
-from farmgate.providers.amazon import HEADER, open_amazon, segment, text_option
+from farmgate.providers.amazon import HEADER, open_amazon, text_option
 from farmgate.providers.exchange import ProviderCodec, ask
+from farmgate.providers.paths import segment
 from farmgate.providers.provider import ProviderBase
 from farmgate.providers.settings import ProviderSettings
 from farmgate.wire.losses import Outgoing
@@ -112,7 +113,7 @@ class SageMakerProvider(ProviderBase):
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Those of the settings: endpoints are listed by another service, to other permissions."""
-        return tuple(ModelInfo(name=name, provider=self.name) for name in self._settings.models)
+        return self._settings.named
 
     async def health(self) -> Health:
         """Whether SageMaker answers and Farmgate has credentials. An endpoint is not invoked: that may wake one that

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from farmgate.core.model import ModelInfo
 from farmgate.providers.transport import Timeouts
 
 __all__ = ["CredentialError", "ProviderSettings"]
@@ -24,6 +25,11 @@ class ProviderSettings:
     answer_bytes: int = 64 << 20
     frame_bytes: int = 8 << 20
     options: Mapping[str, object] = field(default_factory=dict, repr=False)
+
+    @property
+    def named(self) -> tuple[ModelInfo, ...]:
+        """The models it names, of which no more is known."""
+        return tuple(ModelInfo(name=name, provider=self.name) for name in self.models)
 
 
 class CredentialError(Exception):

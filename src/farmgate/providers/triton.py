@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from urllib.parse import quote
 
-from farmgate.core.errors import FarmError, ModelNotCapable, ModelNotFound, UpstreamRejected
+from farmgate.core.errors import ModelNotCapable, ModelNotFound, UpstreamRejected
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
 from farmgate.core.ports import Progress, Report
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Request
 from farmgate.core.words import Chat, Complete, Embed
+from farmgate.providers.checkup import checked_up
 from farmgate.providers.exchange import ProviderCodec, ask, refusal
+from farmgate.providers.paths import segment
 from farmgate.providers.provider import ProviderBase
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Upstream
@@ -93,7 +93,7 @@ class TritonProvider(ProviderBase):
         """Those of the settings, or what is in the repository. KServe's servers may have no list: then the settings'
         are all that is known."""
         if self._settings.models:
-            return tuple(ModelInfo(name=name, provider=self.name) for name in self._settings.models)
+            return self._settings.named
         try:
             return infos(await self._listed(), self.name)
         except (ModelNotFound, UpstreamRejected):
@@ -109,7 +109,7 @@ class TritonProvider(ProviderBase):
         """Have Triton load a model of its repository; it does so where it was started with explicit control."""
         name, _ = parted(model)
         report(Progress(status="loading"))
-        path = f"/v2/repository/models/{step(name)}/load"
+        path = f"/v2/repository/models/{segment(name)}/load"
         async with await self._upstream.send("POST", path, body=b"{}") as answer:
             if answer.status != 200:
                 raise await refusal(answer, partial(decode_error, provider=self.name, model=model))
@@ -118,15 +118,12 @@ class TritonProvider(ProviderBase):
 
     async def health(self) -> Health:
         """Whether the server says that it is ready: all its models are loaded then."""
+        return await checked_up(self._look(), self._upstream, within_s=HEALTH_S, known=self._settings.models)
+
+    async def _look(self) -> Health:
         known = self._settings.models
-        try:
-            async with asyncio.timeout(HEALTH_S), await self._upstream.send("GET", READY) as answer:
-                status = answer.status
-        except FarmError as error:
-            return Health(name=self.name, status=HealthStatus.UNHEALTHY, models=known, detail=error.message)
-        except TimeoutError:
-            detail = f"{self.name} ({self._upstream.address}) did not answer within {HEALTH_S:g} s."
-            return Health(name=self.name, status=HealthStatus.UNHEALTHY, models=known, detail=detail)
+        async with await self._upstream.send("GET", READY) as answer:
+            status = answer.status
         if status == 200:
             return Health(name=self.name, status=HealthStatus.HEALTHY, models=known, detail=self._advice())
         detail = f"{self.name} answers HTTP {status} to {READY}: a model of its repository is not loaded."
@@ -148,16 +145,9 @@ def parted(model: str) -> tuple[str, str]:
     return (name, version) if name and version else (model, "")
 
 
-def step(name: str) -> str:
-    """A name as one step of a path. Raises ModelNotFound for one that would lead out of it."""
-    if name in ("", ".", ".."):
-        raise ModelNotFound(f"There is no model {name!r}.", param="model")
-    return quote(name, safe="")
-
-
 def path_of(model: str) -> str:
     name, version = parted(model)
-    return f"/v2/models/{step(name)}" + (f"/versions/{step(version)}" if version else "")
+    return f"/v2/models/{segment(name)}" + (f"/versions/{segment(version)}" if version else "")
 
 
 def infos(listed: Iterable[Listed], provider: str) -> tuple[ModelInfo, ...]:

@@ -5,7 +5,6 @@ Source: https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/in
 
 from __future__ import annotations
 
-import asyncio
 import re
 from functools import partial
 
@@ -15,10 +14,11 @@ from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Kind, Request
 from farmgate.core.words import Embed
 from farmgate.providers.anthropic import max_tokens_of
-from farmgate.providers.batches import Texts, batched, embed
+from farmgate.providers.checkup import checked_up
 from farmgate.providers.credentials import google_credential
 from farmgate.providers.exchange import ProviderCodec, ask, refusal
 from farmgate.providers.gemini import CAPABILITIES, chat_codec, fixed_fields, whole_codec
+from farmgate.providers.many import Texts, batched, embed
 from farmgate.providers.openai import send
 from farmgate.providers.provider import ProviderBase
 from farmgate.providers.settings import ProviderSettings
@@ -205,15 +205,11 @@ class VertexProvider(ProviderBase):
     async def health(self) -> Health:
         """Whether the credential is good, and for the first model that is named whether its tokens may be counted: that
         costs nothing."""
+        return await checked_up(self._look(), self._upstream, within_s=HEALTH_S)
+
+    async def _look(self) -> Health:
         models = await self.models()
-        try:
-            async with asyncio.timeout(HEALTH_S):
-                await self._knock(next((one.name for one in models if publisher_of(one.name)[0] == "google"), None))
-        except FarmError as error:
-            return Health(name=self.name, status=HealthStatus.UNHEALTHY, detail=error.message)
-        except TimeoutError:
-            detail = f"{self.name} ({self._upstream.address}) did not answer within {HEALTH_S:g} s."
-            return Health(name=self.name, status=HealthStatus.UNHEALTHY, detail=detail)
+        await self._knock(next((one.name for one in models if publisher_of(one.name)[0] == "google"), None))
         return Health(name=self.name, status=HealthStatus.HEALTHY, models=tuple(model.name for model in models))
 
     async def _knock(self, model: str | None) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from farmgate.core.errors import UnsupportedParameter
+from farmgate.core.words import HostedTool, OtherPart
 
 __all__ = ["Losses", "Outgoing"]
 
@@ -71,6 +72,14 @@ class Losses:
     def refuse(self, name: str, why: str = "") -> UnsupportedParameter:
         """The error to raise for a field without which the answer would be another one."""
         return UnsupportedParameter(f"{self.provider} cannot be told `{name}`: {why or 'leave it out'}.", param=name)
+
+    def refuse_part(self, part: OtherPart, where: str) -> UnsupportedParameter:
+        """The error to raise for a part that only another dialect has."""
+        return self.refuse(where, f"it has no part of the kind `{part.kind[:40]}`")
+
+    def refuse_tool(self, tool: HostedTool, where: str) -> UnsupportedParameter:
+        """The error to raise for a tool that only another provider runs."""
+        return self.refuse(where, f"it has no tool of the kind `{tool.kind[:40]}`")
 
     def leave(self, extra: Mapping[str, object], *, known: Collection[str] = ()) -> None:
         """Account for the fields there is no word for, but those that are `known` here.

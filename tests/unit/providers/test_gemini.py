@@ -100,6 +100,7 @@ async def test_a_stream_is_asked_for_as_server_sent_events() -> None:
     assert answer.usage == Usage(prompt_tokens=9, completion_tokens=12)
 
 
+@pytest.mark.usefixtures("quick_sweeps")
 async def test_a_stream_that_is_over_does_not_wait_for_the_connection() -> None:
     start = OK + EVENTS + CHUNKED + b"\r\n"
     async with FakeUpstream(say_and_stall(start, chunk(recording("gemini/stream.sse")))) as fake:

@@ -319,6 +319,7 @@ async def test_a_stream_that_breaks_is_never_a_whole_answer(
         await provider.close()
 
 
+@pytest.mark.usefixtures("quick_sweeps")
 async def test_silence_is_a_timeout_and_the_server_sees_that_nobody_waits() -> None:
     async with FakeOllama(faults={"/api/chat": Fault.SILENT}) as fake:
         provider = provider_at(fake.url, timeouts=SHORT)
@@ -329,6 +330,7 @@ async def test_silence_is_a_timeout_and_the_server_sees_that_nobody_waits() -> N
         await provider.close()
 
 
+@pytest.mark.usefixtures("quick_sweeps")
 async def test_a_stream_that_stalls_is_a_timeout() -> None:
     async with FakeOllama(faults={"/api/chat": Fault.STALL}) as fake:
         provider = provider_at(fake.url, timeouts=SHORT)

@@ -546,6 +546,7 @@ async def test_a_stream_is_whole_if_it_finished_and_truncated_anywhere_before(ta
         assert b"".join(said.raw for said in got) == b"".join(FRAMES[: min(count, len(FRAMES) - 1)])
 
 
+@pytest.mark.usefixtures("quick_sweeps")
 @both_ways
 @pytest.mark.parametrize("end", [END, b""])
 @pytest.mark.parametrize("before", [0, 1, 2])
@@ -557,6 +558,7 @@ async def test_an_error_frame_is_the_error(take: Take, before: int, end: bytes) 
         await fake.until_all_left()
 
 
+@pytest.mark.usefixtures("quick_sweeps")
 @both_ways
 @pytest.mark.parametrize("end", [END, b""])
 @pytest.mark.parametrize("frame", [b"{not", b"\xff", b"[]", b"7", b'{"choices": 7}', b'{"choices":[{"delta":"\xc3"}]}'])

@@ -7,8 +7,10 @@ from farmgate.core.ports import Counting, Target
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Body, Dialect, Kind, Request
 from farmgate.surfaces.http.asking import Asking, SurfaceCodec
-from farmgate.surfaces.http.exchange import Exchange, answered_by
-from farmgate.surfaces.http.openai import Models, name_each, named_model, wanted_in
+from farmgate.surfaces.http.counting import tell_count
+from farmgate.surfaces.http.exchange import Exchange
+from farmgate.surfaces.http.front import refuse
+from farmgate.surfaces.http.listing import Models, tell_models
 from farmgate.wire.anthropic.answers import encode_message
 from farmgate.wire.anthropic.errors import encode_error, error_frame
 from farmgate.wire.anthropic.models import encode_model, encode_models
@@ -20,7 +22,6 @@ __all__ = ["AnthropicSurface"]
 
 VERSION = b"anthropic-version"
 BETA = b"anthropic-beta"
-ESTIMATED = (b"x-farmgate-estimated", b"true")
 
 
 class AnthropicSurface:
@@ -45,26 +46,9 @@ class AnthropicSurface:
         limits = exchange.desk.limits
         body = decode_count(await exchange.body(), json_limits=limits.json, list_limits=limits.lists)
         hear(body, exchange)
-        model = exchange.model or body.model
-        if not model:
+        if not exchange.model and not body.model:
             raise MissingParameter("`model` is required.", param="model")
-        request = Request(
-            id=exchange.id,
-            kind=Kind.CHAT,
-            body=body,
-            principal=principal,
-            deadline=exchange.deadline,
-            started=exchange.started,
-            model=model,
-        )
-        try:
-            counted = await self._count(request)
-        except FarmError as error:
-            error.param = None if error.param is None else body.own_name(error.param)
-            raise
-        headers = answered_by(counted.provider, counted.model)
-        told = encode({"input_tokens": counted.tokens})
-        await exchange.answer(200, told, (*headers, ESTIMATED) if counted.estimated else headers)
+        await tell_count(exchange, principal, body, self._count, told=lambda tokens: {"input_tokens": tokens})
 
     @staticmethod
     def is_asked(exchange: Exchange) -> bool:
@@ -74,25 +58,16 @@ class AnthropicSurface:
     async def models(self, exchange: Exchange) -> None:
         """The same addresses as OpenAI's, for callers who send `anthropic-version`."""
         name(exchange)
-        await exchange.run(lambda: self._list(exchange), shape=encode_error, frame=error_frame)
 
-    async def _list(self, exchange: Exchange) -> None:
-        exchange.principal()
-        exchange.watch()
-        await self._models.refresh()
-        named = name_each(self._models.models())
-        wanted = wanted_in(exchange.path)
-        told = encode_model(named_model(wanted, named), id=wanted) if wanted else encode_models(named.items())
-        await exchange.answer(200, encode(told))
+        async def tell() -> None:
+            await tell_models(exchange, self._models, one=encode_model, every=encode_models)
+
+        await exchange.run(tell, shape=encode_error, frame=error_frame)
 
     async def refuse(self, exchange: Exchange, error: FarmError) -> None:
         """Answer with an error and nothing else."""
-
-        async def work() -> None:
-            raise error
-
         name(exchange)
-        await exchange.run(work, shape=encode_error, frame=error_frame)
+        await refuse(exchange, error, shape=encode_error)
 
 
 def name(exchange: Exchange) -> None:

@@ -43,7 +43,7 @@ from farmgate.surfaces.http.farm_models import (
     TextAnswer,
 )
 from farmgate.surfaces.http.front import refuse
-from farmgate.surfaces.http.openai import Models
+from farmgate.surfaces.http.listing import Models
 from farmgate.wire.openai.errors import encode_error, error_frame
 from farmgate.wire.strictjson import encode
 from farmgate.work.jobs import Jobs

@@ -25,7 +25,7 @@ from farmgate.surfaces.http.farm_models import (
     ProviderHealth,
 )
 from farmgate.surfaces.http.farm_reading import UnknownParameter
-from farmgate.surfaces.http.openai import Models
+from farmgate.surfaces.http.listing import Models
 from farmgate.wire.openai.errors import encode_error
 from farmgate.wire.sse import DONE, frame
 from farmgate.work.jobs import Job, Jobs

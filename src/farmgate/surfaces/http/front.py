@@ -110,10 +110,10 @@ class Front:
                 return
 
 
-async def refuse(exchange: Exchange, error: FarmError) -> None:
+async def refuse(exchange: Exchange, error: FarmError, *, shape: Callable[[FarmError], bytes] = encode_error) -> None:
     """Answer with an error and nothing else."""
 
     async def work() -> None:
         raise error
 
-    await exchange.run(work, shape=encode_error, frame=error_frame)
+    await exchange.run(work, shape=shape, frame=error_frame)

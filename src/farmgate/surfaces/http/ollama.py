@@ -18,7 +18,7 @@ from farmgate.flow.route import Candidate, View, plan
 from farmgate.surfaces.http.asking import Asking, SurfaceCodec
 from farmgate.surfaces.http.exchange import Exchange, error_headers
 from farmgate.surfaces.http.front import Endpoint
-from farmgate.surfaces.http.openai import name_each
+from farmgate.surfaces.http.listing import Models, name_each
 from farmgate.wire.ollama.answers import (
     LineWriter,
     encode_embedding,
@@ -40,14 +40,10 @@ PULL_S = 24 * 3600.0
 """How long one client may watch a pull: a large model takes longer than any request may."""
 
 
-class Catalog(Protocol):
-    """Which models there are, and who answers to which name."""
-
-    def models(self) -> list[ModelInfo]: ...
+class Catalog(Models, Protocol):
+    """Who answers to which name, too."""
 
     def view(self) -> View: ...
-
-    async def refresh(self) -> None: ...
 
 
 def body_of(request: Request) -> OllamaBody:

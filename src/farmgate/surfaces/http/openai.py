@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
-from typing import Protocol
 
 from farmgate.core.answer import fold
-from farmgate.core.errors import ModelNotFound, UnknownUrl
-from farmgate.core.model import ModelInfo
+from farmgate.core.errors import UnknownUrl
 from farmgate.core.ports import Target
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Dialect, Kind, Request
-from farmgate.flow.route import written
 from farmgate.surfaces.http.asking import Asking, SurfaceCodec
 from farmgate.surfaces.http.exchange import Exchange
 from farmgate.surfaces.http.front import Endpoint, refuse
+from farmgate.surfaces.http.listing import VERSIONED, Models, tell_models
 from farmgate.wire.openai.answers import encode_answer, encode_embeddings, encode_model, encode_models
 from farmgate.wire.openai.errors import encode_error, error_frame
 from farmgate.wire.openai.requests import decode_request
 from farmgate.wire.openai.stream import StreamWriter
 from farmgate.wire.strictjson import encode
 
-__all__ = ["Models", "OpenAISurface", "name_each", "named_model", "wanted_in"]
+__all__ = ["OpenAISurface"]
 
 # Before Python 3.12 a member looked up on its class costs as much as three function calls.
 OPENAI = Dialect.OPENAI
 EMBEDDING = Kind.EMBEDDING
 IDS = {Kind.CHAT: "chatcmpl-", Kind.COMPLETION: "cmpl-", EMBEDDING: "embd-"}
-
-
-VERSIONED = re.compile(r"/v1/models/(?P<name>.+)/versions/(?P<version>[^/@]+)(?P<rest>/.+)?")
-
-
-class Models(Protocol):
-    """Which models there are."""
-
-    def models(self) -> list[ModelInfo]: ...
-
-    async def refresh(self) -> None: ...
 
 
 class OpenAISurface:
@@ -70,16 +56,11 @@ class OpenAISurface:
 
     async def models(self, exchange: Exchange) -> None:
         """GET /v1/models, /v1/models/{id} and /v1/models/{id}/versions/{version}; an id may hold slashes."""
-        await exchange.run(lambda: self._list(exchange), shape=encode_error, frame=error_frame)
 
-    async def _list(self, exchange: Exchange) -> None:
-        exchange.principal()
-        exchange.watch()
-        await self._models.refresh()
-        named = name_each(self._models.models())
-        wanted = wanted_in(exchange.path)
-        told = encode_model(named_model(wanted, named), id=wanted) if wanted else encode_models(list(named.items()))
-        await exchange.answer(200, encode(told))
+        async def tell() -> None:
+            await tell_models(exchange, self._models, one=encode_model, every=encode_models)
+
+        await exchange.run(tell, shape=encode_error, frame=error_frame)
 
 
 def writer(request: Request, reply: Reply) -> StreamWriter:
@@ -114,31 +95,3 @@ def whole(request: Request, reply: Reply, events: list[Event]) -> bytes:
 
 
 CODEC = SurfaceCodec(decode=decode_request, writer=writer, whole=whole, error=encode_error, error_frame=error_frame)
-
-
-def name_each(models: list[ModelInfo]) -> dict[str, ModelInfo]:
-    """Every model under its plain name, and under `provider/name` where two providers have the same."""
-    named: dict[str, ModelInfo] = {}
-    for model in models:
-        name = model.name if model.name not in named else f"{model.provider}/{model.name}"
-        named[name] = model
-    return named
-
-
-def wanted_in(path: str) -> str:
-    """The id in an address under /v1/models; empty where all are asked for."""
-    addressed = VERSIONED.fullmatch(path)
-    if addressed and not addressed["rest"]:
-        return f"{addressed['name']}@{addressed['version']}"
-    return path.removeprefix("/v1/models").strip("/")
-
-
-def named_model(wanted: str, named: dict[str, ModelInfo]) -> ModelInfo:
-    """One model, by its plain name or with its provider. Raises ModelNotFound."""
-    names = written(wanted)
-    model = next((named[name] for name in names if name in named), None) or next(
-        (model for model in named.values() if f"{model.provider}/{model.name}" in names), None
-    )
-    if model is None:
-        raise ModelNotFound(f"There is no model {wanted[:100]!r}: GET /v1/models lists them.", param="model")
-    return model

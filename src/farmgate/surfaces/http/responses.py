@@ -8,7 +8,6 @@ from typing import TypeAlias
 from urllib.parse import parse_qs
 
 from farmgate.core.errors import (
-    FarmError,
     InvalidValue,
     MethodNotAllowed,
     NotSupported,
@@ -17,9 +16,10 @@ from farmgate.core.errors import (
     UnsupportedParameter,
 )
 from farmgate.core.ports import Counting, KeptResponse, Responses, Target
-from farmgate.core.request import Kind, Request
+from farmgate.core.request import Kind
 from farmgate.surfaces.http.asking import Asking
-from farmgate.surfaces.http.exchange import Exchange, answered_by
+from farmgate.surfaces.http.counting import tell_count
+from farmgate.surfaces.http.exchange import Exchange
 from farmgate.surfaces.http.front import refuse
 from farmgate.surfaces.http.responses_turn import Turn, recall, stored_items
 from farmgate.wire.openai.errors import encode_error, error_frame
@@ -32,7 +32,6 @@ __all__ = ["ResponsesSurface"]
 PREFIX = "/v1/responses/"
 MOST_ITEMS = 100
 USUAL_ITEMS = 20
-ESTIMATED = (b"x-farmgate-estimated", b"true")
 
 Endpoint: TypeAlias = Callable[[Exchange, str], Awaitable[None]]
 
@@ -68,24 +67,14 @@ class ResponsesSurface:
         principal = exchange.principal()
         limits = exchange.desk.limits
         body = decode_request(await exchange.body(), Kind.CHAT, json_limits=limits.json, list_limits=limits.lists)
-        request = Request(
-            id=exchange.id,
-            kind=Kind.CHAT,
-            body=body,
-            principal=principal,
-            deadline=exchange.deadline,
-            started=exchange.started,
-            model=exchange.model or body.model,
+        await tell_count(
+            exchange,
+            principal,
+            body,
+            self._count,
+            told=lambda tokens: {"object": "response.input_tokens", "input_tokens": tokens},
+            before=self._turn(exchange).prepare,
         )
-        try:
-            await self._turn(exchange).prepare(request)
-            counted = await self._count(request)
-        except FarmError as error:
-            error.param = None if error.param is None else body.own_name(error.param)
-            raise
-        headers = answered_by(counted.provider, counted.model)
-        told = encode({"object": "response.input_tokens", "input_tokens": counted.tokens})
-        await exchange.answer(200, told, (*headers, ESTIMATED) if counted.estimated else headers)
 
     async def compact(self, exchange: Exchange) -> None:
         """POST /v1/responses/compact is not built."""

@@ -14,6 +14,8 @@ from farmgate.wire.anthropic.errors import decode_told_error
 from farmgate.wire.anthropic.streaming import citation_of, tool_id
 from farmgate.wire.anthropic.usage import decode_usage, encode_usage
 from farmgate.wire.anthropic.words import ToldAnswer, block_parts, decode_answer, finish_of, stop_reason
+from farmgate.wire.calls import arguments_in
+from farmgate.wire.upstream import proved
 
 __all__ = ["Whole", "decode_count", "decode_whole", "encode_message"]
 
@@ -44,12 +46,7 @@ class Whole(Event):
 
 def decode_whole(body: bytes, *, provider: str, model: str = "") -> Whole:
     """A provider's 200 answer. Raises UpstreamInvalidResponse for anything that is not one, or the error in it."""
-    try:
-        if not body.isascii():
-            body.decode()
-    except UnicodeDecodeError as error:
-        raise UpstreamInvalidResponse(f"{provider} answered with something that is not an answer.") from error
-    answer = decode_answer(body)
+    answer = proved(body, decode_answer, provider, "answered with something that is not an answer")
     if answer.type == "error":
         raise decode_told_error(body, provider=provider, model=model)
     if answer.content is None:
@@ -63,12 +60,12 @@ class Count(msgspec.Struct):
     input_tokens: int
 
 
+decode_tokens = msgspec.json.Decoder(Count).decode
+
+
 def decode_count(body: bytes, *, provider: str) -> int:
     """The tokens a provider counted. Raises UpstreamInvalidResponse."""
-    try:
-        return msgspec.json.decode(body, type=Count).input_tokens
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamInvalidResponse(f"{provider} counted no tokens.") from error
+    return proved(body, decode_tokens, provider, "counted no tokens").input_tokens
 
 
 def encode_message(events: Iterable[Event], *, id: str, model: str, dropped: tuple[str, ...] = ()) -> dict[str, object]:
@@ -111,12 +108,8 @@ class Block:
         return told
 
     def _arguments(self) -> dict[str, object]:
-        text = "".join(self.pieces)
-        try:
-            arguments = msgspec.json.decode(text) if text.strip() else {}
-        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-            arguments = None
-        if not isinstance(arguments, dict):
+        arguments = arguments_in("".join(self.pieces))
+        if arguments is None:
             name = self.fields.get("name")
             raise UpstreamInvalidResponse(f"The model called {name!r} with arguments that are no JSON object.")
         return arguments

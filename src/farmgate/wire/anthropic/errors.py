@@ -8,24 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import msgspec
-
 from farmgate.core.errors import (
     ContextLengthExceeded,
     FarmError,
     ModelNotFound,
-    Unavailable,
-    UpstreamError,
-    UpstreamRateLimited,
     UpstreamRefusedKey,
     UpstreamRejected,
-    UpstreamTimeout,
 )
+from farmgate.wire.failures import by_status, object_in, refused_key, sentence
 from farmgate.wire.strictjson import encode
 
 __all__ = ["decode_error", "decode_told_error", "encode_error", "error_frame"]
 
-MESSAGE_LIMIT = 2_000
+OVERLOADED = 529
 STATUSES: Mapping[str, int] = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -37,7 +32,7 @@ STATUSES: Mapping[str, int] = {
     "rate_limit_error": 429,
     "api_error": 500,
     "timeout_error": 504,
-    "overloaded_error": 529,
+    "overloaded_error": OVERLOADED,
 }
 TYPES: Mapping[int, str] = {status: name for name, status in STATUSES.items()} | {503: "overloaded_error"}
 TOO_LONG = ("prompt is too long", "exceed context limit", "exceeds the context window")
@@ -91,36 +86,22 @@ class Told:
 def meaning(status: int, error: Told, *, provider: str, model: str) -> FarmError:
     message = error.message
     if status in (401, 403):
-        return UpstreamRefusedKey(
-            f"{provider} refused the API key Farmgate is configured with (HTTP {status}). "
-            f"Check ai.providers.{provider}.apiKey."
-        )
+        return refused_key(provider, status)
     if status == 402 or NO_CREDIT in message:
         return UpstreamRefusedKey(f"{provider} does not serve this account: look at its billing.")
-    text = f"{provider}: {message[:MESSAGE_LIMIT]}" if message else f"{provider} answered HTTP {status}."
+    text = sentence(provider, status, message)
     if any(words in message for words in TOO_LONG):
         return ContextLengthExceeded(text, param="messages")
     if status == 404 and message.startswith("model"):
         return ModelNotFound(f"{provider} has no model {model[:100]!r}.", param="model")
-    match status:
-        case 429:
-            return UpstreamRateLimited(text)
-        case 503 | 529:
-            return Unavailable(text)
-        case 408 | 504:
-            return UpstreamTimeout(text)
-    if 400 <= status < 500:
-        return UpstreamRejected(text, status=status, type_=error.type or "invalid_request_error", code=error.code)
-    return UpstreamError(text)
+    meant = 503 if status == OVERLOADED else status
+    return by_status(meant, text, type_=error.type or "invalid_request_error", code=error.code)
 
 
 def told(body: bytes) -> Told:
     """What `{"type": "error", "error": {...}}` says, with or without what is around it; or nothing."""
-    try:
-        decoded = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Told()
-    inner = decoded.get("error", decoded) if isinstance(decoded, dict) else None
+    decoded = object_in(body)
+    inner = decoded.get("error", decoded)
     if isinstance(inner, str):
         return Told(message=inner)
     if not isinstance(inner, dict):

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from farmgate.core.errors import UpstreamInvalidResponse
 from farmgate.core.model import ModelInfo
+from farmgate.wire.upstream import proved
 
 __all__ = ["Page", "decode_page", "encode_model", "encode_models"]
 
@@ -43,6 +43,9 @@ class Page(msgspec.Struct):
     last_id: str | None = None
 
 
+decode_listed = msgspec.json.Decoder(Page).decode
+
+
 def unix_of(told: str | None) -> int:
     """Seconds; 0 if unknown."""
     try:
@@ -52,10 +55,7 @@ def unix_of(told: str | None) -> int:
 
 
 def decode_page(body: bytes, *, provider: str) -> Page:
-    try:
-        return msgspec.json.decode(body, type=Page)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamInvalidResponse(f"{provider} lists its models in a form we do not know.") from error
+    return proved(body, decode_listed, provider, "lists its models in a form we do not know")
 
 
 def encode_model(model: ModelInfo, *, id: str) -> dict[str, object]:

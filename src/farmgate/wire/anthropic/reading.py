@@ -19,7 +19,8 @@ from farmgate.core.words import (
     ToolChoice,
     ToolMode,
 )
-from farmgate.wire.anthropic.reading_turns import Unsaid, decode_cache, decode_turn, items, text_or_none, text_part
+from farmgate.wire.anthropic.reading_turns import Unsaid, decode_cache, decode_turn, text_or_none, text_part
+from farmgate.wire.fields import objects, whole_number
 
 __all__ = ["ThreadUnsupported", "decode_chat"]
 
@@ -48,7 +49,7 @@ def decode_chat(fields: Mapping[str, object]) -> Chat:
         raise ThreadUnsupported(param="thread")
     unsaid = Unsaid()
     messages = [*decode_system(fields.get("system"), unsaid)]
-    for at, message in enumerate(items(fields["messages"])):
+    for at, message in enumerate(objects(fields["messages"])):
         messages += decode_turn(message, f"messages[{at}]", unsaid)
     config = cast("dict[str, object]", fields.get("output_config") or {})
     choice = cast("dict[str, object] | None", fields.get("tool_choice"))
@@ -58,7 +59,7 @@ def decode_chat(fields: Mapping[str, object]) -> Chat:
     return Chat(
         messages=tuple(messages),
         sampling=decode_sampling(fields),
-        tools=tuple(decode_tool(tool, unsaid) for tool in items(fields.get("tools") or ())),
+        tools=tuple(decode_tool(tool, unsaid) for tool in objects(fields.get("tools") or ())),
         tool_choice=None if choice is None else decode_tool_choice(choice),
         parallel_tools=None if choice is None else decode_parallel(choice),
         response_format=decode_format(config.get("format") or fields.get("output_format")),
@@ -71,7 +72,7 @@ def decode_chat(fields: Mapping[str, object]) -> Chat:
 def decode_system(told: object, unsaid: Unsaid) -> list[Message]:
     if not told:
         return []
-    content = told if isinstance(told, str) else tuple(text_part(block, unsaid) for block in items(told))
+    content = told if isinstance(told, str) else tuple(text_part(block, unsaid) for block in objects(told))
     return [Message(role=Role.SYSTEM, content=content, place="system")]
 
 
@@ -79,12 +80,11 @@ def decode_sampling(fields: Mapping[str, object]) -> Sampling:
     most = fields.get("max_tokens")
     if most == 0:
         raise InvalidValue("`max_tokens` must be at least 1: only Anthropic warms a cache with 0.", param="max_tokens")
-    top_k = fields.get("top_k")
     return Sampling(
         temperature=cast("float | None", fields.get("temperature")),
         top_p=cast("float | None", fields.get("top_p")),
-        top_k=None if top_k is None else int(cast("float", top_k)),
-        max_tokens=None if most is None else int(cast("float", most)),
+        top_k=whole_number(fields.get("top_k")),
+        max_tokens=whole_number(most),
         stop=tuple(cast("list[str]", fields.get("stop_sequences") or ())),
     )
 
@@ -133,10 +133,10 @@ def decode_thinking(told: object, effort: object) -> Thinking | None:
         raise UnsupportedParameter(
             f"`thinking.type`: this provider knows {', '.join(EXTENDED)} and disabled.", param="thinking.type"
         )
-    budget, display = config.get("budget_tokens"), config.get("display")
+    display = config.get("display")
     return Thinking(
         is_enabled=True,
         effort=word,
-        budget_tokens=int(cast("float", budget)) if kind == "enabled" else None,
+        budget_tokens=whole_number(config.get("budget_tokens")) if kind == "enabled" else None,
         is_shown=None if display is None else display != "omitted",
     )

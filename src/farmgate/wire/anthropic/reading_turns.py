@@ -20,9 +20,10 @@ from farmgate.core.words import (
     ThinkingPart,
     ToolUse,
 )
+from farmgate.wire.fields import objects
 from farmgate.wire.strictjson import encode
 
-__all__ = ["Unsaid", "decode_cache", "decode_turn", "items", "text_or_none", "text_part"]
+__all__ = ["Unsaid", "decode_cache", "decode_turn", "text_or_none", "text_part"]
 
 IDLE: tuple[object, ...] = (None, {"enabled": False}, {"type": "direct"}, {})
 
@@ -43,11 +44,6 @@ class Unsaid:
         """Note a cache mark on a block whose word cannot bear one."""
         if (cache := block.get("cache_control")) is not None:
             self.names["cache_control"] = cache
-
-
-def items(value: object) -> list[dict[str, object]]:
-    """A list of objects that a rule has already checked."""
-    return cast("list[dict[str, object]]", value)
 
 
 def text_or_none(fields: Mapping[str, object], name: str) -> str | None:
@@ -73,7 +69,7 @@ def decode_turn(message: dict[str, object], where: str, unsaid: Unsaid) -> Itera
     parts: list[ContentPart] = []
     uses: list[ToolUse] = []
     has_said = False
-    for at, block in enumerate(items(content)):
+    for at, block in enumerate(objects(content)):
         kind = block["type"]
         if kind == "tool_use":
             uses.append(decode_use(block, unsaid))
@@ -103,7 +99,7 @@ def decode_result(block: dict[str, object], where: str, unsaid: Unsaid) -> Messa
     if told is None or isinstance(told, str):
         content: Content = told or ""
     else:
-        content = tuple(part for inner in items(told) for part in decode_block(inner, unsaid))
+        content = tuple(part for inner in objects(told) for part in decode_block(inner, unsaid))
     cache = decode_cache(block.get("cache_control"))
     return Message(
         role=Role.TOOL,
@@ -182,7 +178,7 @@ def inner_parts(content: object, file: FilePart, unsaid: Unsaid) -> list[Content
     """A document that is text is one part; one with images in it is what it is made of, under its title."""
     if isinstance(content, str):
         return [replace(file, text=content, media_type="text/plain")]
-    parts = [part for block in items(content) for part in decode_block(block, unsaid)]
+    parts = [part for block in objects(content) for part in decode_block(block, unsaid)]
     if parts and all(isinstance(part, TextPart) for part in parts):
         text = "\n".join(cast("TextPart", part).text for part in parts)
         return [replace(file, text=text, media_type="text/plain")]

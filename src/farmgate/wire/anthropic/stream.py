@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from farmgate.core.errors import FarmError, UpstreamInvalidResponse, UpstreamStreamTruncated
-from farmgate.core.reply import Event, Part, Reasoning, Text, ToolDelta, Usage
+from farmgate.core.errors import FarmError, UpstreamInvalidResponse
+from farmgate.core.reply import Event, Part, Reasoning, Text, Usage
 from farmgate.core.request import Dialect
 from farmgate.wire.anthropic.errors import decode_told_error
 from farmgate.wire.anthropic.usage import ToldUsage, decode_usage
 from farmgate.wire.anthropic.words import Told, ToldBlock, ToldDelta, annotation, arguments, decode_told, finish_of
-from farmgate.wire.sse import FrameTooLarge, Splitter
+from farmgate.wire.calls import CallNumbers
+from farmgate.wire.sse import Splitter
+from farmgate.wire.upstream import frames_of, prove_end, proved
 
 __all__ = ["Frames", "StreamReader", "event_frame"]
 
@@ -40,7 +40,7 @@ class Frames(Event):
 class StreamReader:
     """Reads one stream of a provider: bytes in, events out, and whether the answer came to its end: `message_stop`."""
 
-    __slots__ = ("_begun", "_model", "_provider", "_splitter", "_tools", "_unsaid", "_usage", "failure", "is_done")
+    __slots__ = ("_begun", "_calls", "_model", "_provider", "_splitter", "_usage", "failure", "is_done")
 
     def __init__(self, *, provider: str, model: str = "", frame_bytes: int = 8 << 20) -> None:
         self._splitter = Splitter(frame_bytes, joint=b" ")
@@ -48,20 +48,14 @@ class StreamReader:
         self._model = model
         self._begun: ToldUsage | None = None
         self._usage: ToldUsage | None = None
-        self._tools: dict[int, int] = {}
-        """The number of each call, by the index of its block."""
-        self._unsaid: set[int] = set()
-        """Blocks of calls without arguments so far."""
+        self._calls = CallNumbers()
         self.is_done = False
         self.failure: FarmError | None = None
         """What broke the stream behind events that are still to be relayed; `end` raises it."""
 
     def feed(self, data: bytes) -> Event | None:
         """What `data` completes, in one event; None if nothing. Raises FarmError for an error event or nonsense."""
-        try:
-            payloads = self._splitter.feed(data)
-        except FrameTooLarge as error:
-            raise UpstreamInvalidResponse(f"{self._provider} sent an event larger than the limit.") from error
+        payloads = frames_of(self._splitter, data, self._provider)
         kept: list[bytes] = []
         parts: list[Part] = []
         content = False
@@ -84,21 +78,11 @@ class StreamReader:
 
     def end(self) -> Event | None:
         """The stream ended. Raises what broke it, or UpstreamStreamTruncated unless the answer is whole."""
-        if self.failure is not None:
-            raise self.failure
-        if not self.is_done:
-            raise UpstreamStreamTruncated(
-                f"{self._provider}'s stream ended before the answer did: what came is not the whole answer."
-            )
+        prove_end(self, is_whole=self.is_done, provider=self._provider)
         return None
 
     def _look(self, payload: bytes) -> Told:
-        try:
-            if not payload.isascii():
-                payload.decode()
-            told = decode_told(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise UpstreamInvalidResponse(f"{self._provider} sent an event that is no piece of an answer.") from error
+        told = proved(payload, decode_told, self._provider, "sent an event that is no piece of an answer")
         if told.type == "error":
             raise decode_told_error(payload, provider=self._provider, model=self._model)
         if not told.type.isidentifier() or not told.type.isascii():
@@ -117,9 +101,7 @@ class StreamReader:
                 self._begin(told.index, block, parts)
                 return block.type not in QUIET or bool(parts)
             case "content_block_stop":
-                if told.index in self._unsaid:
-                    self._unsaid.discard(told.index)
-                    parts.append(ToolDelta(index=self._tools[told.index], arguments="{}"))
+                parts += self._calls.end(told.index)
             case "message_start":
                 self._begun = told.message.usage if told.message else None
             case "message_delta":
@@ -134,11 +116,7 @@ class StreamReader:
 
     def _begin(self, index: int, block: ToldBlock, parts: list[Part]) -> None:
         if block.type == "tool_use":
-            number = self._tools[index] = len(self._tools)
-            said = arguments(block)
-            if not said:
-                self._unsaid.add(index)
-            parts.append(ToolDelta(index=number, id=block.id, name=block.name, arguments=said))
+            parts.append(self._calls.begin(index, id=block.id, name=block.name, arguments=arguments(block)))
         elif block.type == "redacted_thinking" and block.data:
             parts.append(Reasoning("", redacted=block.data))
         elif block.text:
@@ -150,9 +128,7 @@ class StreamReader:
         if delta.text:
             parts.append(Text(delta.text))
         elif delta.partial_json:
-            if index in self._tools:
-                self._unsaid.discard(index)
-                parts.append(ToolDelta(index=self._tools[index], arguments=delta.partial_json))
+            parts += self._calls.go_on(index, delta.partial_json)
         elif delta.thinking:
             parts.append(Reasoning(delta.thinking))
         elif delta.signature:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from farmgate.core.reply import Usage
+from farmgate.wire.counts import tokens
 
 __all__ = ["ToldUsage", "decode_usage", "encode_usage"]
-
-PLAUSIBLE_TOKENS = 1 << 32
 
 
 class ToldUsage(msgspec.Struct):
@@ -46,11 +45,6 @@ def decode_usage(told: ToldUsage | None, before: ToldUsage | None = None) -> Usa
         cache_write_tokens=written,
         reasoning_tokens=thinking(last) or thinking(first),
     )
-
-
-def tokens(value: object) -> int | None:
-    """A believable count of tokens."""
-    return value if type(value) is int and 0 <= value < PLAUSIBLE_TOKENS else None
 
 
 def thinking(told: ToldUsage) -> int:

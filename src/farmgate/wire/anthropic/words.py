@@ -10,7 +10,6 @@ from collections.abc import Mapping
 
 import msgspec
 
-from farmgate.core.errors import UpstreamInvalidResponse
 from farmgate.core.reply import Annotation, Finish, FinishReason, Part, Reasoning, Text, ToolDelta
 from farmgate.wire.anthropic.usage import ToldUsage
 
@@ -68,7 +67,7 @@ class Told(msgspec.Struct):
 
 
 decode_told = msgspec.json.Decoder(Told).decode
-decode_whole_answer = msgspec.json.Decoder(ToldAnswer).decode
+decode_answer = msgspec.json.Decoder(ToldAnswer).decode
 
 REASONS: Mapping[str, FinishReason] = {
     "end_turn": FinishReason.STOP,
@@ -104,13 +103,6 @@ def stop_reason(finish: Finish, *, has_tools: bool, has_refused: bool) -> tuple[
             if has_refused:
                 return "refusal", None
             return ("end_turn", None) if finish.stop is None else ("stop_sequence", finish.stop)
-
-
-def decode_answer(body: bytes) -> ToldAnswer:
-    try:
-        return decode_whole_answer(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamInvalidResponse("The provider's answer is not of the form it should be.") from error
 
 
 def block_parts(block: ToldBlock, tool: int) -> list[Part]:

@@ -23,12 +23,12 @@ from farmgate.core.words import (
 )
 from farmgate.wire.anthropic.generations import takes_budgets, takes_effort, takes_sampling
 from farmgate.wire.anthropic.writing_turns import encode_cache, encode_turns
+from farmgate.wire.fields import Fields
 from farmgate.wire.losses import Losses
 from farmgate.wire.thinking import budget_of, effort_of
 
 __all__ = ["DEFAULT_MAX_TOKENS", "encode_chat"]
 
-Fields = dict[str, object]
 DEFAULT_MAX_TOKENS = 4096
 """For callers who set no limit: Anthropic wants one, and every model takes this."""
 LEAST_BUDGET = 1_024
@@ -118,7 +118,7 @@ def encode_tool(tool: Tool | HostedTool, where: str, losses: Losses, *, is_own: 
     if isinstance(tool, HostedTool):
         if is_own:
             return tool.data
-        raise losses.refuse(where, f"it has no tool of the kind `{tool.kind[:40]}`")
+        raise losses.refuse_tool(tool, where)
     told: Fields = {"name": tool.name, "input_schema": {"type": "object"} | dict(tool.parameters)}
     if tool.description is not None:
         told["description"] = tool.description

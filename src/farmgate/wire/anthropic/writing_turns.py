@@ -9,13 +9,9 @@ import zlib
 from collections.abc import Mapping
 from typing import assert_never
 
-import msgspec
-
-from farmgate.core.errors import InvalidMessages
 from farmgate.core.words import (
     AudioPart,
     CacheMark,
-    Content,
     ContentPart,
     FilePart,
     ImagePart,
@@ -25,12 +21,15 @@ from farmgate.core.words import (
     TextPart,
     ThinkingPart,
     ToolUse,
+    parts_of,
 )
+from farmgate.wire.calls import arguments_of
+from farmgate.wire.fields import Fields
+from farmgate.wire.inline import inline_of
 from farmgate.wire.losses import Losses
 
 __all__ = ["encode_cache", "encode_turns"]
 
-Fields = dict[str, object]
 ID = re.compile(r"[a-zA-Z0-9_-]{1,256}")
 STRANGE = re.compile(r"[^a-zA-Z0-9_-]")
 
@@ -68,12 +67,6 @@ def encode_system(messages: list[Message], losses: Losses) -> object:
             if part.text:
                 told.append(text_block(part))
     return told or None
-
-
-def parts_of(content: Content) -> tuple[ContentPart, ...]:
-    if content is None or isinstance(content, str):
-        return (TextPart(text=content),) if content else ()
-    return content
 
 
 def turn_of(message: Message, where: str, losses: Losses, *, is_own: bool) -> Fields | None:
@@ -129,14 +122,7 @@ def known_id(id: str) -> str:
 
 def encode_use(use: ToolUse, where: str, losses: Losses) -> Fields:
     losses.drop_if(use.signature, "thinking.signature")
-    try:
-        arguments: object = msgspec.json.decode(use.arguments) if use.arguments.strip() else {}
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-        arguments = None
-    if not isinstance(arguments, dict):
-        place = f"{where}.function.arguments"
-        raise InvalidMessages(f"`{place}` must be the text of a JSON object.", param=place)
-    return {"type": "tool_use", "id": known_id(use.id), "name": use.name, "input": arguments}
+    return {"type": "tool_use", "id": known_id(use.id), "name": use.name, "input": arguments_of(use, where)}
 
 
 def encode_part(part: ContentPart, where: str, losses: Losses, *, is_own: bool) -> list[Fields]:
@@ -155,7 +141,7 @@ def encode_part(part: ContentPart, where: str, losses: Losses, *, is_own: bool) 
         case OtherPart():
             if is_own:
                 return [dict(part.data)]
-            raise losses.refuse(where, f"it has no part of the kind `{part.kind[:40]}`")
+            raise losses.refuse_part(part, where)
         case _:
             assert_never(part)
 
@@ -184,11 +170,10 @@ def image_block(part: ImagePart, where: str, losses: Losses) -> Fields:
     losses.drop_if(None if part.detail == "auto" else part.detail, "image_url.detail")
     source: Mapping[str, object] = {"type": "url", "url": part.url}
     if part.url[:5].lower() == "data:":
-        head, _, data = part.url[5:].partition(",")
-        media_type, semicolon, encoding = head.partition(";")
-        if encoding.lower() != "base64" or not semicolon or not data:
+        held = inline_of(part.url)
+        if held is None:
             raise losses.refuse(where, "send an image as `data:image/...;base64,...`")
-        source = {"type": "base64", "media_type": media_type.lower(), "data": data}
+        source = {"type": "base64", "media_type": held.media_type, "data": held.base64}
     return {"type": "image", "source": source} | encode_cache(part.cache)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from farmgate.core.errors import UpstreamInvalidResponse
 from farmgate.core.reply import Event, Part, Reasoning, Text, ToolDelta
 from farmgate.wire.bedrock.usage import ToldUsage, usage_of
 from farmgate.wire.bedrock.words import ModelFields, ToldCitation, annotation_of, finish_of
+from farmgate.wire.upstream import proved
 
 __all__ = ["decode_whole"]
 
@@ -86,12 +86,7 @@ decode = msgspec.json.Decoder(Whole).decode
 
 def decode_whole(body: bytes, *, provider: str) -> Event:
     """A 200 answer. Raises UpstreamInvalidResponse for anything that is not one."""
-    try:
-        if not body.isascii():
-            body.decode()
-        answer = decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamInvalidResponse(f"{provider} answered with something that is not an answer.") from error
+    answer = proved(body, decode, provider, "answered with something that is not an answer")
     parts: list[Part] = []
     tools = 0
     for block in answer.output.message.content or ():

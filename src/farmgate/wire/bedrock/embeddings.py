@@ -9,7 +9,7 @@ import msgspec
 
 from farmgate.core.errors import ModelNotCapable, UpstreamInvalidResponse
 from farmgate.core.words import Embed
-from farmgate.wire.bedrock.usage import believable
+from farmgate.wire.counts import tokens
 from farmgate.wire.losses import Losses
 from farmgate.wire.strictjson import encode
 
@@ -101,7 +101,7 @@ def decode_embedding(body: bytes, maker: Maker, *, provider: str) -> Embedded:
     try:
         if maker is not Maker.COHERE:
             titan = decode_titan(body)
-            embedded = Embedded([titan.embedding], believable(titan.input_text_token_count))
+            embedded = Embedded([titan.embedding], tokens(titan.input_text_token_count))
         else:
             told = decode_cohere(body).embeddings
             embedded = Embedded(told if isinstance(told, list) else decode_vectors(told["float"]))

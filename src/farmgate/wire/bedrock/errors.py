@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
 from farmgate.core.errors import (
     ContextLengthExceeded,
     FarmError,
     ModelNotFound,
-    Unavailable,
-    UpstreamError,
-    UpstreamRateLimited,
     UpstreamRefusedKey,
-    UpstreamRejected,
-    UpstreamTimeout,
 )
+from farmgate.wire.failures import by_status, mentions, object_in, sentence, text_at
 
 __all__ = ["decode_error", "decode_exception", "told"]
 
-MESSAGE_LIMIT = 2_000
+MODEL_ERROR = 424
 TOO_LONG = (
     "input is too long",
     "prompt is too long",
@@ -31,7 +25,7 @@ TOO_LONG = (
 NO_MODEL = ("model identifier is invalid", "could not resolve the foundation model")
 STATUSES: Mapping[str, int] = {
     "internalserverexception": 500,
-    "modelstreamerrorexception": 424,
+    "modelstreamerrorexception": MODEL_ERROR,
     "modeltimeoutexception": 408,
     "serviceunavailableexception": 503,
     "throttlingexception": 429,
@@ -50,27 +44,16 @@ def decode_error(status: int, body: bytes, *, provider: str, model: str = "") ->
             "or may not invoke this model. Allow bedrock:InvokeModel and bedrock:InvokeModelWithResponseStream for it."
         )
     message = told(body)
-    text = f"{provider}: {message[:MESSAGE_LIMIT]}" if message else f"{provider} answered HTTP {status}."
-    if status == 404 or any(words in message.lower() for words in NO_MODEL):
+    text = sentence(provider, status, message)
+    if status == 404 or mentions(message, NO_MODEL):
         return ModelNotFound(
             f"{provider} has no model {model!r} in this region: check its id, or use an inference profile's "
             "(`us.`, `eu.`, `global.` in front).",
             param="model",
         )
-    if status == 400 and any(words in message.lower() for words in TOO_LONG):
+    if status == 400 and mentions(message, TOO_LONG):
         return ContextLengthExceeded(text)
-    match status:
-        case 408 | 504:
-            return UpstreamTimeout(text)
-        case 429:
-            return UpstreamRateLimited(text)
-        case 503:
-            return Unavailable(text)
-        case 424:
-            return UpstreamError(text)
-    if 400 <= status < 500:
-        return UpstreamRejected(text, status=status, type_="invalid_request_error", code=None)
-    return UpstreamError(text)
+    return by_status(500 if status == MODEL_ERROR else status, text)
 
 
 def decode_exception(name: str, payload: bytes, *, provider: str, model: str = "") -> FarmError:
@@ -80,11 +63,4 @@ def decode_exception(name: str, payload: bytes, *, provider: str, model: str = "
 
 def told(body: bytes) -> str:
     """The message in an error's body; empty if there is none. AWS writes its name small and large."""
-    try:
-        decoded: object = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ""
-    if not isinstance(decoded, Mapping):
-        return ""
-    message = decoded.get("message") or decoded.get("Message")
-    return message if isinstance(message, str) else ""
+    return text_at(object_in(body), "message", "Message")

@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import assert_never
 
-import msgspec
-
 from farmgate.core.errors import InvalidMessages
 from farmgate.core.words import (
     AudioPart,
@@ -24,8 +22,10 @@ from farmgate.core.words import (
     TextPart,
     ThinkingPart,
     ToolUse,
+    parts_of,
 )
 from farmgate.wire.bedrock.documents import Documents
+from farmgate.wire.calls import arguments_of
 from farmgate.wire.inline import inline_of
 from farmgate.wire.losses import Losses
 
@@ -120,12 +120,6 @@ def system_blocks(content: Content, where: str, losses: Losses) -> list[Block]:
     return blocks
 
 
-def parts_of(content: Content) -> tuple[ContentPart, ...]:
-    if content is None:
-        return ()
-    return (TextPart(text=content),) if isinstance(content, str) else content
-
-
 def content_blocks(content: Content, where: str, losses: Losses, documents: Documents) -> list[Block]:
     """The blocks of a turn. Blank texts say nothing, and Converse refuses them."""
     blocks: list[Block] = []
@@ -150,7 +144,7 @@ def encode_part(part: ContentPart, where: str, losses: Losses, documents: Docume
         case ThinkingPart():
             return encode_thinking(part, losses)
         case OtherPart():
-            raise losses.refuse(where, f"it has no part of the kind `{part.kind[:40]}`")
+            raise losses.refuse_part(part, where)
         case _:
             assert_never(part)
 
@@ -177,14 +171,7 @@ def encode_image(part: ImagePart, where: str, losses: Losses) -> Block:
 
 def encode_tool_use(use: ToolUse, where: str, losses: Losses) -> Block:
     losses.drop_if(use.signature, "tool_calls[].signature")
-    try:
-        arguments: object = msgspec.json.decode(use.arguments) if use.arguments.strip() else {}
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-        arguments = None
-    if not isinstance(arguments, dict):
-        place = f"{where}.function.arguments"
-        raise InvalidMessages(f"`{place}` must be the text of a JSON object.", param=place)
-    return {"toolUse": {"toolUseId": converse_id(use.id), "name": use.name, "input": arguments}}
+    return {"toolUse": {"toolUseId": converse_id(use.id), "name": use.name, "input": arguments_of(use, where)}}
 
 
 def tool_result(message: Message, where: str, losses: Losses, documents: Documents) -> list[Block]:

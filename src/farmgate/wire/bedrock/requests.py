@@ -21,6 +21,7 @@ from farmgate.core.words import (
 from farmgate.wire.bedrock.families import Family, family_of
 from farmgate.wire.bedrock.messages import cache_point, encode_messages
 from farmgate.wire.bedrock.thinking import Thinks, encode_thinking
+from farmgate.wire.fields import present
 from farmgate.wire.losses import Losses, Outgoing
 from farmgate.wire.strictjson import encode
 
@@ -92,14 +93,13 @@ def encode_sampling(sampling: Sampling, family: Family, body: Body, losses: Loss
     if sampling.temperature is not None and sampling.temperature > 1:
         raise losses.refuse("temperature", "it goes from 0 to 1 there")
     losses.drop_if(None if sampling.seed is None else "seed", "seed")
-    told = {
+    told: dict[str, object] = {
         "maxTokens": sampling.max_tokens,
         "temperature": sampling.temperature,
         "topP": sampling.top_p,
         "stopSequences": [text for text in sampling.stop if text] or None,
     }
-    inference = {name: value for name, value in told.items() if value is not None}
-    if inference:
+    if inference := present(told):
         body.fields["inferenceConfig"] = inference
     if sampling.stop and family is Family.ANTHROPIC:
         body.fields["additionalModelResponseFieldPaths"] = [STOP_SEQUENCE]
@@ -136,7 +136,7 @@ def encode_tools(words: Chat, losses: Losses, *, has_history: bool) -> dict[str,
 
 def encode_tool(tool: Tool | HostedTool, where: str, losses: Losses) -> list[object]:
     if isinstance(tool, HostedTool):
-        raise losses.refuse(where, f"it has no tool of the kind `{tool.kind[:40]}`")
+        raise losses.refuse_tool(tool, where)
     schema = dict(tool.parameters) or {"type": "object", "properties": {}}
     spec: dict[str, object] = {"name": tool.name, "inputSchema": {"json": schema}}
     if tool.description:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from farmgate.core.errors import FarmError, UpstreamInvalidResponse, UpstreamStreamTruncated
-from farmgate.core.reply import Event, Part, Reasoning, Text, ToolDelta
+from farmgate.core.errors import FarmError, UpstreamInvalidResponse
+from farmgate.core.reply import Event, Part, Reasoning, Text
 from farmgate.wire.bedrock.errors import decode_exception
 from farmgate.wire.bedrock.usage import ToldUsage, usage_of
 from farmgate.wire.bedrock.words import ModelFields, ToldCitation, annotation_of, finish_of
+from farmgate.wire.calls import CallNumbers
 from farmgate.wire.eventstream import Garbled, Message, MessageTooLarge, Splitter
+from farmgate.wire.upstream import prove_end, proved, said_in
 
 __all__ = ["StreamReader"]
 
@@ -73,14 +75,13 @@ class StreamReader:
     Complete means: `messageStop` came. The usage follows it, in `metadata`, and ends the stream.
     """
 
-    __slots__ = ("_calls", "_has_stopped", "_model", "_provider", "_splitter", "_unsaid", "failure", "is_done")
+    __slots__ = ("_calls", "_has_stopped", "_model", "_provider", "_splitter", "failure", "is_done")
 
     def __init__(self, *, provider: str, model: str = "", frame_bytes: int = 8 << 20) -> None:
         self._splitter = Splitter(frame_bytes)
         self._provider = provider
         self._model = model
-        self._calls: dict[int, int] = {}
-        self._unsaid: set[int] = set()
+        self._calls = CallNumbers()
         self._has_stopped = False
         self.is_done = False
         self.failure: FarmError | None = None
@@ -94,26 +95,11 @@ class StreamReader:
             raise UpstreamInvalidResponse(f"{self._provider} sent a garbled stream: {error}.") from error
         except MessageTooLarge as error:
             raise UpstreamInvalidResponse(f"{self._provider} sent a message larger than the limit.") from error
-        parts: list[Part] = []
-        for message in messages:
-            if self.is_done:
-                break
-            try:
-                parts += self._parts(message)
-            except FarmError as error:
-                if not parts:
-                    raise
-                self.failure, self.is_done = error, True
-        return Event(tuple(parts)) if parts else None
+        return said_in(messages, self._parts, self)
 
     def end(self) -> Event | None:
         """The stream ended. Raises what broke it, or UpstreamStreamTruncated unless the answer is whole."""
-        if self.failure is not None:
-            raise self.failure
-        if not self._has_stopped:
-            raise UpstreamStreamTruncated(
-                f"{self._provider}'s stream ended before the answer did: what came is not the whole answer."
-            )
+        prove_end(self, is_whole=self._has_stopped, provider=self._provider)
         return None
 
     def _parts(self, message: Message) -> list[Part]:
@@ -134,19 +120,14 @@ class StreamReader:
         raise UpstreamInvalidResponse(f"{self._provider} sent a message that says not what it is.")
 
     def _event(self, kind: str, payload: bytes) -> list[Part]:
-        try:
-            if not payload.isascii():
-                payload.decode()
-            told = decode_told(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise UpstreamInvalidResponse(f"{self._provider} sent an event that is no piece of an answer.") from error
+        told = proved(payload, decode_told, self._provider, "sent an event that is no piece of an answer")
         match kind:
             case "contentBlockDelta":
                 return [] if told.delta is None else self._delta(told.delta, told.content_block_index or 0)
             case "contentBlockStart":
                 return self._start(told)
             case "contentBlockStop":
-                return self._stop(told.content_block_index or 0)
+                return [*self._calls.end(told.content_block_index or 0)]
             case "messageStop":
                 self._has_stopped = True
                 fields = told.additional_model_response_fields
@@ -161,17 +142,13 @@ class StreamReader:
         begun = told.start.tool_use if told.start else None
         if begun is None or begun.type == SERVER_TOOL:
             return []
-        block = told.content_block_index or 0
-        index = self._calls.setdefault(block, len(self._calls))
-        self._unsaid.add(block)
-        return [ToolDelta(index=index, id=begun.tool_use_id, name=begun.name)]
+        return [self._calls.begin(told.content_block_index or 0, id=begun.tool_use_id, name=begun.name)]
 
     def _delta(self, delta: Delta, block: int) -> list[Part]:
         if delta.text:
             return [Text(delta.text)]
-        if delta.tool_use is not None and block in self._calls and delta.tool_use.input:
-            self._unsaid.discard(block)
-            return [ToolDelta(index=self._calls[block], arguments=delta.tool_use.input)]
+        if delta.tool_use is not None:
+            return [*self._calls.go_on(block, delta.tool_use.input)]
         if (thought := delta.reasoning_content) is not None:
             if thought.text:
                 return [Reasoning(thought.text)]
@@ -180,10 +157,3 @@ class StreamReader:
             return [Reasoning("", redacted=thought.redacted_content)] if thought.redacted_content else []
         annotation = annotation_of(delta.citation) if delta.citation else None
         return [] if annotation is None else [annotation]
-
-    def _stop(self, block: int) -> list[Part]:
-        """A call without a piece of arguments is one without arguments: an empty object, as JSON has it."""
-        if block not in self._unsaid:
-            return []
-        self._unsaid.discard(block)
-        return [ToolDelta(index=self._calls[block], arguments="{}")]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from farmgate.core.reply import Usage
+from farmgate.wire.counts import tokens
 
-__all__ = ["ToldUsage", "believable", "usage_of"]
-
-PLAUSIBLE_TOKENS = 1 << 32
+__all__ = ["ToldUsage", "usage_of"]
 
 
 class ToldUsage(msgspec.Struct, rename="camel"):
@@ -22,18 +21,13 @@ class ToldUsage(msgspec.Struct, rename="camel"):
 
 def usage_of(told: ToldUsage | None) -> Usage | None:
     """None where nothing usable is told."""
-    if told is None or believable(told.input_tokens) is None:
+    if told is None or tokens(told.input_tokens) is None:
         return None
-    read = believable(told.cache_read_input_tokens) or 0
-    written = believable(told.cache_write_input_tokens) or 0
+    read = tokens(told.cache_read_input_tokens) or 0
+    written = tokens(told.cache_write_input_tokens) or 0
     return Usage(
-        prompt_tokens=(believable(told.input_tokens) or 0) + read + written,
-        completion_tokens=believable(told.output_tokens) or 0,
+        prompt_tokens=(tokens(told.input_tokens) or 0) + read + written,
+        completion_tokens=tokens(told.output_tokens) or 0,
         cached_tokens=read,
         cache_write_tokens=written,
     )
-
-
-def believable(count: object) -> int | None:
-    """A count of tokens, if it can be one."""
-    return count if type(count) is int and 0 <= count < PLAUSIBLE_TOKENS else None

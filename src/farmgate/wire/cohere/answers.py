@@ -9,6 +9,7 @@ import msgspec
 from farmgate.core.errors import UpstreamInvalidResponse
 from farmgate.core.reply import Event, Part, Ranked, Reasoning, Text, ToolDelta
 from farmgate.wire.cohere.words import ToldCitation, ToldUsage, annotations_of, count_of, finish_of, usage_of
+from farmgate.wire.upstream import proved
 
 __all__ = ["Listed", "decode_chat", "decode_embeddings", "decode_models", "decode_ranking"]
 
@@ -110,12 +111,7 @@ class Models(msgspec.Struct):
 
 
 def decoded(body: bytes, form: type[Form], *, provider: str) -> Form:
-    try:
-        if not body.isascii():
-            body.decode()
-        return msgspec.json.decode(body, type=form)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamInvalidResponse(f"{provider} answered with something that is not an answer.") from error
+    return proved(body, msgspec.json.Decoder(form).decode, provider, "answered with something that is not an answer")
 
 
 def decode_chat(body: bytes, *, provider: str) -> Event:

@@ -96,6 +96,6 @@ def encode_part(part: ContentPart, where: str, losses: Losses, only_text: bool) 
         case AudioPart():
             raise losses.refuse(where, "it hears nothing")
         case OtherPart():
-            raise losses.refuse(where, f"it has no part of the kind `{part.kind[:40]}`")
+            raise losses.refuse_part(part, where)
         case _:
             assert_never(part)

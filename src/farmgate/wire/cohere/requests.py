@@ -20,6 +20,7 @@ from farmgate.core.words import (
     ToolMode,
 )
 from farmgate.wire.cohere.messages import encode_messages
+from farmgate.wire.fields import present
 from farmgate.wire.losses import Losses, Outgoing
 from farmgate.wire.strictjson import encode
 from farmgate.wire.thinking import budget_of
@@ -86,7 +87,7 @@ def encode_sampling(sampling: Sampling, losses: Losses) -> dict[str, object]:
         raise losses.refuse("n", "it gives one answer to a request")
     if sampling.top_logprobs is not None:
         raise losses.refuse("logprobs", "it tells them by the numbers of tokens, not by their texts")
-    told = {
+    told: dict[str, object] = {
         "temperature": sampling.temperature,
         "p": sampling.top_p,
         "k": sampling.top_k,
@@ -96,7 +97,7 @@ def encode_sampling(sampling: Sampling, losses: Losses) -> dict[str, object]:
         "presence_penalty": sampling.presence_penalty,
         "frequency_penalty": sampling.frequency_penalty,
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return present(told)
 
 
 def encode_tools(words: Chat, losses: Losses) -> dict[str, object]:
@@ -130,7 +131,7 @@ def named_tool(choice: ToolChoice, functions: list[Tool], losses: Losses) -> str
 
 def encode_tool(tool: Tool | HostedTool, where: str, losses: Losses) -> dict[str, object]:
     if isinstance(tool, HostedTool):
-        raise losses.refuse(where, f"it has no tool of the kind `{tool.kind[:40]}`")
+        raise losses.refuse_tool(tool, where)
     function: dict[str, object] = {"name": tool.name}
     if tool.description:
         function["description"] = tool.description

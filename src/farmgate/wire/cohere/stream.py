@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from farmgate.core.errors import FarmError, UpstreamInvalidResponse, UpstreamStreamTruncated
-from farmgate.core.reply import Event, Part, Reasoning, Text, ToolDelta
+from farmgate.core.errors import FarmError
+from farmgate.core.reply import Event, Part, Reasoning, Text
+from farmgate.wire.calls import CallNumbers
 from farmgate.wire.cohere.words import ToldCitation, ToldUsage, annotations_of, finish_of, usage_of
-from farmgate.wire.sse import FrameTooLarge, Splitter
+from farmgate.wire.failures import MESSAGE_LIMIT
+from farmgate.wire.sse import Splitter
+from farmgate.wire.upstream import frames_of, prove_end, proved, said_in
 
 __all__ = ["StreamReader"]
 
@@ -66,52 +69,27 @@ decode_told = msgspec.json.Decoder(Told).decode
 class StreamReader:
     """Reads one stream: bytes in, events out, and whether the answer came to its end: `message-end`."""
 
-    __slots__ = ("_calls", "_provider", "_splitter", "_unsaid", "failure", "is_done")
+    __slots__ = ("_calls", "_provider", "_splitter", "failure", "is_done")
 
     def __init__(self, *, provider: str, frame_bytes: int = 8 << 20) -> None:
         self._splitter = Splitter(frame_bytes, joint=b" ")
         self._provider = provider
-        self._calls: dict[int, int] = {}
-        self._unsaid: set[int] = set()
+        self._calls = CallNumbers()
         self.is_done = False
         self.failure: FarmError | None = None
         """What broke the stream behind pieces that are still to be relayed; `end` raises it."""
 
     def feed(self, data: bytes) -> Event | None:
         """What `data` completes, in one event; None if nothing. Raises FarmError for an error or nonsense."""
-        try:
-            payloads = self._splitter.feed(data)
-        except FrameTooLarge as error:
-            raise UpstreamInvalidResponse(f"{self._provider} sent an event larger than the limit.") from error
-        parts: list[Part] = []
-        for payload in payloads:
-            if self.is_done:
-                break
-            try:
-                parts += self._parts(payload)
-            except FarmError as error:
-                if not parts:
-                    raise
-                self.failure, self.is_done = error, True
-        return Event(tuple(parts)) if parts else None
+        return said_in(frames_of(self._splitter, data, self._provider), self._parts, self)
 
     def end(self) -> Event | None:
         """The stream ended. Raises what broke it, or UpstreamStreamTruncated unless the answer is whole."""
-        if self.failure is not None:
-            raise self.failure
-        if not self.is_done:
-            raise UpstreamStreamTruncated(
-                f"{self._provider}'s stream ended before the answer did: what came is not the whole answer."
-            )
+        prove_end(self, is_whole=self.is_done, provider=self._provider)
         return None
 
     def _parts(self, payload: bytes) -> list[Part]:
-        try:
-            if not payload.isascii():
-                payload.decode()
-            told = decode_told(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise UpstreamInvalidResponse(f"{self._provider} sent an event that is no piece of an answer.") from error
+        told = proved(payload, decode_told, self._provider, "sent an event that is no piece of an answer")
         delta = told.delta or Delta()
         match told.type:
             case "message-end":
@@ -119,11 +97,11 @@ class StreamReader:
             case "tool-call-start" | "tool-call-delta":
                 return self._called(told.index or 0, delta)
             case "tool-call-end":
-                return self._ended(told.index or 0)
+                return [*self._calls.end(told.index or 0)]
         return [] if delta.message is None else said(delta.message)
 
     def _finished(self, delta: Delta) -> list[Part]:
-        finish = finish_of(delta.finish_reason or "", (delta.error or "")[:2_000], provider=self._provider)
+        finish = finish_of(delta.finish_reason or "", (delta.error or "")[:MESSAGE_LIMIT], provider=self._provider)
         self.is_done = True
         usage = usage_of(delta.usage)
         return [finish] if usage is None else [finish, usage]
@@ -134,23 +112,11 @@ class StreamReader:
         if not isinstance(call, Call):
             return []
         function = call.function or Function()
-        begins = place not in self._calls
-        index = self._calls.setdefault(place, len(self._calls))
         arguments = function.arguments or ""
-        if begins:
-            self._unsaid.add(place)
-        if arguments:
-            self._unsaid.discard(place)
-        if begins:
-            return [ToolDelta(index=index, id=call.id or f"call_{index}", name=function.name, arguments=arguments)]
-        return [ToolDelta(index=index, arguments=arguments)] if arguments else []
-
-    def _ended(self, place: int) -> list[Part]:
-        """A call without a piece of arguments is one without arguments: an empty object, as JSON has it."""
-        if place not in self._unsaid:
-            return []
-        self._unsaid.discard(place)
-        return [ToolDelta(index=self._calls[place], arguments="{}")]
+        if place in self._calls:
+            return [*self._calls.go_on(place, arguments)]
+        own = call.id or f"call_{len(self._calls)}"
+        return [self._calls.begin(place, id=own, name=function.name, arguments=arguments)]
 
 
 def said(message: ToldMessage) -> list[Part]:

@@ -8,10 +8,10 @@ import msgspec
 
 from farmgate.core.errors import ContextLengthExceeded, UpstreamError, UpstreamTimeout
 from farmgate.core.reply import Annotation, Finish, FinishReason, Usage
+from farmgate.wire.counts import tokens
 
 __all__ = ["ToldCitation", "ToldUsage", "annotations_of", "finish_of", "usage_of"]
 
-PLAUSIBLE_TOKENS = 1 << 32
 REASONS: Mapping[str, FinishReason] = {
     "COMPLETE": FinishReason.STOP,
     "STOP_SEQUENCE": FinishReason.STOP,
@@ -68,10 +68,8 @@ def usage_of(told: ToldUsage | None) -> Usage | None:
 
 
 def count_of(count: object) -> int | None:
-    """A believable count of tokens."""
-    if isinstance(count, bool) or not isinstance(count, int | float) or not 0 <= count < PLAUSIBLE_TOKENS:
-        return None
-    return int(count)
+    """A count of tokens; Cohere writes some with a point."""
+    return tokens(int(count) if type(count) is float else count)
 
 
 def finish_of(reason: str, told: str, *, provider: str) -> Finish:

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from farmgate.core.words import Chat, FormatKind, HostedTool, ResponseFormat, Sampling, Tool, ToolChoice, ToolMode
+from farmgate.wire.fields import Fields, present
 from farmgate.wire.gemini.thinking import encode_thinking
 from farmgate.wire.losses import Losses
 
 __all__ = ["encode_config", "encode_tools"]
-
-Fields = dict[str, object]
 
 MOST_STOPS = 5
 LARGEST_SEED = (1 << 31) - 1
@@ -30,7 +29,7 @@ def encode_config(words: Chat, model: str, losses: Losses) -> Fields:
         **format_fields(words.response_format),
         "thinkingConfig": encode_thinking(words.thinking, model, losses),
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return present(told)
 
 
 def sampling_fields(sampling: Sampling, losses: Losses) -> dict[str, object | None]:
@@ -91,7 +90,7 @@ def calling(choice: ToolChoice) -> Fields:
 
 def encode_tool(tool: Tool | HostedTool, where: str, losses: Losses) -> Fields:
     if isinstance(tool, HostedTool):
-        raise losses.refuse(where, f"it has no tool of the kind `{tool.kind[:40]}`")
+        raise losses.refuse_tool(tool, where)
     losses.drop_if(tool.strict, "tools[].function.strict")
     losses.drop_if(tool.cache, "cache_control")
     told: Fields = {"name": tool.name}

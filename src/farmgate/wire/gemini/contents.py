@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -21,7 +20,10 @@ from farmgate.core.words import (
     TextPart,
     ThinkingPart,
     ToolUse,
+    parts_of,
 )
+from farmgate.wire.calls import arguments_of
+from farmgate.wire.fields import Fields
 from farmgate.wire.gemini.calls import is_ours
 from farmgate.wire.gemini.flavors import Flavor
 from farmgate.wire.gemini.media import encode_audio, encode_file, encode_image
@@ -29,7 +31,6 @@ from farmgate.wire.losses import Losses
 
 __all__ = ["UNSIGNED", "Conversation", "encode_contents"]
 
-Fields = dict[str, object]
 
 UNSIGNED = "skip_thought_signature_validator"
 """Stands for the proof of a call that lost its own on the way, or was made by another provider's model.
@@ -110,7 +111,7 @@ class Writer:
             self.answers = []
 
     def _instruct(self, message: Message, where: str) -> None:
-        for at, part in enumerate(spread(message.content)):
+        for at, part in enumerate(parts_of(message.content)):
             if not isinstance(part, TextPart):
                 raise self.losses.refuse(f"{where}.content[{at}]", "its instructions are text")
             self.losses.drop_if(part.cache, "cache_control")
@@ -162,7 +163,7 @@ class Writer:
         return Answered(order=order, response={"functionResponse": function}, others=others)
 
     def _parts(self, content: Content, where: str) -> list[Fields]:
-        told = (self._part(part, f"{where}.content[{at}]") for at, part in enumerate(spread(content)))
+        told = (self._part(part, f"{where}.content[{at}]") for at, part in enumerate(parts_of(content)))
         return [part for part in told if part is not None]
 
     def _part(self, part: ContentPart, where: str) -> Fields | None:
@@ -182,16 +183,9 @@ class Writer:
                 self.losses.drop("thinking")
                 return None
             case OtherPart():
-                raise self.losses.refuse(where, f"it has no content of the kind `{part.kind[:40]}`")
+                raise self.losses.refuse_part(part, where)
             case _:
                 assert_never(part)
-
-
-def spread(content: Content) -> tuple[ContentPart, ...]:
-    """The parts of a content that may be one text."""
-    if content is None:
-        return ()
-    return (TextPart(text=content),) if isinstance(content, str) else content
 
 
 def apart(content: Content) -> tuple[list[ThinkingPart], Content]:
@@ -200,18 +194,6 @@ def apart(content: Content) -> tuple[list[ThinkingPart], Content]:
         return [], content
     thoughts = [part for part in content if isinstance(part, ThinkingPart)]
     return thoughts, tuple(part for part in content if not isinstance(part, ThinkingPart))
-
-
-def arguments_of(use: ToolUse, where: str) -> Mapping[str, object]:
-    """A call's arguments as the object Google wants."""
-    try:
-        arguments: object = msgspec.json.decode(use.arguments) if use.arguments.strip() else {}
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-        arguments = None
-    if not isinstance(arguments, dict):
-        place = f"{where}.function.arguments"
-        raise InvalidMessages(f"`{place}` must be the text of a JSON object.", param=place)
-    return arguments
 
 
 def result_of(text: str) -> object:

@@ -7,11 +7,12 @@ import msgspec
 from farmgate.core.errors import UpstreamInvalidResponse
 from farmgate.core.request import Request
 from farmgate.core.words import Chat
+from farmgate.wire.counts import tokens
 from farmgate.wire.gemini.flavors import Flavor
 from farmgate.wire.gemini.requests import encode_chat
-from farmgate.wire.gemini.usage import PLAUSIBLE_TOKENS
 from farmgate.wire.losses import Losses
 from farmgate.wire.strictjson import encode
+from farmgate.wire.upstream import proved
 
 __all__ = ["decode_count", "encode_count"]
 
@@ -22,6 +23,9 @@ class Told(msgspec.Struct, rename="camel"):
     """The answer of countTokens."""
 
     total_tokens: int
+
+
+decode_told = msgspec.json.Decoder(Told).decode
 
 
 def encode_count(request: Request, *, provider: str, flavor: Flavor, resource: str) -> bytes:
@@ -36,10 +40,8 @@ def encode_count(request: Request, *, provider: str, flavor: Flavor, resource: s
 
 def decode_count(body: bytes, *, provider: str) -> int:
     """The tokens. Raises UpstreamInvalidResponse."""
-    try:
-        told = msgspec.json.decode(body, type=Told).total_tokens
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamInvalidResponse(f"{provider} does not tell how many tokens that are.") from error
-    if not 0 <= told < PLAUSIBLE_TOKENS:
+    told = proved(body, decode_told, provider, "does not tell how many tokens that are").total_tokens
+    counted = tokens(told)
+    if counted is None:
         raise UpstreamInvalidResponse(f"{provider} tells a number of tokens that cannot be.")
-    return told
+    return counted

@@ -9,10 +9,13 @@ import msgspec
 from farmgate.core.errors import InvalidType, UpstreamInvalidResponse
 from farmgate.core.reply import Event, Usage, Vector
 from farmgate.core.words import Embed
+from farmgate.wire.counts import tokens
+from farmgate.wire.fields import present
 from farmgate.wire.gemini.errors import decode_told_error
-from farmgate.wire.gemini.usage import decode_usage, tokens
+from farmgate.wire.gemini.usage import decode_usage
 from farmgate.wire.losses import Losses
 from farmgate.wire.strictjson import encode
+from farmgate.wire.upstream import proved
 
 __all__ = [
     "decode_batch",
@@ -111,10 +114,6 @@ def content_of(text: str) -> dict[str, object]:
     return {"content": {"parts": [{"text": text}]}}
 
 
-def present(fields: dict[str, object]) -> dict[str, object]:
-    return {name: value for name, value in fields.items() if value is not None}
-
-
 def decode_batch(body: bytes, *, inputs: int, provider: str) -> Event:
     """One vector per text, and the usage where it is told."""
     answer = decode(body, Batch, provider)
@@ -134,7 +133,7 @@ def decode_predictions(body: bytes, *, inputs: int, provider: str) -> Event:
     answer = decode(body, Predictions, provider)
     told = [one.embeddings or Predicted() for one in answer.predictions or ()]
     counts = [one.statistics.token_count for one in told if one.statistics]
-    cost = sum(tokens(int(count)) for count in counts if count is not None)
+    cost = sum(tokens(int(count)) or 0 for count in counts if count is not None)
     usage = Usage(prompt_tokens=cost) if cost else None
     return vectors_event([one.values for one in told], inputs, provider, usage)
 
@@ -147,10 +146,7 @@ def vectors_event(vectors: list[tuple[float, ...]], inputs: int, provider: str, 
 
 
 def decode(body: bytes, kind: type[T], provider: str) -> T:
-    try:
-        answer = msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamInvalidResponse(f"{provider} answered with something that is not an answer.") from error
+    answer = proved(body, msgspec.json.Decoder(kind).decode, provider, "answered with something that is not an answer")
     if bytes(answer.error) not in NOTHING:
         raise decode_told_error(body, provider=provider)
     return answer

@@ -15,17 +15,13 @@ from farmgate.core.errors import (
     ContextLengthExceeded,
     FarmError,
     ModelNotFound,
-    Unavailable,
-    UpstreamError,
-    UpstreamRateLimited,
     UpstreamRefusedKey,
-    UpstreamRejected,
-    UpstreamTimeout,
 )
+from farmgate.wire.failures import by_status, sentence, text_at
 
 __all__ = ["decode_error", "decode_told_error"]
 
-MESSAGE_LIMIT = 2_000
+CANCELLED = 499
 LONGEST_RETRY_AFTER_S = 300.0
 TOO_LONG = re.compile(r"input token count.*(?:exceeds|only supports|is longer)", re.DOTALL | re.IGNORECASE)
 SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
@@ -39,7 +35,7 @@ STATUSES: Mapping[str, int] = {
     "ABORTED": 409,
     "ALREADY_EXISTS": 409,
     "RESOURCE_EXHAUSTED": 429,
-    "CANCELLED": 499,
+    "CANCELLED": CANCELLED,
     "UNAVAILABLE": 503,
     "DEADLINE_EXCEEDED": 504,
 }
@@ -76,20 +72,13 @@ def meaning(status: int, told: Told, *, provider: str, model: str) -> FarmError:
             f"{provider} refused the credential Farmgate is configured with (HTTP {status}{why[:60]}). Check "
             f"ai.providers.{provider}: its apiKey, or the roles of the identity it uses."
         )
-    text = f"{provider}: {told.message[:MESSAGE_LIMIT]}" if told.message else f"{provider} answered HTTP {status}."
-    if status == 429:
-        return UpstreamRateLimited(text, retry_after_s=told.retry_after_s)
+    text = sentence(provider, status, told.message)
     if status == 400 and TOO_LONG.search(told.message):
         return ContextLengthExceeded(text)
     if status == 404:
         return ModelNotFound(f"{provider} does not have the model {model[:100]!r}: {text}", param="model")
-    if status == 503:
-        return Unavailable(text, retry_after_s=told.retry_after_s)
-    if status in (408, 499, 504):
-        return UpstreamTimeout(text)
-    if 400 <= status < 500:
-        return UpstreamRejected(text, status=status, type_="invalid_request_error", code=told.status.lower() or None)
-    return UpstreamError(text)
+    meant = 504 if status == CANCELLED else status
+    return by_status(meant, text, code=told.status.lower() or None, retry_after_s=told.retry_after_s)
 
 
 def read(body: bytes) -> Told:
@@ -109,16 +98,12 @@ def read(body: bytes) -> Told:
     entries = [entry for entry in details if isinstance(entry, dict)] if isinstance(details, list) else []
     code = inner.get("code")
     return Told(
-        message=text(inner.get("message")),
-        status=text(inner.get("status")),
+        message=text_at(inner, "message"),
+        status=text_at(inner, "status"),
         code=code if type(code) is int else None,
-        reason=next((text(entry.get("reason")) for entry in entries if "reason" in entry), ""),
+        reason=next((text_at(entry, "reason") for entry in entries if "reason" in entry), ""),
         retry_after_s=next((seconds(entry["retryDelay"]) for entry in entries if "retryDelay" in entry), None),
     )
-
-
-def text(value: object) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def seconds(value: object) -> float | None:

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from farmgate.core.words import AudioPart, FilePart, ImagePart
+from farmgate.wire.fields import Fields
 from farmgate.wire.gemini.flavors import Flavor
 from farmgate.wire.inline import inline_of
 from farmgate.wire.losses import Losses
 
 __all__ = ["encode_audio", "encode_file", "encode_image"]
 
-Fields = dict[str, object]
 
 MEDIA_TYPES: Mapping[str, str] = {
     "png": "image/png",

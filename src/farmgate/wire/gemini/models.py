@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from farmgate.core.errors import UpstreamInvalidResponse
 from farmgate.core.model import ModelInfo
-from farmgate.wire.gemini.usage import tokens
+from farmgate.wire.counts import tokens
+from farmgate.wire.upstream import proved
 
 __all__ = ["Page", "decode_models"]
 
@@ -31,6 +31,9 @@ class Listed(msgspec.Struct, rename="camel"):
     next_page_token: str | None = None
 
 
+decode_listed = msgspec.json.Decoder(Listed).decode
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """The models of a page that can be asked, and the mark of the next page, if there is one."""
@@ -41,10 +44,7 @@ class Page:
 
 def decode_models(body: bytes, *, provider: str) -> Page:
     """One page. Raises UpstreamInvalidResponse."""
-    try:
-        listed = msgspec.json.decode(body, type=Listed)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamInvalidResponse(f"{provider} lists its models in a form we do not know.") from error
+    listed = proved(body, decode_listed, provider, "lists its models in a form we do not know")
     models = tuple(
         ModelInfo(
             name=entry.name.removeprefix("models/"),

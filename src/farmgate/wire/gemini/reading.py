@@ -15,6 +15,7 @@ from farmgate.core.reply import Finish, FinishReason, Logprobs, Part, Reasoning,
 from farmgate.wire.gemini.calls import call_id
 from farmgate.wire.gemini.errors import decode_told_error
 from farmgate.wire.gemini.usage import decode_usage
+from farmgate.wire.upstream import proved
 
 __all__ = ["Reading"]
 
@@ -153,14 +154,7 @@ class Reading:
         return parts
 
     def _look(self, payload: bytes) -> Told:
-        try:
-            if not payload.isascii():
-                payload.decode()
-            told = decode_told(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise UpstreamInvalidResponse(
-                f"{self._provider} sent something that is not a piece of an answer."
-            ) from error
+        told = proved(payload, decode_told, self._provider, "sent something that is not a piece of an answer")
         if bytes(told.error) not in NOTHING:
             raise decode_told_error(payload, provider=self._provider, model=self._model)
         return told

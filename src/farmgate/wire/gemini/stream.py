@@ -5,10 +5,11 @@ There is no mark at their end: an answer is whole when every candidate that was 
 
 from __future__ import annotations
 
-from farmgate.core.errors import FarmError, UpstreamInvalidResponse, UpstreamStreamTruncated
+from farmgate.core.errors import FarmError
 from farmgate.core.reply import Event, Part
 from farmgate.wire.gemini.reading import Reading
-from farmgate.wire.sse import FrameTooLarge, Splitter
+from farmgate.wire.sse import Splitter
+from farmgate.wire.upstream import frames_of, prove_end, said_in
 
 __all__ = ["StreamReader"]
 
@@ -33,37 +34,21 @@ class StreamReader:
 
     def feed(self, data: bytes) -> Event | None:
         """What `data` completes, in one event; None if nothing. Raises FarmError for an error in it or nonsense."""
-        try:
-            payloads = self._splitter.feed(data)
-        except FrameTooLarge as error:
-            raise UpstreamInvalidResponse(f"{self._provider} sent a frame larger than the limit.") from error
-        parts: list[Part] = []
-        for payload in payloads:
-            if self.is_done:
-                break
-            try:
-                parts += self._reading.read(payload)
-            except FarmError as error:
-                if not parts:
-                    raise
-                self.failure, self.is_done = error, True
-                break
-            # The piece that ends the last answer tells what all of it cost.
-            if self._reading.usage is not None and self._has_ended():
-                self.is_done = True
-                parts += self._usage()
-        return Event(tuple(parts)) if parts else None
+        return said_in(frames_of(self._splitter, data, self._provider), self._parts, self)
 
     def end(self) -> Event | None:
         """The stream ended. The usage, if it was not told yet; raises what broke it, or UpstreamStreamTruncated."""
-        if self.failure is not None:
-            raise self.failure
-        if not self._has_ended():
-            raise UpstreamStreamTruncated(
-                f"{self._provider}'s stream ended before the answer did: what came is not the whole answer."
-            )
+        prove_end(self, is_whole=self._has_ended(), provider=self._provider)
         parts = self._usage()
         return Event(tuple(parts)) if parts else None
+
+    def _parts(self, payload: bytes) -> list[Part]:
+        parts = self._reading.read(payload)
+        # The piece that ends the last answer tells what all of it cost.
+        if self._reading.usage is not None and self._has_ended():
+            self.is_done = True
+            parts += self._usage()
+        return parts
 
     def _has_ended(self) -> bool:
         return self._reading.is_blocked or len(self._reading.finished) >= self._choices

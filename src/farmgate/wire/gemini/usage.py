@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from farmgate.core.reply import Usage
+from farmgate.wire.counts import tokens
 
-__all__ = ["decode_usage", "tokens"]
+__all__ = ["decode_usage"]
 
-PLAUSIBLE_TOKENS = 1 << 32
 EMPTY = (b"", b"null", b"{}")
 
 
@@ -33,19 +33,14 @@ def decode_usage(raw: bytes) -> Usage | None:
         told = decode_told(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    prompt = tokens(told.prompt_token_count) + tokens(told.tool_use_prompt_token_count)
-    thoughts = tokens(told.thoughts_token_count)
-    completion = tokens(told.candidates_token_count) + thoughts
+    prompt = (tokens(told.prompt_token_count) or 0) + (tokens(told.tool_use_prompt_token_count) or 0)
+    thoughts = tokens(told.thoughts_token_count) or 0
+    completion = (tokens(told.candidates_token_count) or 0) + thoughts
     if not prompt and not completion:
         return None
     return Usage(
         prompt_tokens=prompt,
         completion_tokens=completion,
-        cached_tokens=min(tokens(told.cached_content_token_count), prompt),
+        cached_tokens=min(tokens(told.cached_content_token_count) or 0, prompt),
         reasoning_tokens=thoughts,
     )
-
-
-def tokens(count: int | None) -> int:
-    """A believable count of tokens; 0 for one that was left out."""
-    return count if count is not None and 0 <= count < PLAUSIBLE_TOKENS else 0

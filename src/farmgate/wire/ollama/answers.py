@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from farmgate.core.answer import Answer, Choice, fold
+from farmgate.core.answer import Answer, Choice, add, fold
 from farmgate.core.errors import FarmError
-from farmgate.core.reply import Event, Finish, FinishReason, Logprobs, Reasoning, Refusal, Text, Usage
+from farmgate.core.reply import Event, Finish, FinishReason, Logprobs, Reasoning, Refusal, Text, ToolDelta, Usage
 from farmgate.core.request import Dialect
 from farmgate.core.words import ToolUse
+from farmgate.wire.calls import arguments_in
 from farmgate.wire.strictjson import encode
 
 __all__ = ["LineWriter", "encode_embedding", "encode_embeddings", "encode_error", "encode_loaded", "encode_whole"]
@@ -68,16 +69,12 @@ class LineWriter:
                     pieces.append({"thinking": part.text})
                 case Logprobs() if part.choice == 0:
                     pieces.append({"logprobs": list(part.tokens)})
+                case ToolDelta() if part.choice == 0:
+                    add(self.calls, part)
                 case Finish() if part.choice == 0:
                     self.finish = part
                 case Usage():
                     self.usage = part
-        told = fold([event]).choices.get(0)
-        for at, use in (told.tools if told else {}).items():
-            begun = self.calls.tools.get(at) or ToolUse(id="", name="", arguments="")
-            self.calls.tools[at] = ToolUse(
-                id=use.id or begun.id, name=use.name or begun.name, arguments=begun.arguments + use.arguments
-            )
         return pieces
 
     def _line(self, piece: dict[str, object]) -> bytes:
@@ -129,11 +126,8 @@ def encode_calls(choice: Choice) -> list[dict[str, object]]:
 
 
 def arguments_of(use: ToolUse) -> object:
-    try:
-        told = msgspec.json.decode(use.arguments or "{}")
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-        told = None
-    return told if isinstance(told, dict) else {"_arguments": use.arguments}
+    arguments = arguments_in(use.arguments)
+    return {"_arguments": use.arguments} if arguments is None else arguments
 
 
 def encode_whole(

@@ -10,18 +10,15 @@ from farmgate.core.errors import (
     ContextLengthExceeded,
     FarmError,
     ModelNotFound,
-    Unavailable,
     UpstreamError,
     UpstreamInvalidResponse,
-    UpstreamRateLimited,
     UpstreamRefusedKey,
-    UpstreamRejected,
-    UpstreamTimeout,
 )
+from farmgate.wire.failures import MESSAGE_LIMIT, by_status, object_in, sentence, text_at
 
 __all__ = ["decode_error", "decode_error_line", "decode_pull_error"]
 
-MESSAGE_LIMIT = 2_000
+CLIENT_CLOSED = 499
 TOO_LONG = ("exceeds the context length", "exceeds maximum context length", "exceed context")
 NOTHING_TO_PULL = ("file does not exist", "not found")
 
@@ -34,20 +31,14 @@ def decode_error(status: int, body: bytes | Mapping[str, object], *, provider: s
             f"{provider} refused access (HTTP {status}). Check ai.providers.{provider}.apiKey, or run `ollama signin`."
         )
     message = told(body)
-    text = f"{provider}: {message[:MESSAGE_LIMIT]}" if message else f"{provider} answered HTTP {status}."
+    text = sentence(provider, status, message)
     if any(words in message for words in TOO_LONG):
         return ContextLengthExceeded(text)
     if status == 404:
         return not_found(message, provider=provider, model=model)
-    if status == 429:
-        return UpstreamRateLimited(text)
     if status == 503:
-        return Unavailable(f"{text} Its queue is full or it is still starting: try again shortly.")
-    if status in (408, 504):
-        return UpstreamTimeout(text)
-    if 400 <= status < 499:
-        return UpstreamRejected(text, status=status, type_="invalid_request_error", code=None)
-    return UpstreamError(text)
+        text = f"{text} Its queue is full or it is still starting: try again shortly."
+    return by_status(500 if status == CLIENT_CLOSED else status, text)
 
 
 def not_found(message: str, *, provider: str, model: str) -> FarmError:
@@ -80,13 +71,6 @@ def decode_pull_error(line: bytes, *, provider: str, model: str) -> FarmError:
 
 def told(body: bytes | Mapping[str, object]) -> str:
     """The message in an error object; empty if there is none."""
-    decoded: object = body
-    if isinstance(body, bytes):
-        try:
-            decoded = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return ""
-    inner = decoded.get("error") if isinstance(decoded, Mapping) else None
-    if isinstance(inner, Mapping):
-        inner = inner.get("message")
-    return inner if isinstance(inner, str) else ""
+    decoded = object_in(body) if isinstance(body, bytes) else body
+    inner = decoded.get("error")
+    return text_at(inner, "message") if isinstance(inner, Mapping) else text_at(decoded, "error")

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import assert_never
 
-import msgspec
-
-from farmgate.core.errors import InvalidMessages, UnsupportedParameter
+from farmgate.core.errors import UnsupportedParameter
 from farmgate.core.words import (
     AudioPart,
     Content,
@@ -22,7 +20,10 @@ from farmgate.core.words import (
     ThinkingPart,
     Tool,
     ToolUse,
+    parts_of,
 )
+from farmgate.wire.calls import arguments_of
+from farmgate.wire.inline import inline_of
 from farmgate.wire.losses import Losses
 
 __all__ = ["encode_messages", "encode_tool"]
@@ -47,12 +48,11 @@ def encode_message(message: Message, where: str, called: Mapping[str, str], loss
     losses.drop_if(message.is_error, "is_error")
     if thought := thought_in(message.content):
         told["thinking"] = thought
-    if not isinstance(message.content, str):
-        for part in message.content or ():
-            if isinstance(part, TextPart | ImagePart | FilePart):
-                losses.drop_if(part.cache, "cache_control")
-            elif isinstance(part, ThinkingPart):
-                losses.drop_if(part.signature or part.redacted, "thinking.signature")
+    for part in parts_of(message.content):
+        if isinstance(part, TextPart | ImagePart | FilePart):
+            losses.drop_if(part.cache, "cache_control")
+        elif isinstance(part, ThinkingPart):
+            losses.drop_if(part.signature or part.redacted, "thinking.signature")
     if images := images_of(message.content, where):
         told["images"] = images
     if message.tool_uses:
@@ -68,24 +68,18 @@ def encode_message(message: Message, where: str, called: Mapping[str, str], loss
 
 def text_of(content: Content) -> str:
     """All text of a message. Parts become lines, as other servers join them for templates that know only strings."""
-    if content is None or isinstance(content, str):
-        return content or ""
-    texts = [part.text for part in content if isinstance(part, TextPart | FilePart) and part.text is not None]
-    return "\n".join(texts)
+    parts = parts_of(content)
+    return "\n".join(part.text for part in parts if isinstance(part, TextPart | FilePart) and part.text is not None)
 
 
 def thought_in(content: Content) -> str:
     """What the assistant thought in an earlier turn."""
-    if content is None or isinstance(content, str):
-        return ""
-    return "\n".join(part.text for part in content if isinstance(part, ThinkingPart) and part.text)
+    return "\n".join(part.text for part in parts_of(content) if isinstance(part, ThinkingPart) and part.text)
 
 
 def images_of(content: Content, where: str) -> list[str]:
     """The base64 of every image of a message."""
-    if content is None or isinstance(content, str):
-        return []
-    found = [encode_image(part, f"{where}.content[{at}]") for at, part in enumerate(content)]
+    found = [encode_image(part, f"{where}.content[{at}]") for at, part in enumerate(parts_of(content))]
     return [image for image in found if image is not None]
 
 
@@ -97,9 +91,8 @@ def encode_image(part: ContentPart, where: str) -> str | None:
         case FilePart() if part.text is not None:
             return None
         case ImagePart():
-            head, _, data = part.url.partition(",")
-            if head.lower().startswith("data:") and head.lower().endswith(";base64") and data:
-                return data
+            if (held := inline_of(part.url)) is not None:
+                return held.base64
             raise UnsupportedParameter(
                 f"`{where}`: send the image itself, as `data:image/...;base64,...`. Farmgate fetches no addresses.",
                 param=where,
@@ -112,20 +105,14 @@ def encode_image(part: ContentPart, where: str) -> str | None:
 
 
 def encode_tool_use(use: ToolUse, at: int, where: str) -> dict[str, object]:
-    try:
-        arguments: object = msgspec.json.decode(use.arguments) if use.arguments.strip() else {}
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-        arguments = None
-    if not isinstance(arguments, dict):
-        place = f"{where}.tool_calls[{at}].function.arguments"
-        raise InvalidMessages(f"`{place}` must be the text of a JSON object.", param=place)
+    arguments = arguments_of(use, f"{where}.tool_calls[{at}]")
     return {"id": use.id, "function": {"index": at, "name": use.name, "arguments": arguments}}
 
 
 def encode_tool(tool: Tool | HostedTool, where: str, losses: Losses) -> dict[str, object]:
     """A function the model may call. Ollama wants a schema even where there is nothing to pass."""
     if isinstance(tool, HostedTool):
-        raise losses.refuse(where, f"it has no tool of the kind `{tool.kind[:40]}`")
+        raise losses.refuse_tool(tool, where)
     losses.drop_if(tool.strict, "tools[].function.strict")
     losses.drop_if(tool.cache, "cache_control")
     parameters = dict(tool.parameters) or {"type": "object", "properties": {}}

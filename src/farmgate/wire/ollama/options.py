@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from farmgate.core.errors import InvalidType, InvalidValue
 from farmgate.core.words import Sampling
+from farmgate.wire.fields import present
 from farmgate.wire.losses import Losses
 
 __all__ = ["encode_options"]
@@ -23,7 +24,7 @@ def encode_options(sampling: Sampling, extra: Mapping[str, object], losses: Loss
     Without `max_tokens` that default is -1: the model may go on until its context is full. The request's deadline
     and the caller who leaves are what ends it then.
     """
-    told: dict[str, object | None] = {
+    told: dict[str, object] = {
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "top_k": None if sampling.top_k is None else checked("top_k", sampling.top_k),
@@ -37,7 +38,7 @@ def encode_options(sampling: Sampling, extra: Mapping[str, object], losses: Loss
         raise losses.refuse("n", "it gives one answer to a request")
     losses.leave(extra, known=NUMBERS | WHOLE_NUMBERS)
     told |= {name: checked(name, value) for name, value in extra.items() if name in NUMBERS | WHOLE_NUMBERS}
-    return {name: value for name, value in told.items() if value is not None}
+    return present(told)
 
 
 def checked(name: str, value: object) -> object:

@@ -25,6 +25,7 @@ from farmgate.core.words import (
     ThinkingPart,
     ToolUse,
 )
+from farmgate.wire.fields import objects, whole_number
 from farmgate.wire.openai.reading import decode_tool
 from farmgate.wire.openai.rules import InvalidImage
 from farmgate.wire.strictjson import encode, kind_of
@@ -45,14 +46,11 @@ EMBED_WORDS = frozenset({"model", "input", "prompt", "dimensions", "options"})
 def decode_chat(fields: Mapping[str, object]) -> Chat:
     """A checked body of /api/chat."""
     calls = Calls()
-    messages = cast("list[dict[str, object]]", fields.get("messages") or [])
+    messages = objects(fields.get("messages") or [])
     return Chat(
         messages=tuple(decode_message(message, f"messages[{at}]", calls) for at, message in enumerate(messages)),
         sampling=decode_sampling(fields),
-        tools=tuple(
-            decode_tool(tool, f"tools[{at}]")
-            for at, tool in enumerate(cast("list[dict[str, object]]", fields.get("tools") or []))
-        ),
+        tools=tuple(decode_tool(tool, f"tools[{at}]") for at, tool in enumerate(objects(fields.get("tools") or []))),
         response_format=decode_format(fields.get("format")),
         thinking=decode_think(fields.get("think")),
         extra=extra_of(fields, WORDS),
@@ -90,10 +88,9 @@ def decode_embed(fields: Mapping[str, object]) -> Embed:
     """A checked body of /api/embed or of the older /api/embeddings."""
     told = fields.get("input", fields.get("prompt"))
     inputs = [told] if isinstance(told, str) else cast("list[str]", told)
-    dimensions = fields.get("dimensions")
     return Embed(
         inputs=tuple(inputs),
-        dimensions=None if not dimensions else int(cast("float", dimensions)),
+        dimensions=whole_number(fields.get("dimensions")) or None,
         extra=extra_of(fields, EMBED_WORDS),
     )
 
@@ -109,25 +106,19 @@ def extra_of(fields: Mapping[str, object], words: frozenset[str]) -> dict[str, o
 def decode_sampling(fields: Mapping[str, object]) -> Sampling:
     options = cast("Mapping[str, object]", fields.get("options") or {})
     stop = options.get("stop")
-    most = whole(options, "num_predict")
-    logprobs = fields.get("top_logprobs") or 0
+    most = whole_number(options.get("num_predict"))
     return Sampling(
         temperature=cast("float | None", options.get("temperature")),
         top_p=cast("float | None", options.get("top_p")),
-        top_k=whole(options, "top_k"),
+        top_k=whole_number(options.get("top_k")),
         # -1 is without end and -2 until the context is full: both are what happens when nothing is said.
         max_tokens=most if most is not None and most > 0 else None,
         stop=(stop,) if isinstance(stop, str) else tuple(cast("list[str]", stop or ())),
-        seed=whole(options, "seed"),
+        seed=whole_number(options.get("seed")),
         presence_penalty=cast("float | None", options.get("presence_penalty")),
         frequency_penalty=cast("float | None", options.get("frequency_penalty")),
-        top_logprobs=int(cast("float", logprobs)) if fields.get("logprobs") is True else None,
+        top_logprobs=(whole_number(fields.get("top_logprobs")) or 0) if fields.get("logprobs") is True else None,
     )
-
-
-def whole(options: Mapping[str, object], name: str) -> int | None:
-    value = options.get(name)
-    return None if value is None else int(cast("float", value))
 
 
 def decode_format(wanted: object) -> ResponseFormat | None:

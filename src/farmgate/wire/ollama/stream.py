@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import msgspec
 
-from farmgate.core.errors import UpstreamInvalidResponse, UpstreamStreamTruncated
+from farmgate.core.errors import UpstreamInvalidResponse
 from farmgate.core.reply import Event, Finish, FinishReason, Logprobs, Part, Reasoning, Text, ToolDelta, Usage
 from farmgate.core.request import Dialect
+from farmgate.wire.counts import tokens
 from farmgate.wire.ndjson import LineTooLarge, Splitter
 from farmgate.wire.ollama.errors import decode_error_line
+from farmgate.wire.upstream import proved, truncated
 
-__all__ = ["StreamReader", "tokens"]
+__all__ = ["StreamReader"]
 
 NOTHING = (b"", b"null", b'""')
 NONE = msgspec.Raw(b"")
-PLAUSIBLE_TOKENS = 1 << 32
 
 
 class CalledFunction(msgspec.Struct):
@@ -91,15 +92,10 @@ class StreamReader:
         except LineTooLarge as error:
             raise UpstreamInvalidResponse(f"{self._provider} sent a line larger than the limit.") from error
         except UpstreamInvalidResponse as error:
-            raise self._truncated() from error
+            raise truncated(self._provider) from error
         if not self.is_done:
-            raise self._truncated()
+            raise truncated(self._provider)
         return event
-
-    def _truncated(self) -> UpstreamStreamTruncated:
-        return UpstreamStreamTruncated(
-            f"{self._provider}'s stream ended before the answer did: what came is not the whole answer."
-        )
 
     def _event(self, lines: list[bytes]) -> Event | None:
         parts: list[Part] = []
@@ -128,16 +124,12 @@ class StreamReader:
         if line.done or line.done_reason:
             self.is_done = True
             parts.append(Finish(self._reason(line.done_reason)))
-            parts.append(Usage(prompt_tokens=tokens(line.prompt_eval_count), completion_tokens=tokens(line.eval_count)))
+            given, said_tokens = tokens(line.prompt_eval_count) or 0, tokens(line.eval_count) or 0
+            parts.append(Usage(prompt_tokens=given, completion_tokens=said_tokens))
         return parts
 
     def _look(self, payload: bytes) -> Line:
-        try:
-            if not payload.isascii():
-                payload.decode()
-            line = decode_line(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise UpstreamInvalidResponse(f"{self._provider} sent a line that is not a piece of an answer.") from error
+        line = proved(payload, decode_line, self._provider, "sent a line that is not a piece of an answer")
         if bytes(line.error) not in NOTHING:
             raise decode_error_line(payload, provider=self._provider, model=self._model)
         return line
@@ -166,8 +158,3 @@ def arguments_of(raw: bytes) -> str:
     if raw.startswith(b'"'):
         return str(msgspec.json.decode(raw))
     return raw.decode()
-
-
-def tokens(count: int | None) -> int:
-    """A believable count of tokens; 0 for one that was left out."""
-    return count if count is not None and 0 <= count < PLAUSIBLE_TOKENS else 0

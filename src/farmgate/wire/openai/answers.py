@@ -24,6 +24,7 @@ from farmgate.wire.openai.proofs import encode_proof
 from farmgate.wire.openai.stream import EMPTY, NONE, OPENAI, encode_logprobs
 from farmgate.wire.openai.usage import decode_usage, encode_usage
 from farmgate.wire.openai.words import answer_parts
+from farmgate.wire.upstream import proved
 
 __all__ = ["Whole", "decode_whole", "encode_answer", "encode_embeddings", "encode_model", "encode_models"]
 
@@ -63,12 +64,7 @@ class Whole(Event):
 
 def decode_whole(body: bytes, *, kind: Kind, provider: str) -> Whole:
     """A provider's 200 answer. Raises UpstreamInvalidResponse for anything that is not one, or the error in it."""
-    try:
-        if not body.isascii():
-            body.decode()
-        head = decode_head(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamInvalidResponse(f"{provider} answered with something that is not an answer.") from error
+    head = proved(body, decode_head, provider, "answered with something that is not an answer")
     if head.error is not NONE and bytes(head.error) not in EMPTY:
         raise decode_told_error(body, provider=provider)
     usage = None if head.usage is NONE else decode_usage(bytes(head.usage))

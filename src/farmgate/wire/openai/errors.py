@@ -11,18 +11,14 @@ from farmgate.core.errors import (
     ContextLengthExceeded,
     FarmError,
     UnsupportedParameter,
-    UpstreamError,
-    UpstreamRateLimited,
-    UpstreamRefusedKey,
     UpstreamRejected,
-    UpstreamTimeout,
 )
+from farmgate.wire.failures import by_status, refused_key, sentence
 from farmgate.wire.sse import frame
 from farmgate.wire.strictjson import encode
 
 __all__ = ["decode_error", "decode_told_error", "encode_error", "error_frame", "error_object", "is_flat_error"]
 
-MESSAGE_LIMIT = 2_000
 # In the words of OpenAI, vLLM, SGLang, TGI and llama.cpp, which has a status of its own for each.
 TOO_LONG = re.compile(
     r"exceeds? the (available |model's )?(context|maximum context)|maximum context length|longer than the (model's )?"
@@ -55,25 +51,17 @@ def decode_error(status: int, body: bytes | Mapping[str, object], *, provider: s
     401 and 403 are about our own credential and are told without the provider's words, which may quote the key.
     """
     if status in (401, 403):
-        return UpstreamRefusedKey(
-            f"{provider} refused the API key Farmgate is configured with (HTTP {status}). "
-            f"Check ai.providers.{provider}.apiKey."
-        )
+        return refused_key(provider, status)
     message, type_, code, param = told(body)
-    text = f"{provider}: {message[:MESSAGE_LIMIT]}" if message else f"{provider} answered HTTP {status}."
+    text = sentence(provider, status, message)
     if status in (400, 413, 422, 500) and (code == "context_length_exceeded" or TOO_LONG.search(message)):
         return ContextLengthExceeded(text, param=param)
     if status == 500 and UNSUPPORTED.search(message):
         return UnsupportedParameter(text, param=param)
     if status == 500 and MISTAKEN.search(message):
         return UpstreamRejected(text, status=400, type_="invalid_request_error", code=code, param=param)
-    if status == 429:
-        return UpstreamRateLimited(text)
-    if status in (408, 504):
-        return UpstreamTimeout(text)
-    if 400 <= status < 500:
-        return UpstreamRejected(text, status=status, type_=type_ or "invalid_request_error", code=code, param=param)
-    return UpstreamError(text)
+    meant = 500 if status == 503 else status  # Most of its servers say so of any failure.
+    return by_status(meant, text, type_=type_ or "invalid_request_error", code=code, param=param)
 
 
 def decode_told_error(body: bytes, *, provider: str) -> FarmError:

@@ -11,9 +11,10 @@ from farmgate.core.errors import MissingParameter, UnsupportedParameter, Upstrea
 from farmgate.core.reply import Event, Usage
 from farmgate.core.request import Dialect, Kind
 from farmgate.core.words import Ask, Rerank
+from farmgate.wire.counts import tokens
 from farmgate.wire.multipart import Form, decode_form
 from farmgate.wire.openai.errors import decode_told_error
-from farmgate.wire.openai.usage import tokens
+from farmgate.wire.upstream import proved
 
 __all__ = [
     "ANSWER_TYPES",
@@ -61,14 +62,12 @@ class Told(msgspec.Struct):
     error: msgspec.Raw = msgspec.Raw(b"")
 
 
+decode_told = msgspec.json.Decoder(Told).decode
+
+
 def read_json(body: bytes, *, provider: str) -> Opaque:
     """A JSON answer. Raises UpstreamInvalidResponse for what is none, or the error in it."""
-    try:
-        if not body.isascii():
-            body.decode()
-        told = msgspec.json.decode(body, type=Told)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamInvalidResponse(f"{provider} answered with something that is not an answer.") from error
+    told = proved(body, decode_told, provider, "answered with something that is not an answer")
     if bytes(told.error) not in (b"", b"null"):
         raise decode_told_error(body, provider=provider)
     return Opaque(body, usage=usage_of(bytes(told.usage)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import cast
 
 from farmgate.core.errors import InvalidType, InvalidValue, UnsupportedParameter
@@ -32,6 +33,8 @@ from farmgate.core.words import (
     ToolMode,
     ToolUse,
 )
+from farmgate.wire.fields import objects, whole_number
+from farmgate.wire.inline import document_of
 from farmgate.wire.openai.proofs import decode_proof
 from farmgate.wire.strictjson import encode
 
@@ -63,10 +66,10 @@ def decode_chat(fields: Mapping[str, object]) -> Chat:
     """A checked chat body as words."""
     return Chat(
         messages=tuple(
-            decode_message(message, f"messages[{at}]") for at, message in enumerate(items(fields["messages"]))
+            decode_message(message, f"messages[{at}]") for at, message in enumerate(objects(fields["messages"]))
         ),
         sampling=decode_sampling(fields),
-        tools=tuple(decode_tool(tool, f"tools[{at}]") for at, tool in enumerate(items(fields.get("tools") or ()))),
+        tools=tuple(decode_tool(tool, f"tools[{at}]") for at, tool in enumerate(objects(fields.get("tools") or ()))),
         tool_choice=decode_tool_choice(fields.get("tool_choice")),
         parallel_tools=cast("bool | None", fields.get("parallel_tool_calls")),
         response_format=decode_format(fields.get("response_format")),
@@ -125,16 +128,11 @@ def other_than(words: frozenset[str], fields: Mapping[str, object]) -> dict[str,
     return {name: value for name, value in fields.items() if name not in words}
 
 
-def items(value: object) -> list[dict[str, object]]:
-    """A list of objects that a rule has already checked."""
-    return cast("list[dict[str, object]]", value)
-
-
 def decode_message(message: dict[str, object], where: str) -> Message:
     role = message["role"]
     if role == "function" or message.get("function_call") is not None:
         raise UnsupportedParameter(f"`{where}`: this provider knows `tool_calls`, not `function_call`.", param=where)
-    calls = enumerate(items(message.get("tool_calls") or ()))
+    calls = enumerate(objects(message.get("tool_calls") or ()))
     content = message.get("content")
     return Message(
         role=Role(str(role)),
@@ -169,7 +167,7 @@ def function_of(tool: dict[str, object], where: str) -> dict[str, object]:
 def decode_content(content: object) -> Content:
     if isinstance(content, str):
         return content
-    return tuple(decode_part(part) for part in items(content))
+    return tuple(decode_part(part) for part in objects(content))
 
 
 def decode_part(part: dict[str, object]) -> ContentPart:
@@ -191,14 +189,9 @@ def decode_part(part: dict[str, object]) -> ContentPart:
 def decode_file(file: dict[str, object]) -> FilePart:
     """A document: a `data:` URL or a provider's id for one."""
     data = text_or_none(file, "file_data", "file")
-    head, comma, rest = (data or "").partition(",")
-    media_type = head.removeprefix("data:").removesuffix(";base64") if comma else "application/pdf"
-    return FilePart(
-        data=rest if comma else data,
-        id=text_or_none(file, "file_id", "file"),
-        name=text_or_none(file, "filename", "file"),
-        media_type=media_type,
-    )
+    held = None if data is None else document_of(data)
+    file_part = FilePart(id=text_or_none(file, "file_id", "file"), name=text_or_none(file, "filename", "file"))
+    return file_part if held is None else replace(file_part, data=held.base64, media_type=held.media_type)
 
 
 def decode_tool(tool: dict[str, object], where: str) -> Tool | HostedTool:
@@ -216,17 +209,15 @@ def decode_tool(tool: dict[str, object], where: str) -> Tool | HostedTool:
 
 def decode_sampling(fields: Mapping[str, object]) -> Sampling:
     stop = fields.get("stop")
-    most = fields.get("max_completion_tokens") or fields.get("max_tokens")
-    seed, top_k = fields.get("seed"), fields.get("top_k")
     return Sampling(
-        count=int(cast("float", fields.get("n") or 1)),
+        count=whole_number(fields.get("n")) or 1,
         top_logprobs=decode_logprobs(fields),
-        top_k=None if top_k is None else int(cast("float", top_k)),
+        top_k=whole_number(fields.get("top_k")),
         temperature=cast("float | None", fields.get("temperature")),
         top_p=cast("float | None", fields.get("top_p")),
-        max_tokens=None if most is None else int(cast("float", most)),
+        max_tokens=whole_number(fields.get("max_completion_tokens") or fields.get("max_tokens")),
         stop=(stop,) if isinstance(stop, str) else tuple(cast("list[str]", stop or ())),
-        seed=None if seed is None else int(cast("float", seed)),
+        seed=whole_number(fields.get("seed")),
         presence_penalty=cast("float | None", fields.get("presence_penalty")),
         frequency_penalty=cast("float | None", fields.get("frequency_penalty")),
     )
@@ -237,7 +228,7 @@ def decode_logprobs(fields: Mapping[str, object]) -> int | None:
     wanted = fields.get("logprobs")
     if wanted is None or wanted is False:
         return None
-    return int(cast("float", (fields.get("top_logprobs") or 0) if wanted is True else wanted))
+    return whole_number((fields.get("top_logprobs") or 0) if wanted is True else wanted)
 
 
 def decode_complete(fields: Mapping[str, object]) -> Complete:
@@ -262,10 +253,9 @@ def decode_embed(fields: Mapping[str, object]) -> Embed:
     texts = [told] if isinstance(told, str) else cast("list[object]", told)
     if not all(isinstance(text, str) for text in texts):
         raise UnsupportedParameter("This provider embeds text, not tokens.", param="input")
-    dimensions = fields.get("dimensions")
     return Embed(
         inputs=tuple(cast("list[str]", texts)),
-        dimensions=None if dimensions is None else int(cast("float", dimensions)),
+        dimensions=whole_number(fields.get("dimensions")),
         user=cast("str | None", fields.get("user")),
         extra=other_than(EMBED_WORDS, fields),
     )
@@ -273,12 +263,11 @@ def decode_embed(fields: Mapping[str, object]) -> Embed:
 
 def decode_rerank(fields: Mapping[str, object]) -> Rerank:
     """A checked rerank body as words, in the form Cohere, Jina, vLLM and llama.cpp share."""
-    most = fields.get("top_n")
     documents = cast("list[object]", fields["documents"])
     return Rerank(
         query=str(fields["query"]),
         documents=tuple(str(one["text"] if isinstance(one, dict) else one) for one in documents),
-        most=None if most is None else int(cast("float", most)),
+        most=whole_number(fields.get("top_n")),
         extra=other_than(RERANK_WORDS, fields),
     )
 

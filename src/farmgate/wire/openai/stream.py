@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from farmgate.core.errors import FarmError, UpstreamInvalidResponse, UpstreamStreamTruncated
+from farmgate.core.errors import FarmError, UpstreamInvalidResponse
 from farmgate.core.reply import (
     Annotation,
     Event,
@@ -30,6 +30,7 @@ from farmgate.wire.openai.usage import decode_usage, encode_usage
 from farmgate.wire.openai.words import chunk_parts
 from farmgate.wire.sse import DONE, FrameTooLarge, Splitter, frame
 from farmgate.wire.strictjson import encode
+from farmgate.wire.upstream import prove_end, proved
 
 __all__ = ["Frames", "StreamReader", "StreamWriter", "encode_logprobs"]
 
@@ -37,6 +38,7 @@ __all__ = ["Frames", "StreamReader", "StreamWriter", "encode_logprobs"]
 OPENAI = Dialect.OPENAI
 EMPTY = (b"", b"null", b'""', b"[]")
 NONE = msgspec.Raw(b"")
+NO_CHUNK = "sent a frame that is not a chunk of an answer"
 
 
 class HeadDelta(msgspec.Struct):
@@ -103,6 +105,8 @@ class Frames(Event):
 
     @property
     def parts(self) -> tuple[Part, ...]:
+        if len(self.payloads) == 1:  # Nearly always.
+            return tuple(chunk_parts(self.payloads[0]))
         return tuple(part for payload in self.payloads for part in chunk_parts(payload))
 
 
@@ -159,17 +163,8 @@ class StreamReader:
             or (find(b'"usage":') >= 0 and find(b'"usage":null') < 0)
         ):
             return False
-        self._prove(payload)
+        proved(payload, decode_raw, self._provider, NO_CHUNK)  # No other is ever relayed.
         return True
-
-    def _prove(self, payload: bytes) -> None:
-        """Raise UpstreamInvalidResponse unless a frame is JSON in UTF-8: no other is ever relayed."""
-        try:
-            if not payload.isascii():
-                payload.decode()
-            decode_raw(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise UpstreamInvalidResponse(f"{self._provider} sent a frame that is not a chunk of an answer.") from error
 
     def _look_into(self, payloads: list[bytes]) -> Event | None:
         kept: list[bytes] = []
@@ -204,21 +199,12 @@ class StreamReader:
 
     def end(self) -> Event | None:
         """The stream ended. Raises what broke it, or UpstreamStreamTruncated unless the answer is whole."""
-        if self.failure is not None:
-            raise self.failure
-        if not self._seen or self._seen - self._finished:
-            raise UpstreamStreamTruncated(
-                f"{self._provider}'s stream ended before the answer did: what came is not the whole answer."
-            )
+        is_whole = bool(self._seen) and not self._seen - self._finished
+        prove_end(self, is_whole=is_whole, provider=self._provider)
         return None
 
     def _look(self, payload: bytes) -> Head:
-        try:
-            if not payload.isascii():
-                payload.decode()
-            head = decode_head(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise UpstreamInvalidResponse(f"{self._provider} sent a frame that is not a chunk of an answer.") from error
+        head = proved(payload, decode_head, self._provider, NO_CHUNK)
         if head.error is not NONE and bytes(head.error) not in EMPTY:
             raise decode_told_error(payload, provider=self._provider)
         if head.choices is None and head.usage is NONE and is_flat_error(payload):

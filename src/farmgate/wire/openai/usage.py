@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
 from farmgate.core.reply import Usage
+from farmgate.wire.counts import PLAUSIBLE_TOKENS, detail, tokens
 
 __all__ = ["decode_usage", "encode_usage"]
-
-PLAUSIBLE_TOKENS = 1 << 32
 
 
 class Told(msgspec.Struct):
@@ -56,17 +53,6 @@ def decode_unusual(raw: bytes) -> Usage | None:
         cached_tokens=cached or 0,
         reasoning_tokens=detail(told, "completion_tokens_details", "reasoning_tokens"),
     )
-
-
-def detail(told: Mapping[str, object], where: str, name: str) -> int:
-    """A count among the details; 0 where there is none."""
-    details = told.get(where)
-    return (tokens(details.get(name)) or 0) if isinstance(details, dict) else 0
-
-
-def tokens(value: object) -> int | None:
-    """A believable count of tokens."""
-    return value if type(value) is int and 0 <= value < PLAUSIBLE_TOKENS else None
 
 
 def encode_usage(usage: Usage, *, dropped: tuple[str, ...] = ()) -> dict[str, object]:

@@ -19,13 +19,15 @@ from farmgate.core.reply import (
     Refusal,
     Text,
     ToolDelta,
-    Usage,
 )
 from farmgate.wire.openai.proofs import decode_proof
 from farmgate.wire.openai.usage import decode_usage
 from farmgate.wire.strictjson import encode
 
 __all__ = ["answer_parts", "chunk_parts", "finish_reason"]
+
+
+NONE = msgspec.Raw(b"")
 
 
 class ToldPiece(msgspec.Struct):
@@ -83,7 +85,7 @@ class Told(msgspec.Struct):
     """A chunk or a whole answer."""
 
     choices: list[ToldChoice] | None = None
-    usage: msgspec.Raw = msgspec.Raw(b"")
+    usage: msgspec.Raw = NONE
 
 
 decode_told = msgspec.json.Decoder(Told).decode
@@ -96,10 +98,11 @@ def chunk_parts(payload: bytes) -> list[Part]:
     for choice in chunk.choices or ():
         index = choice.index or 0
         parts += said(choice.delta, choice.text, index)
-        parts += logprobs_of(choice, index)
+        if choice.logprobs is not None:
+            parts += logprobs_of(choice.logprobs, index)
         if choice.finish_reason:
             parts.append(Finish(finish_reason(choice.finish_reason), index))
-    usage = usage_of(chunk)
+    usage = None if chunk.usage is NONE else decode_usage(bytes(chunk.usage))
     return parts if usage is None else [*parts, usage]
 
 
@@ -109,7 +112,8 @@ def answer_parts(body: bytes) -> list[Part]:
     for choice in decoded(body).choices or ():
         index = choice.index or 0
         parts += said(choice.message, choice.text, index)
-        parts += logprobs_of(choice, index)
+        if choice.logprobs is not None:
+            parts += logprobs_of(choice.logprobs, index)
         parts.append(Finish(finish_reason(choice.finish_reason or "stop"), index))
     return parts
 
@@ -133,14 +137,19 @@ def said(message: ToldMessage | None, text: str | None, index: int) -> list[Part
         parts.append(Text(words, index))
     if message.refusal:
         parts.append(Refusal(message.refusal, index))
-    parts += [Annotation(data, index) for data in message.annotations or ()]
-    calls = message.tool_calls or ([ToldCall(function=message.function_call)] if message.function_call else [])
-    return [*parts, *(tool_delta(call, position, index) for position, call in enumerate(calls))]
+    # Most pieces are text: what they do not hold is not walked through.
+    if message.annotations:
+        parts += [Annotation(data, index) for data in message.annotations]
+    calls = message.tool_calls
+    if message.function_call is not None and not calls:
+        calls = [ToldCall(function=message.function_call)]
+    if calls:
+        parts += [tool_delta(call, position, index) for position, call in enumerate(calls)]
+    return parts
 
 
-def logprobs_of(choice: ToldChoice, index: int) -> list[Part]:
-    tokens = choice.logprobs.content if choice.logprobs else None
-    return [Logprobs(tuple(tokens), index)] if tokens else []
+def logprobs_of(told: ToldLogprobs, index: int) -> list[Part]:
+    return [Logprobs(tuple(told.content), index)] if told.content else []
 
 
 def tool_delta(call: ToldCall, position: int, choice: int) -> ToolDelta:
@@ -154,11 +163,6 @@ def tool_delta(call: ToldCall, position: int, choice: int) -> ToolDelta:
         choice=choice,
         signature=None if call.extra_content is None else decode_proof({"extra_content": call.extra_content}),
     )
-
-
-def usage_of(chunk: Told) -> Usage | None:
-    raw = bytes(chunk.usage)
-    return decode_usage(raw) if raw else None
 
 
 def finish_reason(word: str) -> FinishReason:

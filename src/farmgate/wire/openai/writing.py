@@ -30,10 +30,11 @@ from farmgate.core.words import (
     ToolChoice,
     ToolMode,
 )
+from farmgate.wire.fields import present
 from farmgate.wire.losses import Losses
 from farmgate.wire.thinking import effort_of
 
-__all__ = ["encode_words", "present"]
+__all__ = ["encode_words"]
 
 
 ALSO_RESPONSES = frozenset(
@@ -70,19 +71,13 @@ def encode_words(words: Ask, losses: Losses, *, dialect: Dialect = Dialect.TYPED
             assert_never(words)
 
 
-def present(fields: Mapping[str, object]) -> dict[str, object]:
-    """The fields that were said."""
-    return {name: value for name, value in fields.items() if value is not None}
-
-
 def refuse_foreign(words: Chat, losses: Losses) -> None:
     """Raise for a part that is written in another dialect."""
     for at, message in enumerate(words.messages):
         parts = message.content if isinstance(message.content, tuple) else ()
         for place, part in enumerate(parts):
             if isinstance(part, OtherPart):
-                where = f"{message.place or f'messages[{at}]'}.content[{place}]"
-                raise losses.refuse(where, f"it has no part of the kind `{part.kind[:40]}`")
+                raise losses.refuse_part(part, f"{message.place or f'messages[{at}]'}.content[{place}]")
 
 
 def encode_chat(words: Chat, losses: Losses) -> dict[str, object]:
@@ -214,7 +209,7 @@ def encode_file(part: FilePart, where: str, losses: Losses) -> Mapping[str, obje
 
 def encode_tool(tool: Tool | HostedTool, where: str, losses: Losses) -> Mapping[str, object]:
     if isinstance(tool, HostedTool):
-        raise losses.refuse(where, f"it has no tool of the kind `{tool.kind[:40]}`")
+        raise losses.refuse_tool(tool, where)
     losses.drop_if(tool.cache, "cache_control")
     parameters = dict(tool.parameters) or None
     function = {"name": tool.name, "description": tool.description, "parameters": parameters, "strict": tool.strict}

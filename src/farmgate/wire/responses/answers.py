@@ -22,7 +22,9 @@ from farmgate.core.reply import (
     Usage,
 )
 from farmgate.core.request import Dialect
+from farmgate.wire.counts import detail, tokens
 from farmgate.wire.openai.errors import decode_error
+from farmgate.wire.upstream import proved
 
 __all__ = [
     "Envelope",
@@ -36,7 +38,6 @@ __all__ = [
     "finish_of",
 ]
 
-PLAUSIBLE_TOKENS = 1 << 32
 EMPTY = (b"", b"null")
 FAILURE_STATUS = {"rate_limit_exceeded": 429, "insufficient_quota": 429, "rate_limit_error": 429}
 """Status of a failure told within a 200, by its code or type; a code that is not here is the provider's own fault."""
@@ -181,11 +182,7 @@ class Whole(Event):
 
 def decode_whole(body: bytes, *, provider: str) -> Whole:
     """A provider's 200 answer. Raises UpstreamInvalidResponse for anything that is not one, or the error in it."""
-    try:
-        body.decode()
-        head = decode_head(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamInvalidResponse(f"{provider} answered with something that is not a response.") from error
+    head = proved(body, decode_head, provider, "answered with something that is not a response")
     if bytes(head.error) not in EMPTY or head.status == "failed":
         raise decode_failure(bytes(head.error), provider=provider)
     if bytes(head.output)[:1] != b"[" or not head.id:
@@ -227,17 +224,6 @@ def decode_usage(raw: bytes) -> Usage | None:
         cache_write_tokens=detail(told, "input_tokens_details", "cache_write_tokens"),
         reasoning_tokens=detail(told, "output_tokens_details", "reasoning_tokens"),
     )
-
-
-def detail(told: Mapping[str, object], where: str, name: str) -> int:
-    """A count among the details; 0 where there is none."""
-    details = told.get(where)
-    return (tokens(details.get(name)) or 0) if isinstance(details, dict) else 0
-
-
-def tokens(value: object) -> int | None:
-    """A believable count of tokens."""
-    return value if type(value) is int and 0 <= value < PLAUSIBLE_TOKENS else None
 
 
 class ToldPart(msgspec.Struct):

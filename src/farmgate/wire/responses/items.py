@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from farmgate.core.errors import InvalidMessages, UnsupportedParameter
@@ -19,6 +19,7 @@ from farmgate.core.words import (
     ThinkingPart,
     ToolUse,
 )
+from farmgate.wire.inline import document_of
 from farmgate.wire.responses.seal import SIGNED, open_seal
 
 __all__ = ["Item", "Placed", "messages_of", "with_ids"]
@@ -219,15 +220,11 @@ def file_of(part: Item, place: str, cache: CacheMark | None) -> FilePart:
     if data is None and url is None and told_id is None:
         told = f"`{place}` needs `file_data`, `file_url` or `file_id`."
         raise InvalidMessages(told, param=place)
-    head, comma, rest = (data or "").partition(",")
-    return FilePart(
-        data=rest if comma else data,
-        url=url if data is None else None,
-        id=told_id if data is None and url is None else None,
-        media_type=head.removeprefix("data:").removesuffix(";base64") if comma else "application/pdf",
-        name=text_or_none(part, "filename", place),
-        cache=cache,
-    )
+    file = FilePart(name=text_or_none(part, "filename", place), cache=cache)
+    if data is not None:
+        held = document_of(data)
+        return replace(file, data=held.base64, media_type=held.media_type)
+    return replace(file, url=url) if url is not None else replace(file, id=told_id)
 
 
 def with_ids(given: str | list[Item], seed: str) -> list[dict[str, object]]:

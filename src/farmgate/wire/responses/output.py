@@ -95,7 +95,8 @@ class Output:
                 case Usage():
                     self.usage = part
                 case Text(choice=0) if part.text:
-                    told += self._say("output_text", part.text, logprobs_of(parts, at + 1))
+                    logprobs = logprobs_of(parts, at + 1) if len(parts) > at + 1 else []
+                    told += self._say("output_text", part.text, logprobs)
                 case Refusal(choice=0) if part.text:
                     told += self._say("refusal", part.text, [])
                 case Reasoning(choice=0):

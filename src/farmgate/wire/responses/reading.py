@@ -19,6 +19,7 @@ from farmgate.core.words import (
     ToolChoice,
     ToolMode,
 )
+from farmgate.wire.fields import whole_number
 from farmgate.wire.responses.items import Item, Placed, messages_of
 
 __all__ = ["decode_words"]
@@ -155,12 +156,11 @@ def decode_reasoning(reasoning: object) -> Thinking | None:
 
 
 def decode_sampling(fields: Mapping[str, object]) -> Sampling:
-    most = fields.get("max_output_tokens")
-    alternatives = int(cast("float", fields.get("top_logprobs") or 0))
+    alternatives = whole_number(fields.get("top_logprobs")) or 0
     asked = LOGPROBS in cast("list[str]", fields.get("include") or [])
     return Sampling(
         temperature=cast("float | None", fields.get("temperature")),
         top_p=cast("float | None", fields.get("top_p")),
-        max_tokens=None if most is None else int(cast("float", most)),
+        max_tokens=whole_number(fields.get("max_output_tokens")),
         top_logprobs=alternatives if asked or alternatives else None,
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from farmgate.core.errors import FarmError, UpstreamInvalidResponse, UpstreamStreamTruncated
+from farmgate.core.errors import FarmError, UpstreamInvalidResponse
 from farmgate.core.reply import Event, Part, Reasoning, Refusal, Text, ToolDelta, Usage
 from farmgate.core.request import Dialect
 from farmgate.wire.responses.answers import (
@@ -18,8 +18,9 @@ from farmgate.wire.responses.answers import (
     finish_of,
 )
 from farmgate.wire.responses.output import Output, Told
-from farmgate.wire.sse import FrameTooLarge, Splitter
+from farmgate.wire.sse import Splitter
 from farmgate.wire.strictjson import encode
+from farmgate.wire.upstream import frames_of, prove_end, proved
 
 __all__ = ["Frames", "StreamReader", "StreamWriter"]
 
@@ -133,10 +134,7 @@ class StreamReader:
 
     def feed(self, data: bytes) -> Event | None:
         """What `data` completes, in one event; None if nothing. Raises FarmError for a failure or nonsense."""
-        try:
-            payloads = self._splitter.feed(data)
-        except FrameTooLarge as error:
-            raise UpstreamInvalidResponse(f"{self._provider} sent a frame larger than the limit.") from error
+        payloads = frames_of(self._splitter, data, self._provider)
         heads: list[Head] = []
         frames: list[bytes] = []
         usage: Usage | None = None
@@ -160,21 +158,11 @@ class StreamReader:
 
     def end(self) -> Event | None:
         """The stream ended. Raises what broke it, or UpstreamStreamTruncated unless the answer is whole."""
-        if self.failure is not None:
-            raise self.failure
-        if not self.is_done:
-            raise UpstreamStreamTruncated(
-                f"{self._provider}'s stream ended before the answer did: what came is not the whole answer."
-            )
+        prove_end(self, is_whole=self.is_done, provider=self._provider)
         return None
 
     def _look(self, payload: bytes) -> Head:
-        try:
-            if not payload.isascii():
-                payload.decode()
-            head = decode_head(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise UpstreamInvalidResponse(f"{self._provider} sent a frame that is not an event.") from error
+        head = proved(payload, decode_head, self._provider, "sent a frame that is not an event")
         # The type becomes a line of our own stream.
         if not head.type.isascii() or not head.type.isprintable() or not head.type:
             if head.error is NONE:

@@ -9,17 +9,14 @@ import msgspec
 from farmgate.core.errors import (
     FarmError,
     ModelNotFound,
-    Unavailable,
     UpstreamError,
-    UpstreamRateLimited,
     UpstreamRefusedKey,
-    UpstreamRejected,
 )
+from farmgate.wire.failures import MESSAGE_LIMIT, by_status, sentence
 from farmgate.wire.openai.errors import decode_error as decode_container_error
 
 __all__ = ["decode_error", "decode_exception"]
 
-MESSAGE_LIMIT = 2_000
 ACCOUNT = re.compile(r"\b\d{12}\b")
 MODEL_ERROR = 424
 
@@ -52,15 +49,7 @@ def decode_error(status: int, body: bytes, *, provider: str, model: str = "") ->
     message = ACCOUNT.sub("...", told.message or "")
     if status == 400 and message.startswith("Endpoint ") and "not found" in message:
         return ModelNotFound(f"{provider} has no endpoint {model!r} in this region: check its name.", param="model")
-    text = f"{provider}: {message[:MESSAGE_LIMIT]}" if message else f"{provider} answered HTTP {status}."
-    match status:
-        case 429:
-            return UpstreamRateLimited(text)
-        case 503:
-            return Unavailable(text)
-        case _ if status == MODEL_ERROR or status >= 500:
-            return UpstreamError(text)
-    return UpstreamRejected(text, status=status, type_="invalid_request_error", code=None)
+    return by_status(500 if status == MODEL_ERROR else status, sentence(provider, status, message))
 
 
 def container_error(told: Told, *, provider: str) -> FarmError:

@@ -15,6 +15,7 @@ from farmgate.core.words import Embed
 from farmgate.wire.losses import Losses, Outgoing
 from farmgate.wire.strictjson import encode
 from farmgate.wire.triton.errors import error_of
+from farmgate.wire.upstream import proved
 
 __all__ = ["Listed", "Tensors", "decode_index", "decode_infer", "encode_infer"]
 
@@ -74,10 +75,7 @@ decode_listed = msgspec.json.Decoder(list[Listed]).decode
 
 def decode_infer(body: bytes, tensors: Tensors, *, texts: int, provider: str, model: str = "") -> Event:
     """One vector a text. Raises UpstreamInvalidResponse for anything else, or the error in it."""
-    try:
-        answer = decode_inferred(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamInvalidResponse(f"{provider} answered with something that is not an answer.") from error
+    answer = proved(body, decode_inferred, provider, "answered with something that is not an answer")
     if answer.error is not None:
         raise error_of(500, answer.error, provider=provider, model=model)
     found = [tensor for tensor in answer.outputs or () if tensor.name == tensors.output]
@@ -107,7 +105,4 @@ def flat(data: list[object]) -> list[float]:
 
 def decode_index(body: bytes, *, provider: str) -> list[Listed]:
     """The models in the repository. Raises UpstreamInvalidResponse."""
-    try:
-        return decode_listed(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamInvalidResponse(f"{provider} lists its models in a form we do not know.") from error
+    return proved(body, decode_listed, provider, "lists its models in a form we do not know")

@@ -8,6 +8,7 @@ from typing import assert_never
 
 from farmgate.core.errors import InvalidValue
 from farmgate.core.words import Chat, Complete, FormatKind, Sampling, ToolMode
+from farmgate.wire.fields import present
 from farmgate.wire.losses import Losses, Outgoing
 from farmgate.wire.strictjson import encode
 from farmgate.wire.triton.templates import Template, render
@@ -112,7 +113,3 @@ def vllm(told: dict[str, object | None]) -> dict[str, object]:
         "return_num_input_tokens": True,
         "return_num_output_tokens": True,
     }
-
-
-def present(told: dict[str, object | None]) -> dict[str, object]:
-    return {name: value for name, value in told.items() if value is not None}

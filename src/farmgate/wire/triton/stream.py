@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
-from farmgate.core.errors import FarmError, UpstreamInvalidResponse, UpstreamStreamTruncated
+from farmgate.core.errors import FarmError, UpstreamInvalidResponse
 from farmgate.core.reply import Event, Finish, FinishReason, Part, Text, Usage
-from farmgate.wire.sse import FrameTooLarge, Splitter
+from farmgate.wire.counts import tokens
+from farmgate.wire.sse import Splitter
 from farmgate.wire.triton.errors import error_of
+from farmgate.wire.upstream import frames_of, prove_end, proved
 
 __all__ = ["StreamReader", "decode_whole"]
 
-PLAUSIBLE_TOKENS = 1 << 32
 GOING_ON = ("", "None", "null")
 ABORTED = "abort"
 
@@ -31,12 +32,7 @@ decode_piece = msgspec.json.Decoder(Piece).decode
 
 def piece_of(payload: bytes, *, provider: str, model: str) -> Piece:
     """Raises the error in it, or UpstreamInvalidResponse."""
-    try:
-        if not payload.isascii():
-            payload.decode()
-        piece = decode_piece(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamInvalidResponse(f"{provider} sent something that is no piece of an answer.") from error
+    piece = proved(payload, decode_piece, provider, "sent something that is no piece of an answer")
     if piece.error is not None:
         raise error_of(500, piece.error, provider=provider, model=model)
     return piece
@@ -47,9 +43,8 @@ def one_of(told: str | list[str] | None) -> str | None:
 
 
 def count_of(told: object) -> int:
-    """A believable count of tokens; 0 for none."""
-    one = told[0] if isinstance(told, list) and told else told
-    return one if type(one) is int and 0 <= one < PLAUSIBLE_TOKENS else 0
+    """A count of tokens; 0 for none."""
+    return tokens(told[0] if isinstance(told, list) and told else told) or 0
 
 
 class StreamReader:
@@ -85,10 +80,7 @@ class StreamReader:
 
     def feed(self, data: bytes) -> Event | None:
         """What `data` completes, in one event; None if nothing. Raises FarmError for an error in it or nonsense."""
-        try:
-            payloads = self._splitter.feed(data)
-        except FrameTooLarge as error:
-            raise UpstreamInvalidResponse(f"{self._provider} sent an event larger than the limit.") from error
+        payloads = frames_of(self._splitter, data, self._provider)
         texts: list[str] = []
         for payload in payloads:
             if self.is_done:
@@ -119,12 +111,8 @@ class StreamReader:
 
     def end(self) -> Event | None:
         """The stream ended. Why, and the usage; raises UpstreamStreamTruncated unless the answer is whole."""
-        if self.failure is not None:
-            raise self.failure
-        if not self._has_said or (self._tells and self._reason in (None, ABORTED)):
-            raise UpstreamStreamTruncated(
-                f"{self._provider}'s stream ended before the answer did: what came is not the whole answer."
-            )
+        is_whole = self._has_said and not (self._tells and self._reason in (None, ABORTED))
+        prove_end(self, is_whole=is_whole, provider=self._provider)
         self.is_done = True
         parts: list[Part] = [Finish(FinishReason.LENGTH if self._reason == "length" else FinishReason.STOP)]
         if self._input or self._output:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from farmgate.core.errors import InvalidMessages
-from farmgate.core.words import Content, FilePart, Message, Role, TextPart, ThinkingPart
+from farmgate.core.words import Content, FilePart, Message, Role, TextPart, ThinkingPart, parts_of
 from farmgate.wire.losses import Losses
 
 __all__ = ["TEMPLATES", "Template", "render"]
@@ -91,10 +91,8 @@ def render(messages: Sequence[Message], template: Template, losses: Losses) -> s
 
 def text_of(content: Content, where: str, losses: Losses) -> str:
     """All text of a message; parts become lines."""
-    if content is None or isinstance(content, str):
-        return content or ""
     texts: list[str] = []
-    for at, part in enumerate(content):
+    for at, part in enumerate(parts_of(content)):
         match part:
             case TextPart():
                 losses.drop_if(part.cache, "cache_control")

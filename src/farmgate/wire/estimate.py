@@ -7,12 +7,14 @@ from farmgate.core.words import (
     Chat,
     ContentPart,
     FilePart,
+    HostedTool,
     ImagePart,
     Message,
     OtherPart,
     TextPart,
     ThinkingPart,
     Tool,
+    parts_of,
 )
 from farmgate.wire.strictjson import encode
 
@@ -34,15 +36,14 @@ def estimate(words: Chat) -> int:
     return max(turns + tools, 1)
 
 
-def size(tool: object) -> int:
+def size(tool: Tool | HostedTool) -> int:
     if isinstance(tool, Tool):
         return len(encode([tool.name, tool.description, dict(tool.parameters)]))
-    return len(encode(dict(getattr(tool, "data", {}))))
+    return len(encode(dict(tool.data)))
 
 
 def turn(message: Message) -> int:
-    content = message.content
-    parts = (TextPart(text=content or ""),) if content is None or isinstance(content, str) else content
+    parts = parts_of(message.content)
     calls = sum(len(use.name.encode()) + len(use.arguments.encode()) for use in message.tool_uses)
     return sum(map(part_tokens, parts)) + calls // BYTES_PER_TOKEN
 
