@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from functools import partial
+from functools import lru_cache, partial
 
 from farmgate.core.errors import (
     ContextLengthExceeded,
@@ -161,24 +161,27 @@ async def send_response(
 
 def codec_of(request: Request, settings: ProviderSettings) -> ProviderCodec:
     """How the answer to this request is read."""
-    name = settings.name
-    if request.kind in MEDIA:
-        types = ANSWER_TYPES.get(request.kind, ("application/json",))
+    one_choice = request.body.fields.get("n") in (None, 1)
+    return codec(request.kind, settings.name, settings.frame_bytes, request.want_usage, one_choice)
+
+
+@lru_cache(maxsize=256)
+def codec(kind: Kind, name: str, frame_bytes: int, show_usage: bool, one_choice: bool) -> ProviderCodec:
+    """Kept: there are few, and making one costs as much as routing a request."""
+    if kind in MEDIA:
+        types = ANSWER_TYPES.get(kind, ("application/json",))
         return ProviderCodec(
-            error=partial(refused, request.kind, name),
-            whole=partial(read_json, provider=name) if request.kind not in ANSWER_TYPES else Opaque,
+            error=partial(refused, kind, name),
+            whole=partial(read_json, provider=name) if kind not in ANSWER_TYPES else Opaque,
             reader=lambda: OpaqueReader(name),
-            stream_type=types if request.kind is Kind.SPEECH else "text/event-stream",
+            stream_type=types if kind is Kind.SPEECH else "text/event-stream",
             whole_type=types,
         )
     return ProviderCodec(
-        error=partial(refused, request.kind, name),
-        whole=partial(decode_whole, kind=request.kind, provider=name),
-        reader=lambda: StreamReader(
-            provider=name,
-            show_usage=request.want_usage,
-            frame_bytes=settings.frame_bytes,
-            one_choice=request.body.fields.get("n") in (None, 1),
+        error=partial(refused, kind, name),
+        whole=partial(decode_whole, kind=kind, provider=name),
+        reader=partial(
+            StreamReader, provider=name, show_usage=show_usage, frame_bytes=frame_bytes, one_choice=one_choice
         ),
     )
 

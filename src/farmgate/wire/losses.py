@@ -43,9 +43,12 @@ IDLE_HINTS: Mapping[str, object] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Outgoing:
-    """A body as it goes to a provider, and the names of what it could not be told."""
+    """A body as it goes to a provider, and the names of what it could not be told.
+
+    Not frozen, because one is made for each request: that costs three times as much.
+    """
 
     body: bytes
     dropped: tuple[str, ...] = ()
