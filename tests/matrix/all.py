@@ -1,0 +1,14 @@
+"""Who stands in the matrix: every surface of the gate, and every provider it knows by a kind of its own."""
+
+from __future__ import annotations
+
+from tests.matrix.openai_rows import LOCAL, OPENAI
+from tests.matrix.own_rows import CUSTOM, DEMO, OLLAMA
+from tests.matrix.provider import Provider
+from tests.matrix.surface import Surface
+from tests.matrix.surfaces import FarmSurface, OllamaSurface, OpenAISurface
+
+__all__ = ["PROVIDERS", "SURFACES"]
+
+SURFACES: tuple[Surface, ...] = (OpenAISurface(), OllamaSurface(), FarmSurface())
+PROVIDERS: tuple[Provider, ...] = (OPENAI, LOCAL, OLLAMA, DEMO, CUSTOM)
