@@ -80,8 +80,10 @@ def test_a_model_is_pulled_with_progress_and_is_then_there(gate: RealGate) -> No
 
 
 def test_a_model_that_cannot_be_had_ends_the_pull_with_an_error(gate: RealGate) -> None:
-    *_, last = lines_of(gate.call("POST", "/api/pull", {"model": "no/such/model"}))
-    assert "no/such/model" in last["error"]
+    *_, last = lines_of(gate.call("POST", "/api/pull", {"model": "no-such-model"}))
+    assert "no-such-model" in last["error"]
+    refused = gate.call("POST", "/api/pull", {"model": "no-such-model", "stream": False})
+    assert (refused.status, list(refused.json)) == (404, ["error"])
 
 
 def test_the_demo_answers_an_ollama_client(gate: RealGate) -> None:
@@ -106,6 +108,8 @@ BAD = [
     ("POST", "/api/chat", b"", 400),
     ("POST", "/api/chat", b"[" * 100_000, 400),
     ("POST", "/api/generate", {"model": "demo", "prompt": "x", "context": [1]}, 400),
+    ("POST", "/api/pull", {"model": "demo/anything"}, 400),
+    ("POST", "/api/pull", {}, 400),
     ("POST", "/api/show", {}, 400),
     ("POST", "/api/show", {"model": 5}, 400),
     ("POST", "/api/show", {"model": "nobody"}, 404),

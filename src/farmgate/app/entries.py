@@ -107,10 +107,10 @@ def check_entries(config: Config) -> tuple[str, ...]:
 
 def missing_key(name: str, entry: Entry, config: Config) -> str | None:
     """The variable to set where a cloud is configured without a key; None where there is one, or none is needed."""
-    row = ROWS.get(entry.provider or name)
-    if row is None or row.is_local or row.key_variable is None or entry.api_key or entry.url or entry.headers:
+    variable = key_variables().get(entry.provider or name)
+    if variable is None or entry.api_key or entry.url or entry.headers:
         return None
-    return None if config.variable(row.key_variable) else row.key_variable
+    return None if config.variable(variable) else variable
 
 
 def where(name: str, config: Config) -> str:

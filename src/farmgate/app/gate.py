@@ -16,11 +16,16 @@ from farmgate.config.schema import Limits
 from farmgate.config.schema import Provider as Entry
 from farmgate.core.errors import FarmError
 from farmgate.core.model import Health, ModelInfo
-from farmgate.core.ports import Journal, Lender, Report, Target, Weights
+from farmgate.core.ports import Counted, Journal, Lender, Report, Target, Weights
+from farmgate.core.request import Request
+from farmgate.core.words import Chat
+from farmgate.flow.attempt import find
 from farmgate.flow.chain import chain
 from farmgate.flow.route import plan, who_gets
+from farmgate.providers.provider import CountsTokens
 from farmgate.providers.registry import LOCAL, ROWS, is_cloud, version_joint
 from farmgate.surfaces.cli.house import Finding
+from farmgate.surfaces.http.anthropic import AnthropicSurface
 from farmgate.surfaces.http.auth import Doorman
 from farmgate.surfaces.http.exchange import Desk, Exchange, HttpLimits, Receive, Scope, Send
 from farmgate.surfaces.http.front import Endpoint, Front
@@ -29,6 +34,7 @@ from farmgate.surfaces.http.media import MediaSurface, media_routes
 from farmgate.surfaces.http.ollama import OllamaSurface, ollama_routes
 from farmgate.surfaces.http.openai import OpenAISurface
 from farmgate.telemetry import Telemetry, log
+from farmgate.wire.anthropic.counting import estimate
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.strictjson import JsonLimits
 from farmgate.work.jobs import Jobs
@@ -110,26 +116,41 @@ class Gate:
             jobs=self._shared.jobs,
             streaming=self.config.ai.features.streaming,
         )
+        anthropic = AnthropicSurface(
+            self.target, self.catalog, count=self.count, streaming=self.config.ai.features.streaming
+        )
         health = HealthSurface(self._shared.is_draining)
         posts: dict[str, Endpoint] = {}
 
         async def versioned(exchange: Exchange) -> None:
             await openai.versioned(exchange, posts)
 
+        async def models(exchange: Exchange) -> None:
+            await (anthropic if anthropic.is_asked(exchange) else openai).models(exchange)
+
         routes: dict[str, Mapping[str, Endpoint]] = {
             "/v1/chat/completions": {"POST": openai.chat},
             "/v1/completions": {"POST": openai.completion},
             "/v1/embeddings": {"POST": openai.embedding},
+            "/v1/messages": {"POST": anthropic.messages},
+            "/v1/messages/count_tokens": {"POST": anthropic.count_tokens},
             **media_routes(MediaSurface(self.target, streaming=self.config.ai.features.streaming)),
             **ollama_routes(ollama),
-            "/v1/models": {"GET": openai.models},
-            "/v1/models/": {"GET": openai.models, "POST": versioned},
+            "/v1/models": {"GET": models},
+            "/v1/models/": {"GET": models, "POST": versioned},
             "/health/live": {"GET": health.live},
             "/health/ready": {"GET": health.ready},
             "/metrics": {"GET": health.metrics},
         }
         posts |= {path: methods["POST"] for path, methods in routes.items() if "POST" in methods}
-        return Front(desk, routes, api=self._typed_api(desk), start=self.start, stop=self.stop)
+        return Front(
+            desk,
+            routes,
+            api=self._typed_api(desk),
+            start=self.start,
+            stop=self.stop,
+            refusals={"/v1/messages": anthropic.refuse},
+        )
 
     def _typed_api(self, desk: Desk) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
         """FastAPI takes a quarter of a second to import: it is made for the first request that needs it."""
@@ -153,6 +174,19 @@ class Gate:
             await made[0](scope, receive, send)
 
         return api
+
+    async def count(self, request: Request) -> Counted:
+        """The tokens of a conversation: counted by the provider that would answer, where it can, or estimated."""
+        candidate = await find(request, self.catalog)
+        provider, model = candidate.provider, candidate.model
+        addressed = request.to(provider=provider, model=model)
+        there = self.providers[provider]
+        tokens = await there.count_tokens(addressed) if isinstance(there, CountsTokens) else None
+        if tokens is not None:
+            return Counted(tokens=tokens, provider=provider, model=model)
+        words = request.body.ask()
+        assert isinstance(words, Chat)
+        return Counted(tokens=estimate(words), provider=provider, model=model, estimated=True)
 
     async def start(self) -> None:
         """Learn what the providers have."""

@@ -89,6 +89,8 @@ class FarmError(Exception):
         self.message = message or type(self).__doc__ or type(self).__name__
         self.param = param
         self.retry_after_s = retry_after_s
+        self.request_id: str | None = None
+        """Under which its caller and the log know it; set where it is told."""
         super().__init__(self.message)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +13,19 @@ from farmgate.core.reply import Reply
 from farmgate.core.request import Request
 from farmgate.core.usage import Call
 
-__all__ = ["Clock", "Journal", "Lease", "Lender", "Progress", "Purpose", "Report", "Target", "Weights"]
+__all__ = [
+    "Clock",
+    "Counted",
+    "Counting",
+    "Journal",
+    "Lease",
+    "Lender",
+    "Progress",
+    "Purpose",
+    "Report",
+    "Target",
+    "Weights",
+]
 
 
 class Target(Protocol):
@@ -23,6 +35,18 @@ class Target(Protocol):
         """Answer, or raise FarmError. The caller closes the Reply."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """How many tokens a request has before it is answered, and by whom they were counted; `estimated`: by nobody."""
+
+    tokens: int
+    provider: str
+    model: str
+    estimated: bool = False
+
+
+Counting: TypeAlias = Callable[[Request], Awaitable[Counted]]
+"""Counts the tokens of a request without answering it. Raises FarmError."""
 Clock: TypeAlias = Callable[[], float]
 """Seconds on a clock that never goes back."""
 

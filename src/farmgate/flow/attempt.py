@@ -13,7 +13,7 @@ from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Request
 from farmgate.flow.route import Candidate, Catalog, plan
 
-__all__ = ["Attempt", "first_content"]
+__all__ = ["Attempt", "find", "first_content"]
 
 HELD_BYTES = 64 * 1024
 
@@ -26,20 +26,22 @@ class Attempt:
         self._catalog = catalog
 
     async def send(self, request: Request) -> Reply:
-        candidate = await self._candidate(request)
+        candidate = await find(request, self._catalog)
         reply = await self._targets[candidate.provider].send(
             request.to(provider=candidate.provider, model=candidate.model)
         )
         await first_content(reply)
         return reply
 
-    async def _candidate(self, request: Request) -> Candidate:
-        try:
-            return plan(request.model, request.provider, self._catalog.view(), request.kind)
-        except ModelNotFound:
-            # It may have been pulled a moment ago.
-            await self._catalog.refresh()
-            return plan(request.model, request.provider, self._catalog.view(), request.kind)
+
+async def find(request: Request, catalog: Catalog) -> Candidate:
+    """Who answers to the name in a request. Raises ModelNotFound, ModelNotCapable or InvalidValue."""
+    try:
+        return plan(request.model, request.provider, catalog.view(), request.kind)
+    except ModelNotFound:
+        # It may have been pulled a moment ago.
+        await catalog.refresh()
+        return plan(request.model, request.provider, catalog.view(), request.kind)
 
 
 async def first_content(reply: Reply) -> None:

@@ -12,7 +12,7 @@ from farmgate.core.reply import Event, Reply, Vector
 from farmgate.core.request import Dialect, Kind, Request
 from farmgate.core.words import Embed
 from farmgate.providers.http1 import Broken
-from farmgate.providers.openai import send
+from farmgate.providers.openai import count, send
 from farmgate.providers.provider import ProviderBase
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Upstream
@@ -57,6 +57,15 @@ class LocalProvider(ProviderBase):
         if request.kind is Kind.EMBEDDING:
             shorten(reply, request)
         return reply
+
+    async def count_tokens(self, request: Request) -> int | None:
+        """As the engine's own tokenizer counts them, behind the model's template; it is started if it does not run."""
+        lease = await self._lender.lease(request.model or "", purpose=Purpose.GENERATE)
+        try:
+            headers = f"authorization: Bearer {lease.key}\r\n".encode() if lease.key else b""
+            return await count(self._upstream(lease), request, settings=self._settings, prefix="/v1", headers=headers)
+        finally:
+            lease.release()
 
     def _upstream(self, lease: Lease) -> Upstream:
         """The connections to a lease's address. Every start of an engine has an address of its own, so the oldest are

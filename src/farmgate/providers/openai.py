@@ -22,13 +22,16 @@ from farmgate.providers.provider import SAID_IN, ProviderBase
 from farmgate.providers.registry import Row
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Upstream
+from farmgate.wire.anthropic.answers import decode_count
+from farmgate.wire.anthropic.requests import encode_count
 from farmgate.wire.openai.answers import decode_whole
 from farmgate.wire.openai.errors import decode_error
 from farmgate.wire.openai.media import ANSWER_TYPES, MEDIA, Opaque, OpaqueReader, read_json
+from farmgate.wire.openai.quirks import PLAIN, Quirks
 from farmgate.wire.openai.requests import encode_request
 from farmgate.wire.openai.stream import StreamReader
 
-__all__ = ["OpenAIProvider", "send"]
+__all__ = ["OpenAIProvider", "count", "send"]
 
 PATHS = {
     Kind.CHAT: "/chat/completions",
@@ -65,6 +68,7 @@ class OpenAIProvider(ProviderBase):
         self.name = settings.name
         self.capabilities = row.capabilities
         self._row = row
+        self._quirks = row.quirks_at(settings.url)
         self._settings = settings
         headers = dict(settings.headers)
         if settings.api_key:
@@ -74,8 +78,11 @@ class OpenAIProvider(ProviderBase):
         )
 
     async def send(self, request: Request) -> Reply:
+        row = self._row
         try:
-            return await send(self._upstream, request, settings=self._settings, asks_usage=self._row.asks_usage)
+            return await send(
+                self._upstream, request, settings=self._settings, asks_usage=row.asks_usage, quirks=self._quirks
+            )
         except UpstreamUnreachable as error:
             raise self._with_advice(error) from error
 
@@ -91,6 +98,8 @@ class OpenAIProvider(ProviderBase):
             raise self._with_advice(error) from error
         async with sent as answer:
             body = await answer.whole(self._settings.answer_bytes)
+            if answer.status == 404 and not self._row.lists_models:
+                return ()
             if answer.status != 200:
                 raise decode_error(answer.status, body, provider=self.name)
         try:
@@ -112,6 +121,11 @@ class OpenAIProvider(ProviderBase):
         is_cloud = not self._row.is_local and self._settings.url is None
         advice = "See that this machine is online." if is_cloud else "See that it runs and that its url is right."
         return UpstreamUnreachable(f"{error.message} {advice}")
+
+    async def count_tokens(self, request: Request) -> int | None:
+        if not self._row.counts_tokens:
+            return None
+        return await count(self._upstream, request, settings=self._settings)
 
     async def health(self) -> Health:
         try:
@@ -140,17 +154,32 @@ async def send(
     *,
     settings: ProviderSettings,
     asks_usage: bool,
+    quirks: Quirks = PLAIN,
     prefix: str = "",
+    query: str = "",
     headers: bytes = b"",
 ) -> Reply:
     """Ask a server that speaks OpenAI. The Reply's close frees or ends the connection. Raises FarmError.
 
-    `asks_usage`: it knows `stream_options`; `prefix` is put before the dialect's paths.
+    `asks_usage`: it knows `stream_options`; `quirks`: where it differs from OpenAI; `prefix` is put before the
+    dialect's paths, `query` behind them.
     """
-    outgoing = encode_request(request, provider=settings.name, ask_usage=asks_usage)
-    path = prefix + PATHS[request.kind]
+    outgoing = encode_request(request, provider=settings.name, ask_usage=asks_usage, quirks=quirks)
+    path = prefix + PATHS[request.kind] + query
     codec = codec_of(request, settings)
     return await ask(upstream, path, outgoing, request=request, settings=settings, codec=codec, headers=headers)
+
+
+async def count(
+    upstream: Upstream, request: Request, *, settings: ProviderSettings, prefix: str = "", headers: bytes = b""
+) -> int | None:
+    """The tokens of a conversation, from a server that also counts them as Anthropic's API does; None where it does
+    not do so, or not for this conversation."""
+    body = encode_count(request, provider=settings.name).body
+    path = f"{prefix}/messages/count_tokens"
+    async with await upstream.send("POST", path, body=body, headers=headers, deadline=request.deadline) as answer:
+        told = await answer.whole(settings.answer_bytes)
+        return decode_count(told, provider=settings.name) if answer.status == 200 else None
 
 
 def codec_of(request: Request, settings: ProviderSettings) -> ProviderCodec:

@@ -10,7 +10,7 @@ from farmgate.core.ports import Report
 from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request
 
-__all__ = ["SAID_IN", "Provider", "ProviderBase"]
+__all__ = ["SAID_IN", "CountsTokens", "Provider", "ProviderBase"]
 
 SAID_IN = {Kind.CHAT: "messages", Kind.COMPLETION: "prompt", Kind.EMBEDDING: "input"}
 """The field of a request that its provider found too long or of a kind it does not take."""
@@ -45,6 +45,14 @@ class Provider(Protocol):
 
     async def close(self) -> None:
         """Free everything held."""
+
+
+@runtime_checkable
+class CountsTokens(Protocol):
+    """A provider that can say how many tokens a conversation has without answering it."""
+
+    async def count_tokens(self, request: Request) -> int | None:
+        """The tokens; None where it cannot say for this one. Raises FarmError."""
 
 
 class ProviderBase:

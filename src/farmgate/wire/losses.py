@@ -24,6 +24,7 @@ CHANGES_ANSWER: Mapping[str, tuple[object, ...]] = {
     "guided_grammar": (),
     "guided_json": (),
     "guided_regex": (),
+    "inference_geo": (),
     "logit_bias": ({},),
     "mcp_servers": ([],),
     "modalities": (["text"],),
@@ -33,7 +34,12 @@ CHANGES_ANSWER: Mapping[str, tuple[object, ...]] = {
     "web_search_options": (),
 }
 """Fields that change the answer, each with the values that ask for nothing. Any other is a hint."""
-IDLE_HINTS: Mapping[str, object] = {"service_tier": "auto", "verbosity": "medium", "truncation": "disabled"}
+IDLE_HINTS: Mapping[str, object] = {
+    "service_tier": "auto",
+    "speed": "standard",
+    "truncation": "disabled",
+    "verbosity": "medium",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

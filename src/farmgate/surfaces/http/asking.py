@@ -41,7 +41,10 @@ class Decode(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurfaceCodec:
-    """How one dialect is spoken with callers. `error` writes a body, `error_frame` the last frame of a stream."""
+    """How one dialect is spoken with callers. `error` writes a body, `error_frame` the last frame of a stream.
+
+    `hear`: gives a body what the headers of its request say, where this dialect says something there.
+    """
 
     decode: Decode
     writer: Callable[[Request, Reply], StreamWriter]
@@ -51,6 +54,7 @@ class SurfaceCodec:
     stream_type: bytes = SSE
     """Empty: that of the provider's answer."""
     body_type: bytes = JSON
+    hear: Callable[[Body, Exchange], None] | None = None
 
 
 class Asking:
@@ -75,6 +79,8 @@ class Asking:
         limits = exchange.desk.limits
         raw = await exchange.body(codec.body_type)
         body = codec.decode(raw, kind, json_limits=limits.json, list_limits=limits.lists)
+        if codec.hear is not None:
+            codec.hear(body, exchange)
         await self.send(exchange, principal, body, kind)
 
     async def send(self, exchange: Exchange, principal: Principal, body: Body, kind: Kind) -> None:

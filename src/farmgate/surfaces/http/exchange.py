@@ -35,7 +35,19 @@ from farmgate.telemetry import Telemetry, log
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.strictjson import JsonLimits
 
-__all__ = ["JSON", "LAST_WORDS_S", "SSE", "Desk", "Exchange", "HttpLimits", "Receive", "Scope", "Send", "served_by"]
+__all__ = [
+    "JSON",
+    "LAST_WORDS_S",
+    "SSE",
+    "Desk",
+    "Exchange",
+    "HttpLimits",
+    "Receive",
+    "Scope",
+    "Send",
+    "answered_by",
+    "served_by",
+]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -150,6 +162,7 @@ class Exchange:
         "asked_id",
         "deadline",
         "desk",
+        "headers_told",
         "id",
         "loop",
         "method",
@@ -196,6 +209,8 @@ class Exchange:
         asked = headers.get(b"x-request-id")
         self.asked_id = asked if asked is not None and REQUEST_ID.fullmatch(asked) else None
         """The caller's name for the request, given back in the answer."""
+        self.headers_told: tuple[tuple[bytes, bytes], ...] = ()
+        """What a dialect wants told with every answer, errors too."""
 
     async def run(self, work: Callable[[], Awaitable[None]], *, shape: Shape, frame: Shape) -> None:
         """Do `work` while somebody waits for it and there is time; tell the caller what breaks it.
@@ -307,7 +322,7 @@ class Exchange:
         """Answer whole."""
         self._has_begun = True
         length = str(len(body)).encode()
-        lines = [(b"content-type", kind), (b"content-length", length), self._name(), *headers]
+        lines = [(b"content-type", kind), (b"content-length", length), self._name(), *self.headers_told, *headers]
         await self._send({"type": "http.response.start", "status": status, "headers": lines})
         await self._send({"type": "http.response.body", "body": body})
 
@@ -317,7 +332,7 @@ class Exchange:
         """Answer with what each event of the reply writes, then with `end`. Raises what breaks the reply."""
         send, door = self._send, self._door
         self._has_begun = True
-        lines = [(b"content-type", kind), *STREAM_HEADERS, self._name(), *served_by(reply)]
+        lines = [(b"content-type", kind), *STREAM_HEADERS, self._name(), *self.headers_told, *served_by(reply)]
         await send({"type": "http.response.start", "status": 200, "headers": lines})
 
         def emit(event: Event) -> Awaitable[None] | None:
@@ -337,6 +352,7 @@ class Exchange:
         if self._door is not None:
             self._door.when_lost = None
         self.desk.telemetry.failed(error.code)
+        error.request_id = self._name()[1].decode()
         try:
             async with asyncio.timeout_at(max(until, self.loop.time() + LAST_WORDS_S)):
                 await self._fail(error, shape, frame)
@@ -360,7 +376,8 @@ class Exchange:
 
 
 @lru_cache(maxsize=1024)
-def who(provider: str, model: str, dropped: tuple[str, ...]) -> tuple[tuple[bytes, bytes], ...]:
+def answered_by(provider: str, model: str, dropped: tuple[str, ...] = ()) -> tuple[tuple[bytes, bytes], ...]:
+    """Headers that tell who answers, and what they could not be told; what cannot stand in a header is left out."""
     told = [(b"x-farmgate-provider", provider), (b"x-farmgate-model", model)]
     if dropped:
         told.append((b"x-farmgate-dropped", ", ".join(dropped)))
@@ -368,8 +385,8 @@ def who(provider: str, model: str, dropped: tuple[str, ...]) -> tuple[tuple[byte
 
 
 def served_by(reply: Reply) -> tuple[tuple[bytes, bytes], ...]:
-    """Headers that tell who answers, and what they could not be told; what cannot stand in a header is left out."""
-    return who(reply.provider, reply.model, reply.dropped)
+    """The headers of a reply."""
+    return answered_by(reply.provider, reply.model, reply.dropped)
 
 
 def error_headers(error: FarmError) -> tuple[tuple[bytes, bytes], ...]:

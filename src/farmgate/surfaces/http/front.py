@@ -10,23 +10,36 @@ from farmgate.core.errors import FarmError, HeadersTooLarge, MethodNotAllowed, U
 from farmgate.surfaces.http.exchange import Desk, Exchange, Receive, Scope, Send
 from farmgate.wire.openai.errors import encode_error, error_frame
 
-__all__ = ["Endpoint", "Front", "Lifespan"]
+__all__ = ["Endpoint", "Front", "Lifespan", "Refuse"]
 
 Endpoint: TypeAlias = Callable[[Exchange], Awaitable[None]]
 Asgi: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Lifespan: TypeAlias = Callable[[], Awaitable[None]]
+Refuse: TypeAlias = Callable[[Exchange, FarmError], Awaitable[None]]
+"""Answers with an error, in the shape of those who ask there."""
 
 MODELS = "/v1/models/"
 
 
 class Front:
-    """The ASGI application. `routes`: path to method to endpoint; `api`: what answers under /api."""
+    """The ASGI application. `routes`: path to method to endpoint; `api`: what answers under /api.
+
+    `refusals`: who says no under a path and what lies below it; elsewhere it is said as OpenAI says it.
+    """
 
     def __init__(
-        self, desk: Desk, routes: Mapping[str, Mapping[str, Endpoint]], *, api: Asgi, start: Lifespan, stop: Lifespan
+        self,
+        desk: Desk,
+        routes: Mapping[str, Mapping[str, Endpoint]],
+        *,
+        api: Asgi,
+        start: Lifespan,
+        stop: Lifespan,
+        refusals: Mapping[str, Refuse] | None = None,
     ) -> None:
         self._desk = desk
         self._routes = routes
+        self._refusals = refusals or {}
         self._api = api
         self._start = start
         self._stop = stop
@@ -61,18 +74,24 @@ class Front:
         else:
             await self._unknown(Exchange(self._desk, scope, receive, send))
 
-    @staticmethod
-    async def _unknown(exchange: Exchange) -> None:
-        await refuse(exchange, UnknownUrl(f"There is nothing at {exchange.path[:200]}."))
+    async def _unknown(self, exchange: Exchange) -> None:
+        await self._refuse(exchange, UnknownUrl(f"There is nothing at {exchange.path[:200]}."))
 
-    @staticmethod
-    def _not_allowed(methods: Mapping[str, Endpoint]) -> Endpoint:
+    def _not_allowed(self, methods: Mapping[str, Endpoint]) -> Endpoint:
         allowed = ", ".join(sorted(methods))
 
         async def endpoint(exchange: Exchange) -> None:
-            await refuse(exchange, MethodNotAllowed(f"{exchange.path[:200]} answers {allowed}.", allow=allowed))
+            await self._refuse(exchange, MethodNotAllowed(f"{exchange.path[:200]} answers {allowed}.", allow=allowed))
 
         return endpoint
+
+    async def _refuse(self, exchange: Exchange, error: FarmError) -> None:
+        path = exchange.path
+        for root, say_no in self._refusals.items():
+            if path == root or path.startswith(f"{root}/"):
+                await say_no(exchange, error)
+                return
+        await refuse(exchange, error)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -15,7 +16,7 @@ from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Request
 from farmgate.flow.route import Candidate, View, plan
 from farmgate.surfaces.http.asking import Asking, SurfaceCodec
-from farmgate.surfaces.http.exchange import Exchange
+from farmgate.surfaces.http.exchange import Exchange, error_headers
 from farmgate.surfaces.http.front import Endpoint
 from farmgate.surfaces.http.openai import name_each
 from farmgate.wire.ollama.answers import (
@@ -171,13 +172,21 @@ class OllamaSurface:
             await self._load(model, provider, report)
 
         job = self._jobs.start("pull", f"{provider}/{model}", get)
+        # One turn of the loop: what is refused before anything is waited for has its true status.
+        await asyncio.sleep(0)
         exchange.deadline = exchange.loop.time() + PULL_S
         async with lines_of(job) as lines:
-            if fields.get("stream") is not False:
+            if fields.get("stream") is not False and job.snapshot().error is None:
                 await exchange.stream(lines, lambda event: event.raw, bytes, kind=NDJSON)
                 return
             async for _ in lines:
                 pass
+        failed = job.snapshot().error
+        if failed is not None:
+            # Not raised: the job keeps its error, and with a traceback would keep this exchange.
+            exchange.desk.telemetry.failed(failed.code)
+            await exchange.answer(failed.status, encode_error(failed), error_headers(failed))
+            return
         await exchange.answer(200, b'{"status":"success"}')
 
     def _puller(self, name: str) -> tuple[str, str]:
@@ -225,11 +234,9 @@ def lines_of(job: Job) -> Reply:
         state = None if has_ended else await anext(states, None)
         if state is None:
             return None
-        if state.error is not None:
-            raise state.error
         if state.is_over:
             has_ended = True
-            return Event(raw=b'{"status":"success"}\n')
+            return Event(raw=b'{"status":"success"}\n' if state.error is None else encode_error(state.error))
         progress = state.progress
         told: dict[str, object] = {"status": progress.status}
         if progress.total is not None:

@@ -23,7 +23,7 @@ from farmgate.wire.openai.requests import decode_request
 from farmgate.wire.openai.stream import StreamWriter
 from farmgate.wire.strictjson import encode
 
-__all__ = ["Models", "OpenAISurface", "name_each"]
+__all__ = ["Models", "OpenAISurface", "name_each", "named_model"]
 
 # Before Python 3.12 a member looked up on its class costs as much as three function calls.
 OPENAI = Dialect.OPENAI
@@ -81,7 +81,7 @@ class OpenAISurface:
         wanted = exchange.path.removeprefix("/v1/models").strip("/")
         if addressed and not addressed["rest"]:
             wanted = f"{addressed['name']}@{addressed['version']}"
-        told = one(wanted, named) if wanted else encode_models(list(named.items()))
+        told = encode_model(named_model(wanted, named), id=wanted) if wanted else encode_models(list(named.items()))
         await exchange.answer(200, encode(told))
 
 
@@ -128,7 +128,7 @@ def name_each(models: list[ModelInfo]) -> dict[str, ModelInfo]:
     return named
 
 
-def one(wanted: str, named: dict[str, ModelInfo]) -> dict[str, object]:
+def named_model(wanted: str, named: dict[str, ModelInfo]) -> ModelInfo:
     """One model, by its plain name or with its provider. Raises ModelNotFound."""
     names = written(wanted)
     model = next((named[name] for name in names if name in named), None) or next(
@@ -136,4 +136,4 @@ def one(wanted: str, named: dict[str, ModelInfo]) -> dict[str, object]:
     )
     if model is None:
         raise ModelNotFound(f"There is no model {wanted[:100]!r}: GET /v1/models lists them.", param="model")
-    return encode_model(model, id=wanted)
+    return model

@@ -19,6 +19,7 @@ from farmgate.core.reply import (
 )
 from farmgate.core.request import Kind
 from farmgate.wire.openai.errors import decode_told_error, is_flat_error
+from farmgate.wire.openai.proofs import encode_proof
 from farmgate.wire.openai.stream import EMPTY, NONE, OPENAI, encode_logprobs
 from farmgate.wire.openai.usage import decode_usage, encode_usage
 from farmgate.wire.openai.words import answer_parts
@@ -137,7 +138,7 @@ def encode_answer(
 def chat_choice(index: int, choice: Choice) -> dict[str, object]:
     """One choice of a chat completion."""
     message: dict[str, object] = {"role": "assistant", "content": choice.text, "refusal": choice.refusal or None}
-    if choice.reasonings:
+    if choice.reasoning:
         message["reasoning_content"] = choice.reasoning
     if choice.annotations:
         message["annotations"] = choice.annotations
@@ -146,6 +147,7 @@ def chat_choice(index: int, choice: Choice) -> dict[str, object]:
     if choice.tools:
         message["tool_calls"] = [
             {"id": use.id, "type": "function", "function": {"name": use.name, "arguments": use.arguments}}
+            | encode_proof(use.signature)
             for _, use in sorted(choice.tools.items())
         ]
     return {

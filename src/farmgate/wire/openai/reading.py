@@ -32,6 +32,7 @@ from farmgate.core.words import (
     ToolMode,
     ToolUse,
 )
+from farmgate.wire.openai.proofs import decode_proof
 from farmgate.wire.strictjson import encode
 
 __all__ = ["DECODERS", "decode_format", "decode_part", "decode_tool_choice"]
@@ -155,7 +156,7 @@ def decode_tool_use(call: dict[str, object], where: str) -> ToolUse:
     function = function_of(call, where)
     arguments = function.get("arguments") or ""
     text = arguments if isinstance(arguments, str) else encode(arguments).decode()
-    return ToolUse(id=str(call["id"]), name=str(function["name"]), arguments=text)
+    return ToolUse(id=str(call["id"]), name=str(function["name"]), arguments=text, signature=decode_proof(call))
 
 
 def function_of(tool: dict[str, object], where: str) -> dict[str, object]:

@@ -12,6 +12,7 @@ from farmgate.wire.losses import Losses, Outgoing
 from farmgate.wire.multipart import replace_field
 from farmgate.wire.openai import media_rules, rules
 from farmgate.wire.openai.media import TranscriptionBody
+from farmgate.wire.openai.quirks import PLAIN, Quirks
 from farmgate.wire.openai.reading import DECODERS
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.openai.writing import encode_words
@@ -88,11 +89,11 @@ def decode_request(body: bytes, kind: Kind, *, json_limits: JsonLimits, list_lim
     return OpenAIBody(body.removeprefix(BOM), fields, kind)
 
 
-def encode_request(request: Request, *, provider: str, ask_usage: bool) -> Outgoing:
+def encode_request(request: Request, *, provider: str, ask_usage: bool, quirks: Quirks = PLAIN) -> Outgoing:
     """The body for an OpenAI-compatible provider.
 
     A body that came in this dialect goes out byte for byte, unless the model has another name there or usage must
-    be asked for. `ask_usage`: the provider knows `stream_options`.
+    be asked for. `ask_usage`: the provider knows `stream_options`; `quirks`: where it differs from OpenAI.
     """
     body = request.body
     changes: dict[str, object] = {}
@@ -104,7 +105,8 @@ def encode_request(request: Request, *, provider: str, ask_usage: bool) -> Outgo
         fields: Mapping[str, object] = body.fields
     else:
         losses = Losses(provider)
-        fields = encode_words(body.ask(), losses, dialect=body.dialect) | ({"stream": True} if streams else {})
+        written = encode_words(body.ask(), losses, dialect=body.dialect) | ({"stream": True} if streams else {})
+        fields = quirks.apply(written, losses, kind=request.kind)
         dropped = losses.dropped
     if fields.get("model") != request.model and request.model:
         changes["model"] = request.model

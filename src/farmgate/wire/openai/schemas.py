@@ -25,11 +25,11 @@ class InvalidSchema(BadRequest):
     code = "invalid_schema"
 
 
-def check_schema(schema: object, where: str) -> None:
+def check_schema(schema: object, where: str, *, field: str = "parameters") -> None:
     """An object's schema: every `$ref` stays inside it and does not lead straight back to itself, and no `pattern`
     takes exponential time. Raises InvalidSchema."""
     if type(schema) is not dict or schema.get("type", "object") != "object":
-        raise InvalidSchema(f"`{where}` needs `parameters` that are a JSON schema of an object.", param=where)
+        raise InvalidSchema(f"`{where}` needs `{field}`: a JSON schema of an object.", param=where)
     known: set[str] = set()
     level: list[object] = [schema]
     while level:

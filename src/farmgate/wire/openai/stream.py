@@ -25,6 +25,7 @@ from farmgate.core.reply import (
 )
 from farmgate.core.request import Dialect, Kind
 from farmgate.wire.openai.errors import decode_told_error, is_flat_error
+from farmgate.wire.openai.proofs import encode_proof
 from farmgate.wire.openai.usage import decode_usage, encode_usage
 from farmgate.wire.openai.words import chunk_parts
 from farmgate.wire.sse import DONE, FrameTooLarge, Splitter, frame
@@ -259,7 +260,8 @@ class StreamWriter:
         if isinstance(part, Usage):
             told = encode_usage(part, dropped=self.dropped)
             return [self._chunk([]) | {"usage": told}] if self.show_usage else []
-        if isinstance(part, Vector | Ranked):
+        if isinstance(part, Vector | Ranked) or (isinstance(part, Reasoning) and not part.text):
+            # A proof of thoughts has no place here; that of a call travels with the call.
             return []
         if self.kind is Kind.COMPLETION:
             return [self._chunk([completion_choice(part)])]
@@ -310,7 +312,7 @@ def chat_delta(part: Said) -> dict[str, object]:
                 call |= {"id": part.id, "type": "function"}
             if part.name is not None:
                 function = {"name": part.name} | function
-            return {"tool_calls": [call | {"function": function}]}
+            return {"tool_calls": [call | {"function": function} | encode_proof(part.signature)]}
         case Annotation():
             return {"annotations": [part.data]}
         case Finish() | Logprobs():

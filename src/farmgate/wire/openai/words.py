@@ -21,6 +21,7 @@ from farmgate.core.reply import (
     ToolDelta,
     Usage,
 )
+from farmgate.wire.openai.proofs import decode_proof
 from farmgate.wire.openai.usage import decode_usage
 from farmgate.wire.strictjson import encode
 
@@ -46,6 +47,7 @@ class ToldCall(msgspec.Struct):
     index: int | None = None
     id: str | None = None
     function: ToldFunction | None = None
+    extra_content: object = None
 
 
 class ToldMessage(msgspec.Struct):
@@ -150,6 +152,7 @@ def tool_delta(call: ToldCall, position: int, choice: int) -> ToolDelta:
         name=function.name,
         arguments=encode(arguments).decode() if isinstance(arguments, dict) else arguments or "",
         choice=choice,
+        signature=None if call.extra_content is None else decode_proof({"extra_content": call.extra_content}),
     )
 
 

@@ -45,6 +45,8 @@ def encode_words(words: Ask, losses: Losses, *, dialect: Dialect = Dialect.TYPED
     losses.leave(words.extra, known=extra)
     match words:
         case Chat():
+            if dialect not in (Dialect.OPENAI, Dialect.TYPED):
+                refuse_foreign(words, losses)
             return encode_chat(words, losses) | extra
         case Complete():
             told: dict[str, object] = {"prompt": words.prompt}
@@ -63,6 +65,16 @@ def encode_words(words: Ask, losses: Losses, *, dialect: Dialect = Dialect.TYPED
 def present(fields: Mapping[str, object]) -> dict[str, object]:
     """The fields that were said."""
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def refuse_foreign(words: Chat, losses: Losses) -> None:
+    """Raise for a part that is written in another dialect."""
+    for at, message in enumerate(words.messages):
+        parts = message.content if isinstance(message.content, tuple) else ()
+        for place, part in enumerate(parts):
+            if isinstance(part, OtherPart):
+                where = f"{message.place or f'messages[{at}]'}.content[{place}]"
+                raise losses.refuse(where, f"it has no part of the kind `{part.kind[:40]}`")
 
 
 def encode_chat(words: Chat, losses: Losses) -> dict[str, object]:
@@ -134,6 +146,7 @@ def encode_message(message: Message, where: str, losses: Losses) -> list[dict[st
     """One turn. A tool's answer is text in this API: images in it follow as the user's."""
     content = message.content
     losses.drop_if(message.is_error, "is_error")
+    losses.drop_if([use for use in message.tool_uses if use.signature], "thinking.signature")
     if content is None or isinstance(content, str):
         return [fields_of(message, content)]
     parts = [

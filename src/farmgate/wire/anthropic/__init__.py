@@ -1,0 +1,1 @@
+"""Anthropic's dialect: Messages, their streams, token counts, models, errors."""

@@ -1,0 +1,1 @@
+"""Amazon Bedrock's dialect: Converse, and what its embedding models take."""

@@ -1,0 +1,1 @@
+"""Cohere's dialect: the second version of its API."""

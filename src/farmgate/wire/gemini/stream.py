@@ -1,0 +1,75 @@
+"""Google's streams (`alt=sse`): bytes from the provider in any cut, our words out.
+
+There is no mark at their end: an answer is whole when every candidate that was asked for has a finish reason.
+"""
+
+from __future__ import annotations
+
+from farmgate.core.errors import FarmError, UpstreamInvalidResponse, UpstreamStreamTruncated
+from farmgate.core.reply import Event, Part
+from farmgate.wire.gemini.reading import Reading
+from farmgate.wire.sse import FrameTooLarge, Splitter
+
+__all__ = ["StreamReader"]
+
+
+class StreamReader:
+    """Reads one stream of a provider, and whether the answer came to its end."""
+
+    __slots__ = ("_choices", "_has_told_usage", "_provider", "_reading", "_splitter", "failure", "is_done")
+
+    def __init__(
+        self, *, provider: str, model: str = "", request_id: str = "", choices: int = 1, frame_bytes: int = 8 << 20
+    ) -> None:
+        """`choices`: how many answers were asked for."""
+        self._splitter = Splitter(frame_bytes, joint=b" ")
+        self._reading = Reading(provider=provider, model=model, request_id=request_id)
+        self._provider = provider
+        self._choices = choices
+        self._has_told_usage = False
+        self.is_done = False
+        self.failure: FarmError | None = None
+        """What broke the stream behind words that are still to be passed on; `end` raises it."""
+
+    def feed(self, data: bytes) -> Event | None:
+        """What `data` completes, in one event; None if nothing. Raises FarmError for an error in it or nonsense."""
+        try:
+            payloads = self._splitter.feed(data)
+        except FrameTooLarge as error:
+            raise UpstreamInvalidResponse(f"{self._provider} sent a frame larger than the limit.") from error
+        parts: list[Part] = []
+        for payload in payloads:
+            if self.is_done:
+                break
+            try:
+                parts += self._reading.read(payload)
+            except FarmError as error:
+                if not parts:
+                    raise
+                self.failure, self.is_done = error, True
+                break
+            # The piece that ends the last answer tells what all of it cost.
+            if self._reading.usage is not None and self._has_ended():
+                self.is_done = True
+                parts += self._usage()
+        return Event(tuple(parts)) if parts else None
+
+    def end(self) -> Event | None:
+        """The stream ended. The usage, if it was not told yet; raises what broke it, or UpstreamStreamTruncated."""
+        if self.failure is not None:
+            raise self.failure
+        if not self._has_ended():
+            raise UpstreamStreamTruncated(
+                f"{self._provider}'s stream ended before the answer did: what came is not the whole answer."
+            )
+        parts = self._usage()
+        return Event(tuple(parts)) if parts else None
+
+    def _has_ended(self) -> bool:
+        return self._reading.is_blocked or len(self._reading.finished) >= self._choices
+
+    def _usage(self) -> list[Part]:
+        if self._has_told_usage or self._reading.usage is None:
+            return []
+        self._has_told_usage = True
+        return [self._reading.usage]

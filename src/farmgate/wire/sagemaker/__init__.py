@@ -1,0 +1,1 @@
+"""What SageMaker puts around the dialect of the container in it."""
