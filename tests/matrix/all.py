@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from tests.matrix.cloud_rows import AZURE, GEMINI, VERTEX
 from tests.matrix.openai_rows import LOCAL, OPENAI
+from tests.matrix.other_rows import BEDROCK, COHERE, SAGEMAKER, TRITON
 from tests.matrix.own_rows import CUSTOM, DEMO, OLLAMA
 from tests.matrix.provider import Provider
 from tests.matrix.surface import Surface
@@ -11,4 +13,7 @@ from tests.matrix.surfaces import FarmSurface, OllamaSurface, OpenAISurface
 __all__ = ["PROVIDERS", "SURFACES"]
 
 SURFACES: tuple[Surface, ...] = (OpenAISurface(), OllamaSurface(), FarmSurface())
-PROVIDERS: tuple[Provider, ...] = (OPENAI, LOCAL, OLLAMA, DEMO, CUSTOM)
+PROVIDERS: tuple[Provider, ...] = (
+    *(OPENAI, AZURE, GEMINI, VERTEX, BEDROCK, SAGEMAKER, COHERE),
+    *(TRITON, OLLAMA, LOCAL, CUSTOM, DEMO),
+)

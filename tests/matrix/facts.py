@@ -134,6 +134,7 @@ NAMES: Mapping[str, frozenset[Fact]] = {
     "reasoning_effort": frozenset({Fact.EFFORT}),
     "response_format": frozenset({Fact.SCHEMA}),
     "tools": TOOL,
+    "messages.content": frozenset({Fact.IMAGE, Fact.IMAGE_TYPE}),
 }
 """The name under which the loss of a fact is announced."""
 

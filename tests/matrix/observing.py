@@ -8,6 +8,7 @@ the provider could not be told is announced. Anything else is a Flaw.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -34,6 +35,7 @@ class Outcome(StrEnum):
 
 
 RANK = tuple(Outcome)
+PART = re.compile(r"messages\[\d+\]\.content\[\d+\]")
 
 
 class Flaw(AssertionError):
@@ -141,7 +143,8 @@ def refused(body: Json, heard: Heard) -> Seen:
 
 def excused(dropped: Sequence[str]) -> frozenset[Fact]:
     """The facts whose loss these names announce."""
-    return frozenset(fact for name in dropped for fact in NAMES.get(name, frozenset()))
+    names = ["messages.content" if PART.fullmatch(name) else name for name in dropped]
+    return frozenset(fact for name in names for fact in NAMES.get(name, frozenset()))
 
 
 def check_announced(got: Answered, heard: Heard) -> None:
@@ -211,12 +214,12 @@ async def failed(here: Stage, surface: Surface, provider: Provider, probe: Probe
     here.prepare(provider, recording)
     body = surface.body(Feature.ERROR, provider.model, stream=probe.stream)
     got = await here.ask(surface, surface.path(stream=probe.stream), body)
-    if got.status != recording.status:
+    if got.status != (recording.heard_status or recording.status):
         raise Flaw(f"the provider said {recording.status}, the caller heard {got.status}: {got.body[:300]!r}")
     heard = surface.hear(got, stream=probe.stream)
     if recording.error not in (heard.error or ""):
         raise Flaw(f"the provider's words {recording.error!r} are not in {heard.error!r}")
-    if recording.status == 429 and got.headers.get("retry-after") != "7":
+    if got.status == 429 and got.headers.get("retry-after") != "7":
         raise Flaw(f"Retry-After is {got.headers.get('retry-after')}")
     return Seen(Outcome.TRANSLATED)
 
@@ -243,7 +246,7 @@ async def truncated(here: Stage, surface: Surface, provider: Provider, probe: Pr
 
 
 def check_broken(surface: Surface, got: Answered, at: int) -> None:
-    if got.status not in (200, 502):
+    if got.status not in (200, 502, 503):
         raise Flaw(f"cut at {at}: answered {got.status}: {got.body[:300]!r}")
     heard = surface.hear(got, stream=True)
     if heard.is_complete:

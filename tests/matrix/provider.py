@@ -5,28 +5,33 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from tests.fakes.recordings import recorded_events, recording
 from tests.fakes.upstream import Asked, chunked, whole
 from tests.matrix.facts import Fact, Told
 from tests.matrix.surface import Json
 from tests.matrix.walking import Places, lost_facts
 
-__all__ = ["Provider", "Recording"]
+__all__ = ["EVENT_STREAM", "Provider", "Recording"]
 
-RECORDINGS = Path(__file__).parents[1] / "recordings"
+EVENT_STREAM = "application/vnd.amazon.eventstream"
 JSON = "application/json"
 SSE = "text/event-stream"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """A file under tests/recordings, and what it says. `error`: words of the provider's that its caller must see."""
+    """A file under tests/recordings, and what it says.
+
+    `error`: words of the provider's that its caller must see; `heard_status`: the status they have there, where the
+    provider wraps it in one of its own.
+    """
 
     file: str
     told: Told = field(default_factory=Told)
     error: str = ""
     status: int = 200
+    heard_status: int = 0
     kind: str = ""
 
     @property
@@ -39,7 +44,9 @@ class Recording:
 
     def pieces(self) -> list[bytes]:
         """What goes over the wire."""
-        return [(RECORDINGS / self.file).read_bytes()]
+        if self.kind == EVENT_STREAM:
+            return recorded_events(self.file)
+        return [recording(self.file)]
 
     def bytes_sent(self) -> bytes:
         return b"".join(self.pieces())
@@ -47,7 +54,7 @@ class Recording:
     def answer(self) -> bytes:
         """The HTTP answer that holds it. A 429 says when to come back."""
         headers = f"content-type: {self.content_type}\r\n"
-        if self.status == 429:
+        if 429 in (self.status, self.heard_status):
             headers += "retry-after: 7\r\n"
         if self.streams and self.status == 200:
             return chunked(self.pieces(), headers=headers.encode())
@@ -62,7 +69,10 @@ class Recording:
 
 @dataclass(frozen=True, kw_only=True)
 class Provider:
-    """One provider. `whole_at`: what a stream says last before it counts as whole."""
+    """One provider. `whole_at`: what a stream says last before it counts as whole.
+
+    `implied`: facts its dialect has no field for, because order says them.
+    """
 
     name: str
     title: str
@@ -74,6 +84,7 @@ class Provider:
     suffix: str = ""
     whole_at: bytes = b""
     has_wire: bool = True
+    implied: frozenset[Fact] = frozenset()
     note: str = ""
 
     def recording(self, name: str, surface: str) -> Recording | None:
@@ -82,10 +93,13 @@ class Provider:
 
     def lost(self, asked: Asked, facts: Collection[Fact]) -> list[Fact]:
         """The facts that did not reach the provider."""
-        return lost_facts(json.loads(asked.body), facts, self.places)
+        return lost_facts(json.loads(asked.body), frozenset(facts) - self.implied, self.places)
 
     def cuts(self, recording: Recording) -> Iterable[int]:
         """Where a stream is cut: behind nothing, within and between its frames, and just before it would be whole."""
         sent = recording.bytes_sent()
         end = sent.rindex(self.whole_at)
-        return sorted({0, 1, end // 5, end // 2, sent.index(b"\n", end // 2) + 1, end * 4 // 5, end})
+        edges = [len(b"".join(recording.pieces()[:number])) for number in range(len(recording.pieces()))]
+        edges += [at + 2 for at in range(end) if sent.startswith(b"\n\n", at)]
+        inside = [at for at in edges if 0 < at < end]
+        return sorted({0, 1, end // 5, end // 2, end * 4 // 5, end, *inside[:: max(1, len(inside) // 3)]})

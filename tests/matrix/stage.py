@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+from tests.fakes.asking import use_keys
 from tests.fakes.upstream import Asked, FakeUpstream, say, say_and_close
 from tests.matrix.custom import Custom, error_of, parts_of
 from tests.matrix.facts import Fact
@@ -28,6 +30,14 @@ from farmgate.testing import FakeJournal
 from farmgate.work.jobs import Jobs
 
 __all__ = ["Stage", "stage"]
+
+UNREAD = frozenset(
+    {
+        *(Fact.TOOL_NAME, Fact.TOOL_DESCRIPTION, Fact.TOOL_SCHEMA),
+        *(Fact.IMAGE, Fact.IMAGE_TYPE, Fact.SCHEMA, Fact.EFFORT, Fact.TEMPERATURE),
+    }
+)
+"""What the demo has no use for."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +127,8 @@ class Stage:
         if isinstance(own, Custom):
             return lost_facts(own.seen(), facts, provider.places)
         if not provider.has_wire:
-            return [fact for fact in facts if fact not in (Fact.SYSTEM, Fact.QUESTION)]
+            # The demo reads the question alone, whatever was said before; it keeps to limits and stop sequences.
+            return [fact for fact in facts if fact in UNREAD]
         (asked,) = self.asked(provider)
         return provider.lost(asked, facts)
 
@@ -172,6 +183,7 @@ async def call(gate: Gate, path: str, raw: bytes, headers: Mapping[str, str]) ->
 async def stage(providers: Sequence[Provider], folder: Path) -> AsyncIterator[Stage]:
     """The gate with these providers, as a configuration in `folder` would make it."""
     async with contextlib.AsyncExitStack() as stack:
+        use_keys(stack.enter_context(pytest.MonkeyPatch.context()), folder)
         upstreams = {
             provider.name: await stack.enter_async_context(FakeUpstream())
             for provider in providers

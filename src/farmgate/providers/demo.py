@@ -11,7 +11,19 @@ from farmgate.core.errors import InvalidValue, UnsupportedParameter
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Event, Finish, FinishReason, Part, Reply, Text, Usage, Vector
 from farmgate.core.request import Request
-from farmgate.core.words import Ask, Chat, Complete, Content, Embed, Rerank, TextPart
+from farmgate.core.words import (
+    Ask,
+    Chat,
+    Complete,
+    Content,
+    Embed,
+    FormatKind,
+    Rerank,
+    Sampling,
+    TextPart,
+    ThinkingPart,
+    ToolMode,
+)
 from farmgate.providers.provider import ProviderBase
 from farmgate.providers.settings import ProviderSettings
 from farmgate.wire.losses import Losses
@@ -42,7 +54,7 @@ class DemoProvider(ProviderBase):
     async def send(self, request: Request) -> Reply:
         words = request.body.ask()
         losses = Losses(self.name)
-        losses.leave(words.extra)
+        account(words, losses)
         if isinstance(words, Rerank):
             raise UnsupportedParameter("The demo does not rank documents.", param="model")
         if isinstance(words, Embed):
@@ -51,11 +63,13 @@ class DemoProvider(ProviderBase):
             raise UnsupportedParameter("The demo gives one answer to a request: leave `n` out.", param="n")
         said = asked(words)
         text = str(self._text) if self._text else INTRO.format(count=counted(said), quote=quoted(said))
-        reply = Reply.stream(self._say(text, said, words.sampling.max_tokens), provider=self.name, model=MODEL)
+        reply = Reply.stream(self._say(text, said, words.sampling), provider=self.name, model=MODEL)
         reply.dropped = losses.dropped
         return reply
 
-    async def _say(self, text: str, said: str, most: int | None) -> AsyncIterator[Part]:
+    async def _say(self, text: str, said: str, sampling: Sampling) -> AsyncIterator[Part]:
+        text, stop = until(text, sampling.stop)
+        most = sampling.max_tokens
         pieces = text.split(" ")
         pieces = [*(piece + " " for piece in pieces[:-1]), pieces[-1]]
         cut = pieces[:most] if most else pieces
@@ -63,7 +77,8 @@ class DemoProvider(ProviderBase):
             yield Text(piece)
             if self._delay_s:
                 await asyncio.sleep(self._delay_s)
-        yield Finish(FinishReason.LENGTH if len(cut) < len(pieces) else FinishReason.STOP)
+        is_cut = len(cut) < len(pieces)
+        yield Finish(FinishReason.LENGTH if is_cut else FinishReason.STOP, stop=None if is_cut else stop)
         yield Usage(prompt_tokens=len(said.split()), completion_tokens=len(cut))
 
     async def models(self) -> tuple[ModelInfo, ...]:
@@ -84,6 +99,46 @@ def number(options: Mapping[str, object], name: str) -> float:
     """A number among the options; 0 when it is not there."""
     value = options.get(name, 0)
     return float(value) if isinstance(value, int | float) else 0.0
+
+
+def account(words: Ask, losses: Losses) -> None:
+    """Announce what changes nothing in an answer that is always the same. Raises UnsupportedParameter for what would
+    make a caller read something else than text."""
+    losses.leave(words.extra)
+    if isinstance(words, Rerank):
+        return
+    losses.drop_if(words.user, "user")
+    if isinstance(words, Embed):
+        return
+    sampling = words.sampling
+    for name in ("temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty"):
+        if getattr(sampling, name) is not None:
+            losses.drop(name)
+    if sampling.top_logprobs is not None:
+        losses.drop("logprobs")
+    if isinstance(words, Chat):
+        account_chat(words, losses)
+
+
+def account_chat(words: Chat, losses: Losses) -> None:
+    losses.drop_if(words.tools, "tools")
+    if words.tool_choice is not None and words.tool_choice.mode in (ToolMode.REQUIRED, ToolMode.NAMED):
+        raise losses.refuse("tool_choice", "it calls no tools")
+    if words.response_format is not None and words.response_format.kind is not FormatKind.TEXT:
+        raise losses.refuse("response_format", "it says its own text, which is no JSON")
+    if words.thinking is not None and words.thinking.is_enabled is not False:
+        losses.drop("reasoning_effort")
+    for at, message in enumerate(words.messages):
+        if not isinstance(message.content, str):
+            for number, part in enumerate(message.content or ()):
+                if not isinstance(part, TextPart | ThinkingPart):
+                    losses.drop(f"{message.place or f'messages[{at}]'}.content[{number}]")
+
+
+def until(text: str, stops: tuple[str, ...]) -> tuple[str, str | None]:
+    """What comes before the first of the stop sequences, and which that was."""
+    found = min(((text.index(stop), stop) for stop in stops if stop and stop in text), default=None)
+    return (text, None) if found is None else (text[: found[0]], found[1])
 
 
 def asked(words: Ask) -> str:

@@ -6,7 +6,7 @@ from farmgate.core.errors import FarmError
 from farmgate.core.ports import Counting, Target
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Body, Dialect, Kind, Request
-from farmgate.surfaces.http.asking import Asking, SurfaceCodec
+from farmgate.surfaces.http.asking import Asking, SurfaceCodec, rename
 from farmgate.surfaces.http.exchange import Exchange, answered_by
 from farmgate.surfaces.http.openai import Models, name_each, named_model
 from farmgate.wire.anthropic.answers import encode_message
@@ -57,7 +57,7 @@ class AnthropicSurface:
         try:
             counted = await self._count(request)
         except FarmError as error:
-            error.param = None if error.param is None else body.own_name(error.param)
+            rename(error, body)
             raise
         headers = answered_by(counted.provider, counted.model)
         told = encode({"input_tokens": counted.tokens})
