@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help dev test lint format types contracts unit coverage lock generated bench clean
+.PHONY: help dev test clients lint format types contracts unit coverage lock generated bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -15,6 +15,11 @@ dev: $(VENV)/run.stamp ## set up, get a model if there is none, and start Farmga
 
 test: $(VENV)/dev.stamp ## lint, types, architecture contracts and all tests
 	@$(MAKE) --no-print-directory lint types contracts generated coverage
+
+CLIENTS ?= llm langchain langgraph adk crewai vercel
+
+clients: $(CLIENTS:%=$(VENV)-clients/%.stamp) ## real clients against a real gate, each in its own locked environment: CLIENTS='llm adk'
+	@$(BIN)/python tools/clients.py $(CLIENTS)
 
 lint: $(VENV)/dev.stamp ## ruff: style and correctness
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
@@ -45,7 +50,7 @@ bench: $(VENV)/dev.stamp ## the benchmarks of bench/README.md
 	@$(BIN)/python bench/run.py $(ARGS)
 
 clean: ## remove the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage dist
+	rm -rf $(VENV) $(VENV)-clients tests/live/clients/vercel/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage dist
 
 # One virtual environment for both commands: what `make dev` needs first, the test tools on top.
 $(VENV)/bin/python:
@@ -62,4 +67,17 @@ $(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(VENV)/bin/python
 $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
 	@echo "installing the test tools (requirements/dev.txt)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
+	@touch $@
+
+# One environment for each client, made anew when its lock changes.
+$(VENV)-clients/vercel.stamp: tests/live/clients/vercel/package-lock.json | $(VENV)/dev.stamp
+	@echo "installing the client vercel ($<)"
+	@command -v npm >/dev/null || { echo "The Vercel AI SDK needs Node 20 or newer, with npm: install it, or name other clients in CLIENTS"; exit 1; }
+	@cd tests/live/clients/vercel && npm ci --no-audit --no-fund --silent
+	@mkdir -p $(@D) && touch $@
+
+$(VENV)-clients/%.stamp: requirements/clients/%.txt | $(VENV)/dev.stamp
+	@echo "installing the client $* ($<)"
+	@$(BIN)/uv venv -q --clear --no-project --python $(BIN)/python $(VENV)-clients/$*
+	@$(BIN)/uv pip install -q --python $(VENV)-clients/$*/bin/python --require-hashes --no-deps -r $<
 	@touch $@

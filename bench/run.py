@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""The benchmarks of README.md in turn: side by side with peers, behind a TLS upstream, and counted instead of timed.
+"""The benchmarks of README.md in turn: side by side with peers, behind a TLS upstream, in other dialects, and counted instead of timed.
 
     .venv/bin/python bench/run.py                       # or: make bench
     .venv/bin/python bench/run.py nginx                 # beside these peers only
     make bench ARGS='nginx tensorzero'
 
-Takes about five minutes and two quiet cores; peers are installed from their packages at the first run.
+Takes about seven minutes and two quiet cores; peers are installed from their packages at the first run.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ def steps(peers: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     python, own = sys.executable, f"{BIN / 'farmgate'} serve --config {HERE / 'farm.config.yaml'} --port {PORT}"
     yield "side by side", [python, str(HERE / "compare.py"), *peers, "--own", own]
     yield "a TLS upstream, 500 streams", [python, str(HERE / "tls.py")]
+    yield "other dialects in, 500 streams", [python, str(HERE / "translated.py")]
     yield "work: function calls, which do not depend on the machine", [python, str(HERE / "work.py")]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
 LOOPBACK = ("127.", "::1", "localhost")
 
 
@@ -24,6 +25,6 @@ sys.addaudithook(loopback_only)
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No key, no configuration and no data of the person who runs the tests."""
-    for name in ("FARM_ENV", "FARM_CONFIG", "OPENAI_API_KEY", "OLLAMA_URL", "AI_PROVIDER", "AI_DEFAULT_MODEL"):
+    for name in ("FARM_ENV", "FARM_CONFIG", "OLLAMA_URL", "AI_PROVIDER", "AI_DEFAULT_MODEL", *KEYS):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FARM_HOME", str(tmp_path / "farm-home"))

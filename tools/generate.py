@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,19 @@ def config_schema() -> str:
     return published_schema()
 
 
-GENERATED = {"docs/farm.config.schema.json": config_schema, "docs/openapi.json": openapi}
+def clients() -> str:
+    """The page on clients, with the versions that the locks hold. Ours comes first where several hold one."""
+    locked: dict[str, str] = {}
+    for lock in (ROOT / "requirements/dev.txt", *sorted((ROOT / "requirements/clients").glob("*.txt"))):
+        for name, version in re.findall(r"^([\w.-]+)==(\S+)", lock.read_text(), re.MULTILINE):
+            locked.setdefault(name, version)
+    node = json.loads((ROOT / "tests/live/clients/vercel/package-lock.json").read_text())["packages"]
+    locked |= {path.removeprefix("node_modules/"): package.get("version", "") for path, package in node.items()}
+    page = (ROOT / "docs/clients.md").read_text()
+    return re.sub(r"`([\w@/-]+) \d[\w.]*`", lambda found: f"`{found[1]} {locked[found[1]]}`", page)
+
+
+GENERATED = {"docs/farm.config.schema.json": config_schema, "docs/openapi.json": openapi, "docs/clients.md": clients}
 
 
 def main(check: bool) -> int:

@@ -9,6 +9,8 @@ from tests.journey.gate import KEY, Answer, RealGate
 CHAT = "/v1/chat/completions"
 COMPLETE = "/v1/completions"
 EMBED = "/v1/embeddings"
+MESSAGES = "/v1/messages"
+COUNT = "/v1/messages/count_tokens"
 FARM_CHAT = "/api/ai/chat"
 FARM_STREAM = "/api/ai/chat/stream"
 FARM_EMBED = "/api/ai/embed"

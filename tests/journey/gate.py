@@ -23,6 +23,30 @@ KEY = "key-of-the-tests-0123456789"
 PATIENCE_S = 30.0
 
 
+SECRET_FIELDS = ("apiKey", "key")
+SECRETS: set[bytes] = set()
+"""Every key any gate here was configured with. None may turn up in what a gate answers, prints or keeps."""
+
+
+def remember_secrets(config: object) -> None:
+    """Gather the keys in a configuration."""
+    if isinstance(config, Mapping):
+        for name, value in config.items():
+            if name in SECRET_FIELDS and isinstance(value, str) and len(value) > 8 and "$" not in value:
+                SECRETS.add(value.encode())
+            remember_secrets(value)
+    elif isinstance(config, list):
+        for value in config:
+            remember_secrets(value)
+
+
+def swept(data: bytes) -> bytes:
+    """The same bytes, if no secret is in them."""
+    leaked = [secret for secret in SECRETS if secret in data]
+    assert not leaked, f"a key leaked: {data[:2000]!r}"
+    return data
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """One HTTP answer. Header names are in lower case."""
@@ -90,7 +114,7 @@ class Wire:
         line = self._file.readline()
         assert line.startswith(b"HTTP/1.1 "), line
         headers: dict[str, str] = {}
-        while (field := self._file.readline()) not in (b"\r\n", b""):
+        while (field := swept(self._file.readline())) not in (b"\r\n", b""):
             name, _, value = field.decode("latin-1").partition(":")
             headers[name.lower()] = value.strip()
         return Answer(status=int(line[9:12]), headers=headers, body=b"")
@@ -99,13 +123,13 @@ class Wire:
         if headers.get("transfer-encoding") == "chunked":
             return b"".join(iter(self.chunk, b""))
         length = headers.get("content-length")
-        return self._file.read() if length is None else self._file.read(int(length))
+        return swept(self._file.read() if length is None else self._file.read(int(length)))
 
     def chunk(self) -> bytes:
         """The next chunk of a body; empty at its proper end."""
         size = self._file.readline()
         assert size.strip(), "the connection closed within the body"
-        data = self._file.read(int(size, 16))
+        data = swept(self._file.read(int(size, 16)))
         assert self._file.readline() == b"\r\n"
         return data
 
@@ -143,10 +167,21 @@ class Exit:
 
 
 class RealGate:
-    """One `farmgate` process with a directory of its own; `config` becomes its farm.config.json."""
+    """One `farmgate` process with a directory of its own; `config` becomes its farm.config.json.
 
-    def __init__(self, directory: Path, *, config: Mapping[str, object] | None = None, verb: str = "serve") -> None:
+    `python` is the interpreter that has Farmgate, where this one has not.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        config: Mapping[str, object] | None = None,
+        verb: str = "serve",
+        python: str = sys.executable,
+    ) -> None:
         self.directory = directory
+        self._python = python
         self.home = directory / "home"
         self.config_file = directory / "farm.config.json"
         self.port = 0
@@ -159,6 +194,7 @@ class RealGate:
 
     def configure(self, config: Mapping[str, object]) -> None:
         """Put another configuration in place of the one that is there, whole."""
+        remember_secrets(config)
         draft = self.config_file.with_suffix(".new")
         draft.write_text(json.dumps(config))
         draft.replace(self.config_file)
@@ -169,7 +205,7 @@ class RealGate:
         """A farmgate command in this gate's directory."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "COVERAGE_PROCESS_START") if name in os.environ}
         return subprocess.Popen(
-            [sys.executable, "-m", "farmgate", *arguments],
+            [self._python, "-m", "farmgate", *arguments],
             cwd=self.directory,
             env={**kept, "FARM_HOME": str(self.home)},
             stdin=subprocess.DEVNULL,
@@ -220,6 +256,10 @@ class RealGate:
         with contextlib.suppress(queue.Empty):
             while True:
                 self.log.append(self._lines.get_nowait())
+        swept("".join(self.log).encode())
+        for file in self.home.rglob("*"):
+            if file.is_file() and not file.is_symlink() and file.stat().st_size < 64 << 20:
+                swept(file.read_bytes())
         return "".join(self.log)
 
     @property

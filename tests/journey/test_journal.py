@@ -21,7 +21,7 @@ def ask(model: str) -> dict[str, object]:
 
 def test_every_call_a_provider_saw_is_on_record_after_the_gate_was_killed_under_load(tmp_path: Path) -> None:
     with Upstream() as upstream:
-        up = {"provider": "openai", "url": upstream.url, "apiKey": "none"}
+        up = {"provider": "openai", "url": upstream.url, "apiKey": "sk-CANARY-of-the-upstream"}
         config = {"keys": [{"name": "tests", "key": KEY}], "ai": {"providers": {"up": up}}}
         for kill in range(1, KILLS + 1):
             gate = RealGate(tmp_path, config=config).start()

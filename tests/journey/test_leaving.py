@@ -26,7 +26,7 @@ def upstream() -> Iterator[Upstream]:
 
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[RealGate]:
-    up = {"provider": "openai", "url": upstream.url, "apiKey": "none"}
+    up = {"provider": "openai", "url": upstream.url, "apiKey": "sk-CANARY-of-the-upstream"}
     config = {
         "server": {"limits": {"requestTimeoutS": 3}},
         "keys": [{"name": "tests", "key": KEY}],
@@ -278,7 +278,7 @@ def test_a_drain_waits_for_streams_and_a_second_signal_ends_them_with_an_error_f
 def test_what_is_in_flight_when_the_gate_ends_is_told_so_and_not_that_its_provider_failed(
     tmp_path: Path, upstream: Upstream, signals: int
 ) -> None:
-    up = {"provider": "openai", "url": upstream.url, "apiKey": "none"}
+    up = {"provider": "openai", "url": upstream.url, "apiKey": "sk-CANARY-of-the-upstream"}
     config = {
         "server": {"drain": {"timeoutS": 1 if signals == 1 else 60}},
         "keys": [{"name": "tests", "key": KEY}],

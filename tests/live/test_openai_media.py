@@ -28,7 +28,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterat
                 "up": {
                     "provider": "openai",
                     "url": upstream.url,
-                    "apiKey": "none",
+                    "apiKey": "sk-CANARY-of-the-upstream",
                     "models": ["sound", "pictures", "die"],
                 },
                 "ranker": {"provider": "vllm", "url": upstream.url, "models": ["ranker", "ranker-2"]},

@@ -7,16 +7,12 @@ from collections.abc import Iterator
 import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
+from openai.types.chat import ChatCompletionMessageParam
+from pydantic import BaseModel
 from tests.journey.gate import KEY, RealGate
 from tests.journey.upstream import Upstream
 
-HELLO: list[openai.types.chat.ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    with Upstream() as upstream:
-        yield upstream
+HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +23,12 @@ def gate(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterat
         "ai": {
             "providers": {
                 "demo": {"options": {"text": "Hello from the demo"}},
-                "up": {"provider": "openai", "url": upstream.url, "apiKey": "none", "models": [*MODELS, slashed]},
+                "up": {
+                    "provider": "openai",
+                    "url": upstream.url,
+                    "apiKey": "sk-CANARY-of-the-upstream",
+                    "models": [*MODELS, slashed],
+                },
             },
             "routing": {"production": "demo"},
         },
@@ -79,6 +80,66 @@ def test_the_sdk_s_own_stream_helper_puts_the_answer_together(client: OpenAI) ->
     with client.chat.completions.stream(model="say", messages=HELLO) as stream:
         answer = stream.get_final_completion()
     assert answer.choices[0].message.content == "Hello there"
+
+
+class Weather(BaseModel):
+    """The weather in a city."""
+
+    city: str
+
+
+class Dog(BaseModel):
+    """A dog."""
+
+    name: str
+    age: int
+
+
+WEATHER = openai.pydantic_function_tool(Weather, name="weather")
+PARIS: ChatCompletionMessageParam = {"role": "user", "content": "What is the weather in Paris?"}
+REX: ChatCompletionMessageParam = {"role": "user", "content": "A dog called Rex, 3 years old"}
+
+
+@pytest.mark.parametrize("is_streamed", [False, True], ids=["whole", "streamed"])
+def test_a_loop_with_a_tool_comes_to_an_end(client: OpenAI, is_streamed: bool) -> None:
+    messages = [PARIS]
+    results = []
+    for _ in range(4):
+        if is_streamed:
+            with client.chat.completions.stream(model="demo", messages=messages, tools=[WEATHER]) as stream:
+                answer = stream.get_final_completion()
+        else:
+            answer = client.chat.completions.parse(model="demo", messages=messages, tools=[WEATHER])
+        choice = answer.choices[0]
+        if not choice.message.tool_calls:
+            break
+        assert choice.finish_reason == "tool_calls"
+        messages.append(choice.message.to_dict())  # type: ignore[arg-type]  # as the SDK's own guide does it
+        for call in choice.message.tool_calls:
+            assert isinstance(call.function.parsed_arguments, Weather)
+            results.append(f"It rains in {call.function.parsed_arguments.city}.")
+            messages.append({"role": "tool", "tool_call_id": call.id, "content": results[-1]})
+    assert results == ["It rains in Paris."]
+    assert "It rains in Paris." in str(choice.message.content)
+    assert choice.finish_reason == "stop"
+
+
+def test_a_tool_is_left_alone_or_named_as_the_caller_chooses(client: OpenAI) -> None:
+    tools = [WEATHER, openai.pydantic_function_tool(Dog, name="dog")]
+    ask = client.chat.completions.parse
+    without = ask(model="demo", messages=[PARIS], tools=tools, tool_choice="none")
+    assert without.choices[0].message.content == "Hello from the demo"
+    named = ask(
+        model="demo", messages=[PARIS], tools=tools, tool_choice={"type": "function", "function": {"name": "dog"}}
+    )
+    assert [call.function.name for call in named.choices[0].message.tool_calls or ()] == ["dog"]
+
+
+def test_an_answer_is_parsed_into_the_shape_it_was_asked_for(client: OpenAI) -> None:
+    answer = client.chat.completions.parse(model="demo", messages=[REX], response_format=Dog)
+    assert answer.choices[0].message.parsed == Dog(name="Rex", age=3)
+    with client.chat.completions.stream(model="demo", messages=[REX], response_format=Dog) as stream:
+        assert stream.get_final_completion().choices[0].message.parsed == Dog(name="Rex", age=3)
 
 
 def test_a_text_is_continued(client: OpenAI) -> None:

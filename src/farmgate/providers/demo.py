@@ -1,4 +1,4 @@
-"""The demo: no model, no weights, no network, always the same answer. It says so in every answer."""
+"""The demo: no model, no weights, no network, always the same answer to the same words. It says so in every answer."""
 
 from __future__ import annotations
 
@@ -9,21 +9,11 @@ from collections.abc import AsyncIterator, Mapping
 
 from farmgate.core.errors import InvalidValue, UnsupportedParameter
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
-from farmgate.core.reply import Event, Finish, FinishReason, Part, Reply, Text, Usage, Vector
+from farmgate.core.reply import Event, Finish, FinishReason, Part, Reply, Text, ToolDelta, Usage, Vector
 from farmgate.core.request import Request
-from farmgate.core.words import (
-    Ask,
-    Chat,
-    Complete,
-    Content,
-    Embed,
-    FormatKind,
-    Rerank,
-    Sampling,
-    TextPart,
-    ThinkingPart,
-    ToolMode,
-)
+from farmgate.core.words import Ask, Chat, Complete, Content, Embed, Message, Rerank, TextPart, ToolUse
+from farmgate.providers.demo_losses import account
+from farmgate.providers.demo_tools import call_for, check_tools, formed, results_of
 from farmgate.providers.provider import ProviderBase
 from farmgate.providers.settings import ProviderSettings
 from farmgate.wire.losses import Losses
@@ -39,12 +29,25 @@ INTRO = (
     "For real answers run `farmgate pull starter` (needs `pip install 'farmgate[local]'`), start Ollama, "
     "or set OPENAI_API_KEY; `farmgate doctor` says what is missing."
 )
+HEARD = "This is Farmgate's demo, not a language model. The tool said: {results}"
+MOST_HEARD = 2000
 
 
 class DemoProvider(ProviderBase):
-    """Options: `chunkDelayMs` between two words of a stream, `text` to say instead of the usual."""
+    """Options: `chunkDelayMs` between two words of a stream, `text` to say instead of the usual.
 
-    capabilities = frozenset({Capability.CHAT, Capability.COMPLETION, Capability.EMBEDDING})
+    Tools and JSON have rules of their own, which no option changes: see docs/providers.md.
+    """
+
+    capabilities = frozenset(
+        {
+            Capability.CHAT,
+            Capability.COMPLETION,
+            Capability.EMBEDDING,
+            Capability.TOOLS,
+            Capability.STRUCTURED,
+        }
+    )
 
     def __init__(self, settings: ProviderSettings) -> None:
         self.name = settings.name
@@ -54,32 +57,56 @@ class DemoProvider(ProviderBase):
     async def send(self, request: Request) -> Reply:
         words = request.body.ask()
         losses = Losses(self.name)
-        account(words, losses)
+        losses.leave(words.extra)
         if isinstance(words, Rerank):
             raise UnsupportedParameter("The demo does not rank documents.", param="model")
+        account(words, losses)
         if isinstance(words, Embed):
-            return Reply.whole(embeddings(words), provider=self.name, model=MODEL)
+            reply = Reply.whole(embeddings(words), provider=self.name, model=MODEL)
+            reply.dropped = losses.dropped
+            return reply
         if words.sampling.count != 1:
             raise UnsupportedParameter("The demo gives one answer to a request: leave `n` out.", param="n")
+        if isinstance(words, Chat):
+            check_tools(words, losses)
         said = asked(words)
-        text = str(self._text) if self._text else INTRO.format(count=counted(said), quote=quoted(said))
-        reply = Reply.stream(self._say(text, said, words.sampling), provider=self.name, model=MODEL)
+        call = call_for(words, said) if isinstance(words, Chat) else None
+        parts = self._call(call, said) if call else self._say(self._text_for(words, said), said, words)
+        reply = Reply.stream(parts, provider=self.name, model=MODEL)
         reply.dropped = losses.dropped
         return reply
 
-    async def _say(self, text: str, said: str, sampling: Sampling) -> AsyncIterator[Part]:
-        text, stop = until(text, sampling.stop)
-        most = sampling.max_tokens
-        pieces = text.split(" ")
-        pieces = [*(piece + " " for piece in pieces[:-1]), pieces[-1]]
+    def _text_for(self, words: Chat | Complete, said: str) -> str:
+        text = str(self._text) if self._text else INTRO.format(count=counted(said), quote=quoted(said))
+        if not isinstance(words, Chat):
+            return text
+        if results := results_of(words):
+            text = heard(results)
+        return formed(words.response_format, said, text) if words.response_format else text
+
+    async def _say(self, text: str, said: str, words: Chat | Complete) -> AsyncIterator[Part]:
+        text, stop = until(text, words.sampling.stop)
+        pieces, most = pieces_of(text), words.sampling.max_tokens
         cut = pieces[:most] if most else pieces
         for piece in cut:
             yield Text(piece)
-            if self._delay_s:
-                await asyncio.sleep(self._delay_s)
+            await self._wait()
         is_cut = len(cut) < len(pieces)
         yield Finish(FinishReason.LENGTH if is_cut else FinishReason.STOP, stop=None if is_cut else stop)
         yield Usage(prompt_tokens=len(said.split()), completion_tokens=len(cut))
+
+    async def _call(self, call: ToolUse, said: str) -> AsyncIterator[Part]:
+        yield ToolDelta(index=0, id=call.id, name=call.name)
+        pieces = pieces_of(call.arguments)
+        for piece in pieces:
+            yield ToolDelta(index=0, arguments=piece)
+            await self._wait()
+        yield Finish(FinishReason.TOOL_CALLS)
+        yield Usage(prompt_tokens=len(said.split()), completion_tokens=len(pieces))
+
+    async def _wait(self) -> None:
+        if self._delay_s:
+            await asyncio.sleep(self._delay_s)
 
     async def models(self) -> tuple[ModelInfo, ...]:
         return (
@@ -101,46 +128,6 @@ def number(options: Mapping[str, object], name: str) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def account(words: Ask, losses: Losses) -> None:
-    """Announce what changes nothing in an answer that is always the same. Raises UnsupportedParameter for what would
-    make a caller read something else than text."""
-    losses.leave(words.extra)
-    if isinstance(words, Rerank):
-        return
-    losses.drop_if(words.user, "user")
-    if isinstance(words, Embed):
-        return
-    sampling = words.sampling
-    for name in ("temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty"):
-        if getattr(sampling, name) is not None:
-            losses.drop(name)
-    if sampling.top_logprobs is not None:
-        losses.drop("logprobs")
-    if isinstance(words, Chat):
-        account_chat(words, losses)
-
-
-def account_chat(words: Chat, losses: Losses) -> None:
-    losses.drop_if(words.tools, "tools")
-    if words.tool_choice is not None and words.tool_choice.mode in (ToolMode.REQUIRED, ToolMode.NAMED):
-        raise losses.refuse("tool_choice", "it calls no tools")
-    if words.response_format is not None and words.response_format.kind is not FormatKind.TEXT:
-        raise losses.refuse("response_format", "it says its own text, which is no JSON")
-    if words.thinking is not None and words.thinking.is_enabled is not False:
-        losses.drop("reasoning_effort")
-    for at, message in enumerate(words.messages):
-        if not isinstance(message.content, str):
-            for number, part in enumerate(message.content or ()):
-                if not isinstance(part, TextPart | ThinkingPart):
-                    losses.drop(f"{message.place or f'messages[{at}]'}.content[{number}]")
-
-
-def until(text: str, stops: tuple[str, ...]) -> tuple[str, str | None]:
-    """What comes before the first of the stop sequences, and which that was."""
-    found = min(((text.index(stop), stop) for stop in stops if stop and stop in text), default=None)
-    return (text, None) if found is None else (text[: found[0]], found[1])
-
-
 def asked(words: Ask) -> str:
     """The last thing said by the caller."""
     match words:
@@ -152,6 +139,23 @@ def asked(words: Ask) -> str:
             return " ".join(words.inputs)
         case Rerank():
             return words.query
+
+
+def until(text: str, stops: tuple[str, ...]) -> tuple[str, str | None]:
+    """What comes before the first of the stop sequences, and which that was."""
+    found = min(((text.index(stop), stop) for stop in stops if stop and stop in text), default=None)
+    return (text, None) if found is None else (text[: found[0]], found[1])
+
+
+def pieces_of(text: str) -> list[str]:
+    """The words, each with the space behind it."""
+    *words, last = text.split(" ")
+    return [*(word + " " for word in words), last]
+
+
+def heard(results: tuple[Message, ...]) -> str:
+    """What tools said, in an answer."""
+    return HEARD.format(results=" ".join(plain(result.content) for result in results)[:MOST_HEARD])
 
 
 def plain(content: Content) -> str:

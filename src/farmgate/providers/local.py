@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import TypeVar, cast
 
-from farmgate.core.errors import EngineUnavailable, InvalidValue, UpstreamError
+import msgspec
+
+from farmgate.core.errors import EngineUnavailable, InvalidValue, UnsupportedParameter, UpstreamError
 from farmgate.core.model import Capability, Health, ModelInfo
 from farmgate.core.ports import Lease, Lender, Purpose, Report, Weights
 from farmgate.core.reply import Event, Reply, Vector
 from farmgate.core.request import Dialect, Kind, Request
-from farmgate.core.words import Embed
+from farmgate.core.words import Chat, Embed, ToolMode
 from farmgate.providers.http1 import Broken
-from farmgate.providers.openai import count, send
+from farmgate.providers.openai import send
 from farmgate.providers.provider import ProviderBase
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Upstream
+from farmgate.wire.openai.requests import encode_request
+from farmgate.wire.strictjson import encode
 
 __all__ = ["LocalProvider"]
 
 ADDRESSES_KEPT = 16
+T = TypeVar("T")
 
 
 class LocalProvider(ProviderBase):
@@ -33,12 +38,19 @@ class LocalProvider(ProviderBase):
         self._lender = lender
         self._weights = weights
         self._upstreams: dict[str, Upstream] = {}
+        self._know_tools: dict[str, bool] = {}
 
     async def send(self, request: Request) -> Reply:
         purpose = Purpose.EMBED if request.kind is Kind.EMBEDDING else Purpose.GENERATE
         lease = await self._lender.lease(request.model or "", purpose=purpose)
         try:
-            headers = f"authorization: Bearer {lease.key}\r\n".encode() if lease.key else b""
+            headers = credential(lease)
+            if offers_tools(request) and not await self._knows_tools(lease, deadline=request.deadline):
+                raise UnsupportedParameter(
+                    f"{request.model} was not made to use tools: its chat template has no place for them. "
+                    "Leave them out, or name a model that was.",
+                    param="tools",
+                )
             reply = await send(
                 self._upstream(lease),
                 request,
@@ -59,13 +71,43 @@ class LocalProvider(ProviderBase):
         return reply
 
     async def count_tokens(self, request: Request) -> int | None:
-        """As the engine's own tokenizer counts them, behind the model's template; it is started if it does not run."""
+        """As the engine itself counts: what would be sent, behind the model's template, through its tokenizer.
+
+        None where it cannot show the model all of it, as images. The engine is started if it does not run.
+        """
         lease = await self._lender.lease(request.model or "", purpose=Purpose.GENERATE)
         try:
-            headers = f"authorization: Bearer {lease.key}\r\n".encode() if lease.key else b""
-            return await count(self._upstream(lease), request, settings=self._settings, prefix="/v1", headers=headers)
+            asked = encode_request(request, provider=self.name, ask_usage=False).body
+            prompt = await self._ask(lease, "/apply-template", asked, Prompt, deadline=request.deadline)
+            if prompt is None:
+                return None
+            text = encode({"content": prompt.prompt, "add_special": True, "parse_special": True})
+            told = await self._ask(lease, "/tokenize", text, Tokens, deadline=request.deadline)
+            return None if told is None else len(told.tokens)
         finally:
             lease.release()
+
+    async def _ask(self, lease: Lease, path: str, body: bytes, kind: type[T], *, deadline: float) -> T | None:
+        """What an engine answers; None for a refusal, or for what is nothing of that kind."""
+        upstream, headers = self._upstream(lease), credential(lease)
+        async with await upstream.send("POST", path, body=body, headers=headers, deadline=deadline) as answer:
+            told = await answer.whole(self._settings.answer_bytes)
+            if answer.status != 200:
+                return None
+        try:
+            return msgspec.json.decode(told, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+
+    async def _knows_tools(self, lease: Lease, *, deadline: float) -> bool:
+        """Whether the model's template shows tools to it: llama.cpp leaves them out of any other, and says nothing."""
+        known = self._know_tools.get(lease.url)
+        if known is None:
+            upstream = self._upstream(lease)
+            async with await upstream.send("GET", "/props", headers=credential(lease), deadline=deadline) as answer:
+                known = answer.status != 200 or shows_tools(await answer.whole(self._settings.answer_bytes))
+            self._know_tools[lease.url] = known
+        return known
 
     def _upstream(self, lease: Lease) -> Upstream:
         """The connections to a lease's address. Every start of an engine has an address of its own, so the oldest are
@@ -76,6 +118,7 @@ class LocalProvider(ProviderBase):
                 if not old.in_use:
                     old.close()
                     del self._upstreams[url]
+                    self._know_tools.pop(url, None)
             upstream = Upstream(lease.url, name=self.name, timeouts=self._settings.timeouts)
             self._upstreams[lease.url] = upstream
         return upstream
@@ -96,6 +139,55 @@ class LocalProvider(ProviderBase):
     async def close(self) -> None:
         for upstream in self._upstreams.values():
             upstream.close()
+
+
+class Caps(msgspec.Struct):
+    """What a model's chat template can show it."""
+
+    supports_tools: bool = True
+
+
+class Props(msgspec.Struct):
+    """What an engine says of itself."""
+
+    chat_template_caps: Caps = msgspec.field(default_factory=Caps)
+
+
+class Prompt(msgspec.Struct):
+    """A conversation behind a model's template."""
+
+    prompt: str
+
+
+class Tokens(msgspec.Struct):
+    """A text in tokens."""
+
+    tokens: list[object]
+
+
+def shows_tools(props: bytes) -> bool:
+    """What an engine does not say is taken for granted."""
+    try:
+        return msgspec.json.decode(props, type=Props).chat_template_caps.supports_tools
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return True
+
+
+def offers_tools(request: Request) -> bool:
+    """Whether the model may call a tool."""
+    body = request.body
+    if request.kind is not Kind.CHAT:
+        return False
+    if body.dialect is Dialect.OPENAI:  # not its words: they cost time, and some bodies have none
+        return bool(body.fields.get("tools")) and body.fields.get("tool_choice") != "none"
+    words = body.ask()
+    is_off = isinstance(words, Chat) and words.tool_choice is not None and words.tool_choice.mode is ToolMode.NONE
+    return isinstance(words, Chat) and bool(words.tools) and not is_off
+
+
+def credential(lease: Lease) -> bytes:
+    """The header an engine knows us by."""
+    return f"authorization: Bearer {lease.key}\r\n".encode() if lease.key else b""
 
 
 def shorten(reply: Reply, request: Request) -> None:

@@ -22,8 +22,6 @@ from farmgate.providers.provider import SAID_IN, ProviderBase
 from farmgate.providers.registry import Row
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Upstream
-from farmgate.wire.anthropic.answers import decode_count
-from farmgate.wire.anthropic.requests import encode_count
 from farmgate.wire.openai.answers import decode_whole
 from farmgate.wire.openai.errors import decode_error
 from farmgate.wire.openai.media import ANSWER_TYPES, MEDIA, Opaque, OpaqueReader, read_json
@@ -31,7 +29,7 @@ from farmgate.wire.openai.quirks import PLAIN, Quirks
 from farmgate.wire.openai.requests import encode_request
 from farmgate.wire.openai.stream import StreamReader
 
-__all__ = ["OpenAIProvider", "count", "send"]
+__all__ = ["OpenAIProvider", "send"]
 
 PATHS = {
     Kind.CHAT: "/chat/completions",
@@ -122,11 +120,6 @@ class OpenAIProvider(ProviderBase):
         advice = "See that this machine is online." if is_cloud else "See that it runs and that its url is right."
         return UpstreamUnreachable(f"{error.message} {advice}")
 
-    async def count_tokens(self, request: Request) -> int | None:
-        if not self._row.counts_tokens:
-            return None
-        return await count(self._upstream, request, settings=self._settings)
-
     async def health(self) -> Health:
         try:
             async with asyncio.timeout(HEALTH_S):
@@ -168,18 +161,6 @@ async def send(
     path = prefix + PATHS[request.kind] + query
     codec = codec_of(request, settings)
     return await ask(upstream, path, outgoing, request=request, settings=settings, codec=codec, headers=headers)
-
-
-async def count(
-    upstream: Upstream, request: Request, *, settings: ProviderSettings, prefix: str = "", headers: bytes = b""
-) -> int | None:
-    """The tokens of a conversation, from a server that also counts them as Anthropic's API does; None where it does
-    not do so, or not for this conversation."""
-    body = encode_count(request, provider=settings.name).body
-    path = f"{prefix}/messages/count_tokens"
-    async with await upstream.send("POST", path, body=body, headers=headers, deadline=request.deadline) as answer:
-        told = await answer.whole(settings.answer_bytes)
-        return decode_count(told, provider=settings.name) if answer.status == 200 else None
 
 
 def codec_of(request: Request, settings: ProviderSettings) -> ProviderCodec:

@@ -25,8 +25,7 @@ class Row:
     `url` includes the version path; `key_variable` is the environment variable its key is read from; `asks_usage`:
     it knows `stream_options.include_usage`; `is_local`: its usual address is on this machine and needs no key;
     `lists_models`: it has `/models`; `is_generic`: its name stands for servers elsewhere too, without its quirks;
-    `quirks`: where it differs from OpenAI, as its documentation says; `counts_tokens`: it may also have Anthropic's
-    `messages/count_tokens`.
+    `quirks`: where it differs from OpenAI, as its documentation says.
     """
 
     url: str
@@ -37,7 +36,6 @@ class Row:
     lists_models: bool = True
     is_generic: bool = False
     quirks: Quirks = PLAIN
-    counts_tokens: bool = False
 
     def quirks_at(self, url: str | None) -> Quirks:
         """How requests are written for a server of this kind at an address; None: its own."""
@@ -78,17 +76,15 @@ ROWS: dict[str, Row] = {
         key_variable="VLLM_API_KEY",
         is_local=True,
         capabilities=ALL | {Capability.RERANK, Capability.TRANSCRIPTION},
-        counts_tokens=True,
     ),
     "tgi": Row(url="http://127.0.0.1:8080/v1", is_local=True, capabilities=CHAT_ONLY),
     "trtllm": Row(url="http://127.0.0.1:8002/v1", is_local=True, capabilities=NO_EMBEDDINGS),
-    "sglang": Row(url="http://127.0.0.1:30000/v1", is_local=True, counts_tokens=True),
+    "sglang": Row(url="http://127.0.0.1:30000/v1", is_local=True),
     "llamacpp": Row(
         url="http://127.0.0.1:8080/v1",
         key_variable="LLAMA_API_KEY",
         is_local=True,
         capabilities=ALL | {Capability.RERANK},
-        counts_tokens=True,
     ),
     "lmstudio": Row(url="http://127.0.0.1:1234/v1", is_local=True),
     # Ray's own port is 8000, which is Farmgate's too.

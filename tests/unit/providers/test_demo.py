@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -12,7 +13,21 @@ from farmgate.core.identity import ANONYMOUS
 from farmgate.core.model import HealthStatus
 from farmgate.core.reply import FinishReason
 from farmgate.core.request import Kind, Request, Typed
-from farmgate.core.words import Ask, Chat, Complete, Embed, ImagePart, Message, Role, Sampling, TextPart
+from farmgate.core.words import (
+    Ask,
+    Chat,
+    Complete,
+    Embed,
+    FormatKind,
+    ImagePart,
+    Message,
+    ResponseFormat,
+    Role,
+    Sampling,
+    TextPart,
+    Tool,
+    ToolUse,
+)
 from farmgate.providers.demo import DemoProvider
 from farmgate.providers.provider import Provider
 from farmgate.providers.settings import ProviderSettings
@@ -94,6 +109,33 @@ async def test_a_delay_lies_between_the_words(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("farmgate.providers.demo.asyncio.sleep", sleep)
     await answer_of(provider_with(chunkDelayMs=20, text="a b c"), chat("hi"))
     assert waited == [0.02] * 3
+
+
+ADD = Tool(name="add", parameters={"properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}})
+QUESTION = Message(role=Role.USER, content="What is 19 and 23?")
+
+
+async def test_a_tool_is_called_in_pieces_and_its_result_is_passed_on() -> None:
+    asked = await answer_of(provider_with(), Chat(messages=(QUESTION,), tools=(ADD,)))
+    choice = asked.choices[0]
+    use = choice.tools[0]
+    assert (use.name, json.loads(use.arguments)) == ("add", {"a": 19, "b": 23})
+    assert choice.finish is FinishReason.TOOL_CALLS
+    assert not choice.text
+    messages = (
+        QUESTION,
+        Message(role=Role.ASSISTANT, tool_uses=(ToolUse(id=use.id, name="add", arguments=use.arguments),)),
+        Message(role=Role.TOOL, tool_call_id=use.id, content="{42}"),
+    )
+    answer = await answer_of(provider_with(text="always this"), Chat(messages=messages, tools=(ADD,)))
+    assert answer.text == "This is Farmgate's demo, not a language model. The tool said: {42}"
+    assert answer.choices[0].finish is FinishReason.STOP
+
+
+async def test_an_answer_in_json_is_made_of_what_was_said() -> None:
+    form = ResponseFormat(kind=FormatKind.SCHEMA, schema={"properties": {"sum": {"type": "integer"}}})
+    answer = await answer_of(provider_with(), Chat(messages=(QUESTION,), response_format=form))
+    assert json.loads(answer.text) == {"sum": 19}
 
 
 async def test_equal_texts_have_equal_vectors_of_length_one() -> None:

@@ -32,6 +32,7 @@ from farmgate.core.errors import (
     FarmError,
     InvalidValue,
     ModelNotFound,
+    UnsupportedParameter,
     UpstreamError,
     UpstreamRejected,
     UpstreamStreamTruncated,
@@ -42,10 +43,10 @@ from farmgate.core.model import HealthStatus, ModelInfo
 from farmgate.core.ports import Progress, Purpose, Report
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Kind, Request, Typed
-from farmgate.core.words import Ask, Chat, Complete, Embed, Message, Role
+from farmgate.core.words import Ask, Chat, Complete, Embed, Message, Role, Tool, ToolChoice, ToolMode
 from farmgate.providers import local as module
 from farmgate.providers.local import LocalProvider
-from farmgate.providers.provider import Provider
+from farmgate.providers.provider import CountsTokens, Provider
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Timeouts
 from farmgate.wire.openai.requests import decode_request
@@ -415,6 +416,79 @@ async def test_the_rest_is_the_lenders_business() -> None:
     assert health.detail == "one moment"
     await provider.close()
     assert not lender.is_closed  # Engines outlive a configuration.
+
+
+async def test_tokens_are_counted_by_the_engine_behind_its_template() -> None:
+    async with FakeUpstream(say(whole({"prompt": "<hi>"})), say(whole({"tokens": [1, 2, 3]}))) as fake:
+        lender = FakeLender([fake.url])
+        there = provider_of(lender)
+        assert isinstance(there, CountsTokens)
+        assert await there.count_tokens(request()) == 3
+        await there.close()
+    assert lender.all_released_once
+    assert lender.asked == [("m", Purpose.GENERATE)]
+    first, second = fake.asked
+    assert (first.path, second.path) == ("/apply-template", "/tokenize")
+    assert first.header("authorization") == second.header("authorization") == "Bearer engine-key"
+    assert json.loads(first.body) == {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    assert json.loads(second.body) == {"content": "<hi>", "add_special": True, "parse_special": True}
+
+
+@pytest.mark.parametrize("answer", [whole({"error": {"message": "no"}}, status=500), whole({}), whole(b"x")])
+async def test_what_the_engine_cannot_count_is_counted_by_nobody(answer: bytes) -> None:
+    async with FakeUpstream(say(answer), say(whole({"prompt": "<hi>"})), say(answer)) as fake:
+        lender = FakeLender([fake.url])
+        there = provider_of(lender)
+        assert await there.count_tokens(request()) is None
+        assert await there.count_tokens(request()) is None
+        await there.close()
+    assert lender.all_released_once
+
+
+TOOLS = (Tool(name="f"),)
+OFFERS: list[tuple[Chat, bool]] = [
+    (Chat(messages=(), tools=TOOLS), True),
+    (Chat(messages=(), tools=TOOLS, tool_choice=ToolChoice(mode=ToolMode.REQUIRED)), True),
+    (Chat(messages=(), tools=TOOLS, tool_choice=ToolChoice(mode=ToolMode.NONE)), False),
+    (Chat(messages=()), False),
+]
+
+
+@pytest.mark.parametrize(("words", "offers"), OFFERS)
+async def test_tools_are_offered_only_to_a_model_whose_template_shows_them(words: Chat, offers: bool) -> None:
+    unable = say(whole({"chat_template_caps": {"supports_tools": False}}))
+    async with FakeUpstream(unable if offers else say(whole(SAID)), say(whole(SAID))) as fake:
+        lender = FakeLender([fake.url])
+        there = provider_of(lender)
+        asked = request().to(provider="local", model="m")
+        asked.body = Typed(words)
+        if offers:
+            for _ in range(2):
+                with pytest.raises(UnsupportedParameter) as caught:
+                    await there.send(asked)
+                assert caught.value.param == "tools"
+        else:
+            (await there.send(asked)).close()
+        await there.close()
+    assert [told.path for told in fake.asked] == (["/props"] if offers else ["/v1/chat/completions"])
+    assert lender.all_released_once
+
+
+@pytest.mark.parametrize(
+    "props", [whole({"chat_template_caps": {"supports_tools": True}}), whole({}), whole(b"x"), whole({}, status=404)]
+)
+async def test_an_engine_that_does_not_say_is_offered_tools(props: bytes) -> None:
+    raw = b'{"model":"m","messages":[{"role":"user","content":"hi"}],"tools":[{"function":{"name":"f"}}]}'
+    body = decode_request(raw, Kind.CHAT, json_limits=JsonLimits(), list_limits=ListLimits())
+    async with FakeUpstream(say(props), say(whole(SAID))) as fake:
+        there = provider_of(FakeLender([fake.url]))
+        asked = request().to(provider="local", model="m")
+        asked.body = body
+        for _ in range(2):
+            (await there.send(asked)).close()
+        await there.close()
+    assert [told.path for told in fake.asked] == ["/props", "/v1/chat/completions", "/v1/chat/completions"]
+    assert fake.asked[0].header("authorization") == "Bearer engine-key"
 
 
 TWO = {

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from farmgate.core.errors import FarmError
+from farmgate.core.errors import FarmError, MissingParameter
 from farmgate.core.ports import Counting, Target
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Body, Dialect, Kind, Request
 from farmgate.surfaces.http.asking import Asking, SurfaceCodec, rename
 from farmgate.surfaces.http.exchange import Exchange, answered_by
-from farmgate.surfaces.http.openai import Models, name_each, named_model
+from farmgate.surfaces.http.openai import Models, name_each, named_model, wanted_in
 from farmgate.wire.anthropic.answers import encode_message
 from farmgate.wire.anthropic.errors import encode_error, error_frame
 from farmgate.wire.anthropic.models import encode_model, encode_models
@@ -45,6 +45,9 @@ class AnthropicSurface:
         limits = exchange.desk.limits
         body = decode_count(await exchange.body(), json_limits=limits.json, list_limits=limits.lists)
         hear(body, exchange)
+        model = exchange.model or body.model
+        if not model:
+            raise MissingParameter("`model` is required.", param="model")
         request = Request(
             id=exchange.id,
             kind=Kind.CHAT,
@@ -52,7 +55,7 @@ class AnthropicSurface:
             principal=principal,
             deadline=exchange.deadline,
             started=exchange.started,
-            model=body.model,
+            model=model,
         )
         try:
             counted = await self._count(request)
@@ -69,7 +72,7 @@ class AnthropicSurface:
         return exchange.header(VERSION) is not None
 
     async def models(self, exchange: Exchange) -> None:
-        """GET /v1/models and /v1/models/{id}, for callers who send `anthropic-version`; an id may hold slashes."""
+        """The same addresses as OpenAI's, for callers who send `anthropic-version`."""
         name(exchange)
         await exchange.run(lambda: self._list(exchange), shape=encode_error, frame=error_frame)
 
@@ -78,7 +81,7 @@ class AnthropicSurface:
         exchange.watch()
         await self._models.refresh()
         named = name_each(self._models.models())
-        wanted = exchange.path.removeprefix("/v1/models").strip("/")
+        wanted = wanted_in(exchange.path)
         told = encode_model(named_model(wanted, named), id=wanted) if wanted else encode_models(named.items())
         await exchange.answer(200, encode(told))
 

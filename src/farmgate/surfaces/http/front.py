@@ -59,7 +59,7 @@ class Front:
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         if len(scope["headers"]) > self._desk.limits.headers:
-            await refuse(Exchange(self._desk, scope, receive, send), HeadersTooLarge())
+            await self._refuse(Exchange(self._desk, scope, receive, send), HeadersTooLarge())
             return
         path: str = scope["path"]
         methods = self._routes.get(path)

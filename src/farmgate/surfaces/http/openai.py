@@ -23,7 +23,7 @@ from farmgate.wire.openai.requests import decode_request
 from farmgate.wire.openai.stream import StreamWriter
 from farmgate.wire.strictjson import encode
 
-__all__ = ["Models", "OpenAISurface", "name_each", "named_model"]
+__all__ = ["Models", "OpenAISurface", "name_each", "named_model", "wanted_in"]
 
 # Before Python 3.12 a member looked up on its class costs as much as three function calls.
 OPENAI = Dialect.OPENAI
@@ -77,10 +77,7 @@ class OpenAISurface:
         exchange.watch()
         await self._models.refresh()
         named = name_each(self._models.models())
-        addressed = VERSIONED.fullmatch(exchange.path)
-        wanted = exchange.path.removeprefix("/v1/models").strip("/")
-        if addressed and not addressed["rest"]:
-            wanted = f"{addressed['name']}@{addressed['version']}"
+        wanted = wanted_in(exchange.path)
         told = encode_model(named_model(wanted, named), id=wanted) if wanted else encode_models(list(named.items()))
         await exchange.answer(200, encode(told))
 
@@ -126,6 +123,14 @@ def name_each(models: list[ModelInfo]) -> dict[str, ModelInfo]:
         name = model.name if model.name not in named else f"{model.provider}/{model.name}"
         named[name] = model
     return named
+
+
+def wanted_in(path: str) -> str:
+    """The id in an address under /v1/models; empty where all are asked for."""
+    addressed = VERSIONED.fullmatch(path)
+    if addressed and not addressed["rest"]:
+        return f"{addressed['name']}@{addressed['version']}"
+    return path.removeprefix("/v1/models").strip("/")
 
 
 def named_model(wanted: str, named: dict[str, ModelInfo]) -> ModelInfo:

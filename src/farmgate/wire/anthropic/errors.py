@@ -46,7 +46,7 @@ NO_CREDIT = "credit balance is too low"
 def encode_error(error: FarmError) -> bytes:
     """The error as a JSON body. This shape has no place for the field that is wrong, so that the message names it."""
     message = error.message
-    if error.param is not None and error.param not in message:
+    if error.param is not None and f"`{error.param}`" not in message:
         message = f"{error.param}: {message}"
     told = {"type": type_of(error), "message": message, "details": {"error_code": error.code}}
     return encode({"type": "error", "error": told, "request_id": error.request_id})

@@ -105,12 +105,12 @@ def version_of(body: Body) -> str:
 
 def decode_request(body: bytes, kind: Kind, *, json_limits: JsonLimits, list_limits: ListLimits) -> AnthropicBody:
     """A caller's body. Raises a BadRequest that names the field."""
-    return decode(body, ("model", "max_tokens", "messages"), json_limits, list_limits)
+    return decode(body, ("max_tokens", "messages"), json_limits, list_limits)
 
 
 def decode_count(body: bytes, *, json_limits: JsonLimits, list_limits: ListLimits) -> AnthropicBody:
     """The body of a request to count tokens: no limit is set, nothing is streamed. Raises a BadRequest."""
-    return decode(body, ("model", "messages"), json_limits, list_limits)
+    return decode(body, ("messages",), json_limits, list_limits)
 
 
 def decode(body: bytes, required: Collection[str], json_limits: JsonLimits, list_limits: ListLimits) -> AnthropicBody:

@@ -166,7 +166,7 @@ TEXTS = {
 
 def one_block(block: object, where: str, calls: set[str]) -> int:
     if type(block) is not dict or type(block.get("type")) is not str:
-        raise InvalidMessages(f"`{where}.type` is missing.", param=where)
+        raise InvalidMessages(f"`{where}.type` is missing.", param=f"{where}.type")
     kind = block["type"]
     for name in TEXTS.get(kind, ()):
         if type(block.get(name)) is not str:
@@ -194,7 +194,7 @@ def source(told: object, where: str, calls: set[str], *, is_image: bool) -> int:
     """Where an image or a document is; how many images that makes."""
     kind = told.get("type") if type(told) is dict else None
     if type(told) is not dict or type(kind) is not str:
-        raise InvalidMessages(f"`{where}.type` is missing.", param=where)
+        raise InvalidMessages(f"`{where}.type` is missing.", param=f"{where}.type")
     for name in SOURCES.get(kind, ()):
         if type(told.get(name)) is not str or not told[name]:
             raise InvalidMessages(f"`{where}.{name}` must be a string.", param=f"{where}.{name}")

@@ -208,7 +208,11 @@ def document_source(part: FilePart, where: str, losses: Losses) -> Fields:
         return {"type": "base64", "media_type": part.media_type, "data": part.data or ""}
     if part.media_type.startswith("text/"):
         try:
-            return {"type": "text", "media_type": "text/plain", "data": base64.b64decode(part.data or "").decode()}
+            return {
+                "type": "text",
+                "media_type": "text/plain",
+                "data": base64.b64decode(part.data or "", validate=True).decode(),
+            }
         except (binascii.Error, ValueError):
             raise losses.refuse(where, "its text is not UTF-8 in base64") from None
     raise losses.refuse(where, "its documents are PDF or text")
