@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.matrix.anthropic import ANTHROPIC, AnthropicSurface
 from tests.matrix.cloud_rows import AZURE, GEMINI, VERTEX
 from tests.matrix.openai_rows import LOCAL, OPENAI
 from tests.matrix.other_rows import BEDROCK, COHERE, SAGEMAKER, TRITON
@@ -12,8 +13,8 @@ from tests.matrix.surfaces import FarmSurface, OllamaSurface, OpenAISurface
 
 __all__ = ["PROVIDERS", "SURFACES"]
 
-SURFACES: tuple[Surface, ...] = (OpenAISurface(), OllamaSurface(), FarmSurface())
+SURFACES: tuple[Surface, ...] = (OpenAISurface(), AnthropicSurface(), OllamaSurface(), FarmSurface())
 PROVIDERS: tuple[Provider, ...] = (
-    *(OPENAI, AZURE, GEMINI, VERTEX, BEDROCK, SAGEMAKER, COHERE),
+    *(OPENAI, AZURE, ANTHROPIC, GEMINI, VERTEX, BEDROCK, SAGEMAKER, COHERE),
     *(TRITON, OLLAMA, LOCAL, CUSTOM, DEMO),
 )

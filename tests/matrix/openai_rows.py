@@ -104,6 +104,7 @@ LOCAL = Provider(
     title="local (llama.cpp)",
     dialect="openai",
     model="starter",
+    looked_up={"/props": "llamacpp/props.json"},
     whole_at=b'"finish_reason":"',
     places=OPENAI_PLACES,
     recordings={

@@ -73,11 +73,11 @@ OLLAMA = Provider(
     },
 )
 
-INTRO = (
-    "This is Farmgate's demo, not a language model: every part of the gate works, but nobody thinks here. "
-    "You wrote 7 words, beginning with “And what is the “range” tomorrow? 🙂”. "
-)
-DEMO_TOLD = Told(text="Nobody thinks here.", tokens=Tokens(prompt=7, completion=3))
+TIDES = "This is Farmgate's demo, not a language model. The tool said: High water in Brest at 06:12."
+TIDE = Told(text=TIDES, tokens=Tokens(prompt=7, completion=17))
+BOTH_TIDES = Told(text=f"{TIDES} High water in Saint-Malo at 08:40.", tokens=Tokens(prompt=7, completion=23))
+NOBODY = Told(text="Nobody thinks here.", tokens=Tokens(prompt=7, completion=3))
+ENTRY = Told(text='{"boats": 1, "note": "calm"}', tokens=Tokens(prompt=7, completion=4))
 
 DEMO = Provider(
     name="demo",
@@ -86,11 +86,21 @@ DEMO = Provider(
     model="demo",
     entry={"options": {"text": "Nobody thinks here."}},
     has_wire=False,
-    note="The demo answers by itself, always the same: it has no upstream that could err or break off.",
+    note="The demo answers by itself, by rules: it has no upstream that could err or break off.",
     recordings={
-        name: Recording(file="", told=DEMO_TOLD)
-        for name in ("text", "stream", "tools", "tools_stream", "parallel_tools", "parallel_tools_stream", "structured")
-        + ("reasoning", "reasoning_stream", "usage", "usage_stream", "length", "length_stream")
+        "text": Recording(file="", told=NOBODY),
+        "stream": Recording(file="", told=NOBODY),
+        "tools": Recording(file="", told=TIDE),
+        "tools_stream": Recording(file="", told=TIDE),
+        "parallel_tools": Recording(file="", told=BOTH_TIDES),
+        "parallel_tools_stream": Recording(file="", told=BOTH_TIDES),
+        "structured": Recording(file="", told=ENTRY),
+        "reasoning": Recording(file="", told=NOBODY),
+        "reasoning_stream": Recording(file="", told=NOBODY),
+        "usage": Recording(file="", told=NOBODY),
+        "usage_stream": Recording(file="", told=NOBODY),
+        "length": Recording(file="", told=NOBODY),
+        "length_stream": Recording(file="", told=NOBODY),
     },
 )
 

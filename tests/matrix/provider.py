@@ -71,7 +71,7 @@ class Recording:
 class Provider:
     """One provider. `whole_at`: what a stream says last before it counts as whole.
 
-    `implied`: facts its dialect has no field for, because order says them.
+    `looked_up`: recordings of what is asked of it beside the request, by path. `implied`: facts its dialect has no field for, because order says them.
     """
 
     name: str
@@ -84,6 +84,7 @@ class Provider:
     suffix: str = ""
     whole_at: bytes = b""
     has_wire: bool = True
+    looked_up: Mapping[str, str] = field(default_factory=dict)
     implied: frozenset[Fact] = frozenset()
     note: str = ""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from tests.fakes.asking import use_keys
-from tests.fakes.upstream import Asked, FakeUpstream, say, say_and_close
+from tests.fakes.upstream import Asked, Exchange, FakeUpstream, Script, say, say_and_close
 from tests.matrix.custom import Custom, error_of, parts_of
 from tests.matrix.facts import Fact
 from tests.matrix.provider import Provider, Recording
@@ -31,12 +31,7 @@ from farmgate.work.jobs import Jobs
 
 __all__ = ["Stage", "stage"]
 
-UNREAD = frozenset(
-    {
-        *(Fact.TOOL_NAME, Fact.TOOL_DESCRIPTION, Fact.TOOL_SCHEMA),
-        *(Fact.IMAGE, Fact.IMAGE_TYPE, Fact.SCHEMA, Fact.EFFORT, Fact.TEMPERATURE),
-    }
-)
+UNREAD = frozenset({Fact.IMAGE, Fact.IMAGE_TYPE, Fact.EFFORT, Fact.TEMPERATURE})
 """What the demo has no use for."""
 
 
@@ -99,7 +94,7 @@ class Stage:
         elif provider.has_wire:
             upstream = self._upstreams[provider.name]
             upstream.asked.clear()
-            upstream.scripts = [say(recording.answer() if recording is not None else b"")]
+            upstream.scripts = [answering(provider, say(recording.answer() if recording is not None else b""))]
 
     def prepare_cut(self, provider: Provider, recording: Recording, at: int, *, in_order: bool) -> None:
         """Let the provider break off behind so many bytes, or behind so many parts."""
@@ -111,11 +106,13 @@ class Stage:
         upstream = self._upstreams[provider.name]
         upstream.asked.clear()
         script = say if in_order else say_and_close
-        upstream.scripts = [script(recording.cut(at, in_order=in_order))]
+        upstream.scripts = [answering(provider, script(recording.cut(at, in_order=in_order)))]
 
     def asked(self, provider: Provider) -> Sequence[Asked]:
-        """What reached the provider over its wire."""
-        return self._upstreams[provider.name].asked if provider.has_wire else ()
+        """What reached the provider over its wire, but for what is only looked up."""
+        if not provider.has_wire:
+            return ()
+        return [asked for asked in self._upstreams[provider.name].asked if asked.path not in provider.looked_up]
 
     def is_reached(self, provider: Provider) -> bool:
         own = self._gate.providers[provider.name]
@@ -127,7 +124,7 @@ class Stage:
         if isinstance(own, Custom):
             return lost_facts(own.seen(), facts, provider.places)
         if not provider.has_wire:
-            # The demo reads the question alone, whatever was said before; it keeps to limits and stop sequences.
+            # It has no wire to look at: what it answers shows that it heard of tools, schemas, limits and stops.
             return [fact for fact in facts if fact in UNREAD]
         (asked,) = self.asked(provider)
         return provider.lost(asked, facts)
@@ -137,6 +134,16 @@ class Stage:
         raw = json.dumps(body, ensure_ascii=False).encode()
         headers = {"host": "127.0.0.1", "content-type": "application/json", "content-length": str(len(raw))}
         return await call(self._gate, path, raw, headers | dict(surface.headers()))
+
+
+def answering(provider: Provider, script: Script) -> Script:
+    """The same script, with answers to what is looked up in between."""
+
+    async def answer(exchange: Exchange) -> None:
+        looked_up = provider.looked_up.get(exchange.link.asked[-1].path)
+        await (script if looked_up is None else say(Recording(file=looked_up).answer()))(exchange)
+
+    return answer
 
 
 async def call(gate: Gate, path: str, raw: bytes, headers: Mapping[str, str]) -> Answered:
