@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.matrix.facts import Call, Fact, Feature, Heard, Told, Tokens
 from tests.matrix.provider import Provider, Recording
@@ -32,6 +32,7 @@ class AnthropicSurface(Surface):
     title = "Anthropic Messages"
     version = "`POST /v1/messages`, `anthropic-version: 2023-06-01`"
     dialect = "anthropic"
+    unsaid: ClassVar[frozenset[Fact]] = frozenset({Fact.SEED, Fact.PRESENCE, Fact.FREQUENCY})
 
     def path(self, *, stream: bool) -> str:
         return "/v1/messages"
@@ -57,6 +58,13 @@ class AnthropicSurface(Surface):
             told["thinking"] = {"type": "enabled", "budget_tokens": BUDGET}
         if asks(feature, Fact.STOP):
             told["stop_sequences"] = [value(Fact.STOP)]
+        if asks(feature, Fact.SEED):
+            told |= {"top_p": value(Fact.TOP_P), "top_k": value(Fact.TOP_K)}
+            told["metadata"] = {"user_id": value(Fact.END_USER)}
+        if asks(feature, Fact.CHOICE):
+            told["tool_choice"] = {"type": "tool", "name": value(Fact.CHOICE)}
+        if asks(feature, Fact.UNKNOWN):
+            told["x_harbour"] = value(Fact.UNKNOWN)
         return told
 
     def messages(self, feature: Feature) -> list[Json]:
@@ -182,6 +190,11 @@ ANTHROPIC_PLACES: Places = {
     Fact.TEMPERATURE: r"temperature",
     Fact.MOST_TOKENS: r"max_tokens",
     Fact.STOP: r"stop_sequences\[0\]",
+    Fact.TOP_P: r"top_p",
+    Fact.TOP_K: r"top_k",
+    Fact.END_USER: r"metadata\.user_id",
+    Fact.CHOICE: r"tool_choice\.name",
+    Fact.UNKNOWN: r"x_harbour",
 }
 
 PLAIN = Tokens(prompt=12, completion=9)
@@ -203,6 +216,7 @@ CACHED = Tokens(prompt=1233, completion=7, cached=1024)
 ANTHROPIC = Provider(
     name="anthropic",
     title="Anthropic",
+    form="Messages, `anthropic-version: 2023-06-01`",
     dialect="anthropic",
     model="claude-sonnet-4-5",
     entry={"apiKey": "sk-ant-canary-0123456789"},

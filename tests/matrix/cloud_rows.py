@@ -37,6 +37,12 @@ GOOGLE_PLACES: Places = {
     Fact.TEMPERATURE: r"generationConfig\.temperature",
     Fact.MOST_TOKENS: r"generationConfig\.maxOutputTokens",
     Fact.STOP: r"generationConfig\.stopSequences\[0\]",
+    Fact.TOP_P: r"generationConfig\.topP",
+    Fact.TOP_K: r"generationConfig\.topK",
+    Fact.SEED: r"generationConfig\.seed",
+    Fact.PRESENCE: r"generationConfig\.presencePenalty",
+    Fact.FREQUENCY: r"generationConfig\.frequencyPenalty",
+    Fact.CHOICE: r"toolConfig\.functionCallingConfig\.allowedFunctionNames\[0\]",
 }
 GATE = "A gate keeps the herd in and the fox out."
 WEATHER = Call("get_weather", {"city": "Zürich", "days": 2}, "k3j9x2aa")
@@ -49,6 +55,7 @@ GOOGLE_USAGE = replace(USAGE, tokens=Tokens(prompt=1200, completion=70, cached=1
 GEMINI = Provider(
     name="gemini",
     title="Gemini",
+    form="`v1beta`, `generateContent` and `streamGenerateContent`",
     dialect="gemini",
     model="gemini-2.5-flash",
     entry={"apiKey": "AIza-canary-0123456789"},
@@ -117,7 +124,8 @@ MALO = replace(PARALLEL.calls[1], id=None)
 
 VERTEX = Provider(
     name="vertex",
-    title="Vertex AI (Gemini)",
+    title="Vertex AI",
+    form="`v1`, `generateContent` and `streamGenerateContent` of a Gemini",
     dialect="gemini",
     model="gemini-2.5-pro",
     entry={"apiKey": "ya29-canary-0123456789", "options": {"project": "farm-project", "location": "europe-west1"}},
@@ -166,7 +174,8 @@ AZURE_TOOLS = Told(
 
 AZURE = Provider(
     name="azure",
-    title="Azure OpenAI",
+    title="Azure",
+    form="Chat Completions, the v1 API",
     dialect="openai",
     model="gpt-4.1",
     entry={"apiKey": "azure-canary-0123456789"},

@@ -28,9 +28,11 @@ class Feature(StrEnum):
 
     TEXT = "text"
     STREAM = "stream"
+    SAMPLING = "sampling"
     TOOLS = "tools"
     STREAMED_TOOLS = "streamed tools"
     PARALLEL_TOOLS = "parallel tools"
+    CHOICE = "chosen tool"
     IMAGE = "image"
     STRUCTURED = "structured output"
     REASONING = "reasoning"
@@ -38,6 +40,7 @@ class Feature(StrEnum):
     STOP = "stop reason"
     ERROR = "error"
     TRUNCATED = "truncated stream"
+    UNKNOWN = "unknown field"
 
 
 class Fact(StrEnum):
@@ -66,6 +69,14 @@ class Fact(StrEnum):
     TEMPERATURE = "temperature"
     MOST_TOKENS = "most tokens"
     STOP = "stop sequence"
+    TOP_P = "top_p"
+    TOP_K = "top_k"
+    SEED = "seed"
+    PRESENCE = "presence penalty"
+    FREQUENCY = "frequency penalty"
+    END_USER = "end user"
+    CHOICE = "tool that must be called"
+    UNKNOWN = "field nobody knows"
 
 
 PORT = {"type": "string", "description": "The name of a harbour, such as Saint-Malo."}
@@ -102,21 +113,32 @@ VALUES: Mapping[Fact, object] = {
     Fact.TEMPERATURE: 0.5,
     Fact.MOST_TOKENS: 640,
     Fact.STOP: "END OF LOG",
+    Fact.TOP_P: 0.875,
+    Fact.TOP_K: 40,
+    Fact.SEED: 20_260_301,
+    Fact.PRESENCE: 0.25,
+    Fact.FREQUENCY: 0.75,
+    Fact.END_USER: "harbour-master-7",
+    Fact.CHOICE: "tide_at",
+    Fact.UNKNOWN: "Brest-1",
 }
 CALLS = (
     (Fact.FIRST_ID, Fact.FIRST_NAME, Fact.FIRST_ARGUMENTS, Fact.FIRST_ANSWERED, Fact.FIRST_RESULT),
     (Fact.SECOND_ID, Fact.SECOND_NAME, Fact.SECOND_ARGUMENTS, Fact.SECOND_ANSWERED, Fact.SECOND_RESULT),
 )
 
+SAMPLING = frozenset({Fact.TOP_P, Fact.TOP_K, Fact.SEED, Fact.PRESENCE, Fact.FREQUENCY, Fact.END_USER})
 PLAIN = frozenset({Fact.SYSTEM, Fact.QUESTION})
 TOOL = frozenset({Fact.TOOL_NAME, Fact.TOOL_DESCRIPTION, Fact.TOOL_SCHEMA})
 ONE_CALL = PLAIN | TOOL | {Fact.USER} | frozenset(CALLS[0])
 FACTS: Mapping[Feature, frozenset[Fact]] = {
     Feature.TEXT: PLAIN | {Fact.TEMPERATURE, Fact.MOST_TOKENS},
     Feature.STREAM: PLAIN | {Fact.TEMPERATURE, Fact.MOST_TOKENS},
+    Feature.SAMPLING: PLAIN | SAMPLING,
     Feature.TOOLS: ONE_CALL,
     Feature.STREAMED_TOOLS: ONE_CALL,
     Feature.PARALLEL_TOOLS: ONE_CALL | frozenset(CALLS[1]),
+    Feature.CHOICE: PLAIN | TOOL | {Fact.CHOICE},
     Feature.IMAGE: PLAIN | {Fact.IMAGE, Fact.IMAGE_TYPE},
     Feature.STRUCTURED: PLAIN | {Fact.SCHEMA},
     Feature.REASONING: PLAIN | {Fact.EFFORT},
@@ -124,6 +146,7 @@ FACTS: Mapping[Feature, frozenset[Fact]] = {
     Feature.STOP: PLAIN | {Fact.STOP},
     Feature.ERROR: PLAIN,
     Feature.TRUNCATED: PLAIN,
+    Feature.UNKNOWN: PLAIN | {Fact.UNKNOWN},
 }
 """What each feature's request says."""
 
@@ -131,6 +154,14 @@ NAMES: Mapping[str, frozenset[Fact]] = {
     "temperature": frozenset({Fact.TEMPERATURE}),
     "max_tokens": frozenset({Fact.MOST_TOKENS}),
     "stop": frozenset({Fact.STOP}),
+    "top_p": frozenset({Fact.TOP_P}),
+    "top_k": frozenset({Fact.TOP_K}),
+    "seed": frozenset({Fact.SEED}),
+    "presence_penalty": frozenset({Fact.PRESENCE}),
+    "frequency_penalty": frozenset({Fact.FREQUENCY}),
+    "user": frozenset({Fact.END_USER}),
+    "tool_choice": frozenset({Fact.CHOICE}),
+    "x_harbour": frozenset({Fact.UNKNOWN}),
     "reasoning_effort": frozenset({Fact.EFFORT}),
     "response_format": frozenset({Fact.SCHEMA}),
     "tools": TOOL,
@@ -150,12 +181,14 @@ class Probe:
 PROBES: Mapping[Feature, tuple[Probe, ...]] = {
     Feature.TEXT: (Probe(recording="text"),),
     Feature.STREAM: (Probe(recording="stream", stream=True),),
+    Feature.SAMPLING: (Probe(recording="text"),),
     Feature.TOOLS: (Probe(recording="tools"),),
     Feature.STREAMED_TOOLS: (Probe(recording="tools_stream", stream=True),),
     Feature.PARALLEL_TOOLS: (
         Probe(recording="parallel_tools"),
         Probe(recording="parallel_tools_stream", stream=True),
     ),
+    Feature.CHOICE: (Probe(recording="chosen"),),
     Feature.IMAGE: (Probe(recording="text"),),
     Feature.STRUCTURED: (Probe(recording="structured"),),
     Feature.REASONING: (Probe(recording="reasoning"), Probe(recording="reasoning_stream", stream=True)),
@@ -172,6 +205,7 @@ PROBES: Mapping[Feature, tuple[Probe, ...]] = {
         Probe(recording="error_400"),
     ),
     Feature.TRUNCATED: (Probe(recording="stream", stream=True), Probe(recording="tools_stream", stream=True)),
+    Feature.UNKNOWN: (Probe(recording="text"),),
 }
 
 

@@ -7,7 +7,6 @@ the provider could not be told is announced. Anything else is a Flaw.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +14,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from tests.matrix.custom import parts_before_end
-from tests.matrix.facts import FACTS, NAMES, PROBES, Fact, Feature, Heard, Probe, Told, Tokens
+from tests.matrix.facts import NAMES, PROBES, Fact, Feature, Heard, Probe, Told, Tokens
 from tests.matrix.provider import Provider, Recording
-from tests.matrix.stage import Stage, stage
+from tests.matrix.stage import Stage, stage, written
 from tests.matrix.surface import Answered, Json, Surface
 from tests.matrix.walking import has
 
@@ -120,7 +119,7 @@ async def answered(
         raise Flaw(f"answered {got.status}: {got.body[:300]!r}")
     compare(recording.told, heard, surface)
     check_announced(got, heard)
-    lost = [fact for fact in here.lost(provider, FACTS[feature]) if fact not in excused(got.dropped)]
+    lost = [fact for fact in here.lost(provider, surface.says(feature)) if fact not in excused(got.dropped)]
     if lost:
         raise Flaw(f"lost without a word: {', '.join(lost)}; dropped {got.dropped}; sent {sent(here, provider)}")
     if got.dropped:
@@ -156,15 +155,16 @@ def check_announced(got: Answered, heard: Heard) -> None:
 def is_exact(
     here: Stage, surface: Surface, provider: Provider, recording: Recording, body: Json, got: Answered
 ) -> bool:
-    """Whether the body went out as it came, but for the model's name and usage that is asked for, and so came back."""
+    """Whether the body went out byte for byte, and the answer came back so. Names of models are the same on both sides
+    here, and usage is asked for by the caller: neither has to be written into the body."""
     if surface.dialect != provider.dialect or not provider.has_wire:
         return False
+    return is_forwarded(here, provider, body) and got.body == recording.bytes_sent()
+
+
+def is_forwarded(here: Stage, provider: Provider, body: Json) -> bool:
     (asked,) = here.asked(provider)
-    return without(json.loads(asked.body)) == without(body) and got.body == recording.bytes_sent()
-
-
-def without(body: Json) -> Json:
-    return {name: value for name, value in body.items() if name not in ("model", "stream_options")}
+    return asked.body == written(body)
 
 
 def compare(told: Told, heard: Heard, surface: Surface) -> None:
@@ -240,7 +240,8 @@ async def truncated(here: Stage, surface: Surface, provider: Provider, probe: Pr
         if got.status == 400 and not here.is_reached(provider):
             return [refused(body, surface.hear(got, stream=True))]
         check_broken(surface, got, at)
-        is_same = surface.dialect == provider.dialect and is_beginning(got, recording)
+        is_same = surface.dialect == provider.dialect and is_forwarded(here, provider, body)
+        is_same = is_same and is_beginning(got, recording)
         seen.append(Seen(Outcome.EXACT if is_same else Outcome.TRANSLATED))
     return seen
 

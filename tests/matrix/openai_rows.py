@@ -35,6 +35,14 @@ OPENAI_PLACES: Places = {
     Fact.TEMPERATURE: r"temperature",
     Fact.MOST_TOKENS: r"max_tokens|max_completion_tokens",
     Fact.STOP: r"stop\[0\]",
+    Fact.TOP_P: r"top_p",
+    Fact.TOP_K: r"top_k",
+    Fact.SEED: r"seed",
+    Fact.PRESENCE: r"presence_penalty",
+    Fact.FREQUENCY: r"frequency_penalty",
+    Fact.END_USER: r"user|safety_identifier",
+    Fact.CHOICE: r"tool_choice\.function\.name",
+    Fact.UNKNOWN: r"x_harbour",
 }
 
 BREST = Call("tide_at", {"port": "Brest", "days": 1}, "call_brest")
@@ -56,7 +64,8 @@ FILTERED = Told(text="Twelve", tokens=Tokens(prompt=31, completion=1), finish="c
 
 OPENAI = Provider(
     name="openai",
-    title="OpenAI (and every row)",
+    title="OpenAI",
+    form="Chat Completions under `/v1`; the rows of other services likewise, each with its own ways",
     dialect="openai",
     model="gpt-5-mini",
     entry={"apiKey": "sk-canary-0123456789"},
@@ -101,7 +110,8 @@ LLAMA_THOUGHT = Told(
 
 LOCAL = Provider(
     name="local",
-    title="local (llama.cpp)",
+    title="local",
+    form="Chat Completions of llama.cpp's server",
     dialect="openai",
     model="starter",
     looked_up={"/props": "llamacpp/props.json"},

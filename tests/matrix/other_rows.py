@@ -49,6 +49,9 @@ BEDROCK_PLACES: Places = {
     Fact.TEMPERATURE: r"inferenceConfig\.temperature",
     Fact.MOST_TOKENS: r"inferenceConfig\.maxTokens",
     Fact.STOP: r"inferenceConfig\.stopSequences\[0\]",
+    Fact.TOP_P: r"inferenceConfig\.topP",
+    Fact.TOP_K: r"additionalModelRequestFields\.top_k",
+    Fact.CHOICE: r"toolConfig\.toolChoice\.tool\.name",
 }
 BEDROCK_STREAMED = Told(
     text="I will look.",
@@ -61,7 +64,8 @@ BEDROCK_THOUGHT = Told(text="At dawn. ", reasoning=WHEN, tokens=Tokens(prompt=46
 
 BEDROCK = Provider(
     name="bedrock",
-    title="Bedrock (Claude)",
+    title="Bedrock",
+    form="Converse and ConverseStream of a Claude",
     dialect="bedrock",
     model="eu.anthropic.claude-sonnet-4-20250514-v1:0",
     entry={"apiKey": "bedrock-canary-0123456789", "options": {"region": "eu-west-1"}},
@@ -115,7 +119,8 @@ SAGEMAKER_USAGE = replace(USAGE, tokens=Tokens(prompt=1200, completion=70, cache
 
 SAGEMAKER = Provider(
     name="sagemaker",
-    title="SageMaker (a container that speaks OpenAI)",
+    title="SageMaker",
+    form="InvokeEndpoint and InvokeEndpointWithResponseStream around Chat Completions",
     dialect="openai in an event stream",
     model="farm-endpoint",
     entry={"options": {"region": "eu-west-1"}},
@@ -185,6 +190,13 @@ COHERE_PLACES: Places = {
     Fact.TEMPERATURE: r"temperature",
     Fact.MOST_TOKENS: r"max_tokens",
     Fact.STOP: r"stop_sequences\[0\]",
+    Fact.TOP_P: r"p",
+    Fact.TOP_K: r"k",
+    Fact.SEED: r"seed",
+    Fact.PRESENCE: r"presence_penalty",
+    Fact.FREQUENCY: r"frequency_penalty",
+    # Cohere takes no name: the tool is offered alone, and one has to be called.
+    Fact.CHOICE: (r"tool_choice", lambda told: told == "REQUIRED"),
 }
 COHERE_TOKENS = Tokens(prompt=71, completion=13, cached=64)
 COHERE_TWO = (Call("weather", OSLO, "weather_7k"), Call("clock", {}, "clock_8m"))
@@ -195,6 +207,7 @@ COHERE_STREAMED = Told(
 COHERE = Provider(
     name="cohere",
     title="Cohere",
+    form="`/v2/chat`",
     dialect="cohere",
     model="command-a-03-2025",
     entry={"apiKey": "cohere-canary-0123456789"},
@@ -247,12 +260,18 @@ TRITON_PLACES: Places = {
     Fact.TEMPERATURE: (SAMPLED, lambda told: '"temperature":0.5' in str(told)),
     Fact.MOST_TOKENS: (SAMPLED, lambda told: '"max_tokens":640' in str(told)),
     Fact.STOP: (SAMPLED, lambda told: '"END OF LOG"]' in str(told)),
+    Fact.TOP_P: (SAMPLED, lambda told: '"top_p":0.875' in str(told)),
+    Fact.TOP_K: (SAMPLED, lambda told: '"top_k":40' in str(told)),
+    Fact.SEED: (SAMPLED, lambda told: '"seed":20260301' in str(told)),
+    Fact.PRESENCE: (SAMPLED, lambda told: '"presence_penalty":0.25' in str(told)),
+    Fact.FREQUENCY: (SAMPLED, lambda told: '"frequency_penalty":0.75' in str(told)),
 }
 TRITON_TOLD = Told(text=DAWN, tokens=Tokens(prompt=9, completion=7))
 
 TRITON = Provider(
     name="triton",
-    title="Triton (vLLM backend, a template named)",
+    title="Triton",
+    form="`generate` and `generate_stream` with the inputs of the vLLM backend and a template for chats",
     dialect="triton",
     model="farm",
     entry={"options": {"template": "chatml"}},

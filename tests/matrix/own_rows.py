@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.matrix.facts import Fact, Told, Tokens
+from tests.matrix.facts import Call, Fact, Told, Tokens
 from tests.matrix.openai_rows import FILTERED, LENGTH, PARALLEL, STRUCTURED, TEXT, THOUGHT, TOOLS, USAGE
 from tests.matrix.provider import Provider, Recording
 from tests.matrix.walking import Places
@@ -37,6 +37,13 @@ OLLAMA_PLACES: Places = {
     Fact.TEMPERATURE: r"options\.temperature",
     Fact.MOST_TOKENS: r"options\.num_predict",
     Fact.STOP: r"options\.stop\[0\]",
+    Fact.TOP_P: r"options\.top_p",
+    Fact.TOP_K: r"options\.top_k",
+    Fact.SEED: r"options\.seed",
+    Fact.PRESENCE: r"options\.presence_penalty",
+    Fact.FREQUENCY: r"options\.frequency_penalty",
+    Fact.UNKNOWN: r"x_harbour",
+    Fact.CHOICE: r"tool_choice\.function\.name",
 }
 
 
@@ -50,6 +57,7 @@ def lines(name: str, told: Told) -> Recording:
 OLLAMA = Provider(
     name="ollama",
     title="Ollama",
+    form="`/api/chat`",
     dialect="ollama",
     model="qwen3:0.6b",
     whole_at=b'"done":true',
@@ -77,11 +85,17 @@ TIDES = "This is Farmgate's demo, not a language model. The tool said: High wate
 TIDE = Told(text=TIDES, tokens=Tokens(prompt=7, completion=17))
 BOTH_TIDES = Told(text=f"{TIDES} High water in Saint-Malo at 08:40.", tokens=Tokens(prompt=7, completion=23))
 NOBODY = Told(text="Nobody thinks here.", tokens=Tokens(prompt=7, completion=3))
+CHOSEN = Told(
+    calls=(Call("tide_at", {"port": "And what is the “range” tomorrow? 🙂"}, "call_1"),),
+    tokens=Tokens(prompt=7, completion=8),
+    finish="tool_calls",
+)
 ENTRY = Told(text='{"boats": 1, "note": "calm"}', tokens=Tokens(prompt=7, completion=4))
 
 DEMO = Provider(
     name="demo",
     title="demo",
+    form="words, in this process",
     dialect="words",
     model="demo",
     entry={"options": {"text": "Nobody thinks here."}},
@@ -94,6 +108,7 @@ DEMO = Provider(
         "tools_stream": Recording(file="", told=TIDE),
         "parallel_tools": Recording(file="", told=BOTH_TIDES),
         "parallel_tools_stream": Recording(file="", told=BOTH_TIDES),
+        "chosen": Recording(file="", told=CHOSEN),
         "structured": Recording(file="", told=ENTRY),
         "reasoning": Recording(file="", told=NOBODY),
         "reasoning_stream": Recording(file="", told=NOBODY),
@@ -128,11 +143,19 @@ WORDS_PLACES: Places = {
     Fact.TEMPERATURE: r"sampling\.temperature",
     Fact.MOST_TOKENS: r"sampling\.max_tokens",
     Fact.STOP: r"sampling\.stop\[0\]",
+    Fact.TOP_P: r"sampling\.top_p",
+    Fact.TOP_K: r"sampling\.top_k",
+    Fact.SEED: r"sampling\.seed",
+    Fact.PRESENCE: r"sampling\.presence_penalty",
+    Fact.FREQUENCY: r"sampling\.frequency_penalty",
+    Fact.END_USER: r"user",
+    Fact.CHOICE: r"tool_choice\.name",
 }
 
 CUSTOM = Provider(
     name="custom",
-    title="one of your own",
+    title="your own",
+    form="words, in this process",
     dialect="words",
     model="polly",
     entry={"provider": "tests.matrix.custom:Custom"},

@@ -71,7 +71,7 @@ class Recording:
 class Provider:
     """One provider. `whole_at`: what a stream says last before it counts as whole.
 
-    `looked_up`: recordings of what is asked of it beside the request, by path. `implied`: facts its dialect has no field for, because order says them.
+    `form`: which version of its dialect is written. `looked_up`: recordings of what is asked of it beside the request, by path. `implied`: facts its dialect has no field for, because order says them.
     """
 
     name: str
@@ -86,10 +86,13 @@ class Provider:
     has_wire: bool = True
     looked_up: Mapping[str, str] = field(default_factory=dict)
     implied: frozenset[Fact] = frozenset()
+    form: str = ""
     note: str = ""
 
     def recording(self, name: str, surface: str) -> Recording | None:
         """What answers a probe; None where nothing is recorded for it."""
+        if name == "chosen" and name not in self.recordings:
+            name = "tools"
         return self.recordings.get(name)
 
     def lost(self, asked: Asked, facts: Collection[Fact]) -> list[Fact]:

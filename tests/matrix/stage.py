@@ -25,13 +25,16 @@ from farmgate.app.gate import Gate, Shared
 from farmgate.config import load
 from farmgate.core.model import HealthStatus, ModelInfo
 from farmgate.core.ports import Lease, Purpose, Report
+from farmgate.providers.openai import OpenAIProvider
+from farmgate.providers.registry import ROWS
 from farmgate.telemetry import Telemetry
 from farmgate.testing import FakeJournal
 from farmgate.work.jobs import Jobs
 
-__all__ = ["Stage", "stage"]
+__all__ = ["Stage", "stage", "written"]
 
-UNREAD = frozenset({Fact.IMAGE, Fact.IMAGE_TYPE, Fact.EFFORT, Fact.TEMPERATURE})
+UNREAD = frozenset({Fact.IMAGE, Fact.IMAGE_TYPE, Fact.EFFORT, Fact.TEMPERATURE, Fact.TOP_P, Fact.TOP_K, Fact.SEED})
+UNREAD |= {Fact.PRESENCE, Fact.FREQUENCY, Fact.END_USER, Fact.UNKNOWN}
 """What the demo has no use for."""
 
 
@@ -131,9 +134,14 @@ class Stage:
 
     async def ask(self, surface: Surface, path: str, body: Json) -> Answered:
         """One request, as a caller of that surface sends it."""
-        raw = json.dumps(body, ensure_ascii=False).encode()
+        raw = written(body)
         headers = {"host": "127.0.0.1", "content-type": "application/json", "content-length": str(len(raw))}
         return await call(self._gate, path, raw, headers | dict(surface.headers()))
+
+
+def written(body: Json) -> bytes:
+    """A body as a caller writes it, with a space behind each colon: nobody of ours would write it so."""
+    return json.dumps(body, ensure_ascii=False).encode()
 
 
 def answering(provider: Provider, script: Script) -> Script:
@@ -213,6 +221,10 @@ async def stage(providers: Sequence[Provider], folder: Path) -> AsyncIterator[St
             is_draining=lambda: False,
         )
         gate = Gate(config, Entries(entries=config.ai.providers), shared)
+        openai = gate.providers["openai"]
+        assert isinstance(openai, OpenAIProvider)
+        # OpenAI's API has ways of its own, which no server at another address is taken to have.
+        openai._quirks = ROWS["openai"].quirks
         try:
             yield Stage(gate, upstreams)
         finally:

@@ -40,6 +40,8 @@ class Surface:
     dialect: ClassVar[str]
     untold: ClassVar[Mapping[str, str]] = {}
     """What this dialect has no place for in an answer, with the reason."""
+    unsaid: ClassVar[frozenset[Fact]] = frozenset()
+    """What this dialect has no word for in a request, so that nobody can ask for it here."""
 
     def path(self, *, stream: bool) -> str:
         raise NotImplementedError
@@ -65,9 +67,9 @@ class Surface:
     def error(self, told: Json) -> Heard:
         raise NotImplementedError
 
-    def loses(self, feature: Feature, is_streamed: bool) -> frozenset[str]:
-        """Names of what of an answer is not expected to be heard here."""
-        return frozenset(self.untold)
+    def says(self, feature: Feature) -> frozenset[Fact]:
+        """What a request for that feature says here."""
+        return FACTS[feature] - self.unsaid
 
 
 def value(fact: Fact) -> Any:

@@ -13,6 +13,14 @@ from tests.matrix.surface import Answered, Json, Surface, asks, events, tokens, 
 __all__ = ["FarmSurface", "OllamaSurface", "OpenAISurface"]
 
 
+SAMPLING = {
+    "top_p": Fact.TOP_P,
+    "seed": Fact.SEED,
+    "presence_penalty": Fact.PRESENCE,
+    "frequency_penalty": Fact.FREQUENCY,
+}
+
+
 def data_url() -> str:
     return f"data:{value(Fact.IMAGE_TYPE)};base64,{value(Fact.IMAGE)}"
 
@@ -38,6 +46,7 @@ class OpenAISurface(Surface):
     title = "OpenAI Chat Completions"
     version = "`POST /v1/chat/completions` as of 2025"
     dialect = "openai"
+    unsaid: ClassVar[frozenset[Fact]] = frozenset({Fact.TOP_K})
 
     def path(self, *, stream: bool) -> str:
         return "/v1/chat/completions"
@@ -57,6 +66,12 @@ class OpenAISurface(Surface):
             told["reasoning_effort"] = value(Fact.EFFORT)
         if asks(feature, Fact.STOP):
             told["stop"] = [value(Fact.STOP)]
+        if asks(feature, Fact.SEED):
+            told |= {name: value(fact) for name, fact in SAMPLING.items()} | {"user": value(Fact.END_USER)}
+        if asks(feature, Fact.CHOICE):
+            told["tool_choice"] = {"type": "function", "function": {"name": value(Fact.CHOICE)}}
+        if asks(feature, Fact.UNKNOWN):
+            told["x_harbour"] = value(Fact.UNKNOWN)
         return told
 
     def messages(self, feature: Feature) -> list[Json]:
@@ -144,6 +159,7 @@ class OllamaSurface(Surface):
     title = "Ollama /api/chat"
     version = "`POST /api/chat` as of Ollama 0.12"
     dialect = "ollama"
+    unsaid: ClassVar[frozenset[Fact]] = frozenset({Fact.END_USER})
     untold: ClassVar[Mapping[str, str]] = {
         "cached tokens": "its last line counts the prompt and the answer, and nothing of them apart",
         "reasoning tokens": "its last line counts the prompt and the answer, and nothing of them apart",
@@ -159,6 +175,8 @@ class OllamaSurface(Surface):
             options |= {"temperature": value(Fact.TEMPERATURE), "num_predict": value(Fact.MOST_TOKENS)}
         if asks(feature, Fact.STOP):
             options["stop"] = [value(Fact.STOP)]
+        if asks(feature, Fact.SEED):
+            options |= {name: value(fact) for name, fact in SAMPLING.items()} | {"top_k": value(Fact.TOP_K)}
         if options:
             told["options"] = options
         if asks(feature, Fact.TOOL_NAME):
@@ -167,6 +185,11 @@ class OllamaSurface(Surface):
             told["format"] = value(Fact.SCHEMA)
         if asks(feature, Fact.EFFORT):
             told["think"] = value(Fact.EFFORT)
+        if asks(feature, Fact.CHOICE):
+            # Not among Ollama's own fields; clients that know OpenAI's send it all the same.
+            told["tool_choice"] = {"type": "function", "function": {"name": value(Fact.CHOICE)}}
+        if asks(feature, Fact.UNKNOWN):
+            told["x_harbour"] = value(Fact.UNKNOWN)
         return told
 
     def messages(self, feature: Feature) -> list[Json]:
@@ -233,6 +256,7 @@ class FarmSurface(Surface):
     title = "Farmgate /api/ai/chat"
     version = "as in [openapi.json](openapi.json)"
     dialect = "farmgate"
+    unsaid: ClassVar[frozenset[Fact]] = frozenset({Fact.END_USER, Fact.TOP_K})
 
     def path(self, *, stream: bool) -> str:
         return "/api/ai/chat/stream" if stream else "/api/ai/chat"
@@ -249,6 +273,11 @@ class FarmSurface(Surface):
             told["reasoningEffort"] = value(Fact.EFFORT)
         if asks(feature, Fact.STOP):
             told["stop"] = [value(Fact.STOP)]
+        if asks(feature, Fact.SEED):
+            told |= {"topP": value(Fact.TOP_P), "seed": value(Fact.SEED)}
+            told |= {"presencePenalty": value(Fact.PRESENCE), "frequencyPenalty": value(Fact.FREQUENCY)}
+        if asks(feature, Fact.UNKNOWN):
+            told["x_harbour"] = value(Fact.UNKNOWN)
         return told
 
     def messages(self, feature: Feature) -> list[Json]:

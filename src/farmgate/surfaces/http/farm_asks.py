@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from farmgate.core.answer import Answer, fold, gather
-from farmgate.core.errors import UnsupportedParameter, UpstreamInvalidResponse
+from farmgate.core.errors import FarmError, UnsupportedParameter, UpstreamInvalidResponse
 from farmgate.core.identity import Principal
 from farmgate.core.ports import Target
 from farmgate.core.reply import Event, Finish, FinishReason, Reply, Usage
 from farmgate.core.request import Kind, Request, Typed
 from farmgate.core.words import Ask, Embed
+from farmgate.surfaces.http.asking import rename
 from farmgate.surfaces.http.exchange import Exchange, served_by
 from farmgate.surfaces.http.farm_models import (
     Asked,
@@ -79,19 +81,33 @@ class Asks:
         await self._answer(exchange, request)
 
     async def _answer(self, exchange: Exchange, request: Request) -> None:
-        async with await self._target.send(request) as reply:
-            if request.stream:
-                pieces = Pieces(reply.dropped)
-                await exchange.stream(reply, pieces.write, pieces.end)
-                return
-            told = whole(request, reply, fold(await gather(reply)))
-            await exchange.answer(200, told.json_bytes(), served_by(reply))
+        try:
+            async with await self._target.send(request) as reply:
+                if request.stream:
+                    pieces = Pieces(reply.dropped)
+                    await exchange.stream(reply, pieces.write, pieces.end)
+                    return
+                told = whole(request, reply, fold(await gather(reply)))
+        except FarmError as error:
+            rename(error, request.body)
+            raise
+        await exchange.answer(200, told.json_bytes(), served_by(reply))
 
 
 async def fields_of(exchange: Exchange, model: type[AskedT]) -> AskedT:
     """The body as that model. Raises what makes it unreadable."""
     limits = exchange.desk.limits
     return read(model, decode_object(await exchange.body(), limits.json), limits.lists)
+
+
+@dataclass(frozen=True, slots=True)
+class FarmBody(Typed):
+    """Words, and how their caller spelled them."""
+
+    asked: AskRequest = field(default_factory=AskRequest)
+
+    def own_name(self, param: str) -> str:
+        return self.asked.own_name(param)
 
 
 def request_of(
@@ -101,7 +117,7 @@ def request_of(
     return Request(
         id=exchange.id,
         kind=kind,
-        body=Typed(words),
+        body=FarmBody(words, asked=asked),
         principal=principal,
         deadline=exchange.deadline,
         started=exchange.started,

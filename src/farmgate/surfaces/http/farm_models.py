@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, RootModel, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, PrivateAttr, RootModel, Tag, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -56,6 +56,17 @@ class Asked(BaseModel):
         validate_by_alias=True,
         allow_inf_nan=False,
     )
+
+    _written: frozenset[str] = PrivateAttr(default=frozenset())
+
+    def remember(self, written: Iterable[str]) -> None:
+        """Keep how the caller spelled its fields: both spellings are known here."""
+        self._written = frozenset(written)
+
+    def own_name(self, param: str) -> str:
+        """The caller's own name for a field of our words."""
+        camel = to_camel(param)
+        return camel if camel in self._written else param
 
     @model_validator(mode="before")
     @classmethod
