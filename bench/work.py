@@ -27,7 +27,8 @@ from farmgate.providers.registry import ROWS
 from farmgate.providers.settings import ProviderSettings
 from farmgate.stores.journal import MemoryJournal
 from farmgate.surfaces.http.auth import Doorman
-from farmgate.surfaces.http.exchange import DOOR, Desk, HttpLimits
+from farmgate.surfaces.http.door import DOOR
+from farmgate.surfaces.http.exchange import Desk, HttpLimits
 from farmgate.surfaces.http.front import Front
 from farmgate.surfaces.http.openai import OpenAISurface
 from farmgate.telemetry import Telemetry

@@ -138,6 +138,7 @@ class Telemetry:
         self._overhead = Distribution(OVERHEAD_S)
         self._errors: Counter[str] = Counter()
         self._journal_failures = 0
+        self._responses_lost = 0
         self.count_in_flight: Callable[[], int] = lambda: 0
 
     def ended(self, call: Call, *, overhead_s: float) -> None:
@@ -164,6 +165,12 @@ class Telemetry:
         if not self._journal_failures:
             log.error("journal_failed", reason=error.strerror or type(error).__name__)
         self._journal_failures += 1
+
+    def response_lost(self, error: OSError) -> None:
+        """Count one response that could not be kept; the first is logged."""
+        if not self._responses_lost:
+            log.error("response_lost", reason=error.strerror or type(error).__name__)
+        self._responses_lost += 1
 
     def _of(self, call: Call) -> Series:
         key = (call.provider, call.model)
@@ -213,6 +220,11 @@ class Telemetry:
         )
         yield CounterMetricFamily(
             "farmgate_journal_failures", "Records that could not be written.", value=self._journal_failures
+        )
+        yield CounterMetricFamily(
+            "farmgate_responses_lost",
+            "Responses whose file could not be written or deleted.",
+            value=self._responses_lost,
         )
 
     def render(self) -> bytes:

@@ -9,6 +9,7 @@ from tests.journey.gate import KEY, Answer, RealGate
 CHAT = "/v1/chat/completions"
 COMPLETE = "/v1/completions"
 EMBED = "/v1/embeddings"
+RESPOND = "/v1/responses"
 MESSAGES = "/v1/messages"
 COUNT = "/v1/messages/count_tokens"
 FARM_CHAT = "/api/ai/chat"
@@ -35,6 +36,10 @@ CONFIG = {
 
 def chat(**more: object) -> dict[str, object]:
     return {"model": "demo", "messages": HELLO} | more
+
+
+def respond(**more: object) -> dict[str, object]:
+    return {"model": "demo", "input": "Hello"} | more
 
 
 def refused(answer: Answer, status: int, code: str, param: str | None = None) -> None:

@@ -18,8 +18,10 @@ from tests.journey.bad import (
     FARM_GENERATE,
     FARM_STREAM,
     HELLO,
+    RESPOND,
     chat,
     refused,
+    respond,
     well_ended,
 )
 from tests.journey.gate import RealGate
@@ -63,7 +65,7 @@ JSON = {
 }
 
 
-@pytest.mark.parametrize("path", [CHAT, EMBED, FARM_CHAT])
+@pytest.mark.parametrize("path", [CHAT, EMBED, RESPOND, FARM_CHAT])
 @pytest.mark.parametrize("name", JSON)
 def test_json(gate: RealGate, path: str, name: str) -> None:
     body, code, param = JSON[name]
@@ -71,7 +73,7 @@ def test_json(gate: RealGate, path: str, name: str) -> None:
     refused(answer, 400, code, param)
 
 
-@pytest.mark.parametrize("path", [CHAT, FARM_CHAT])
+@pytest.mark.parametrize("path", [CHAT, RESPOND, FARM_CHAT])
 def test_a_key_named_twice_is_told_by_name(gate: RealGate, path: str) -> None:
     body = b'{"model":"demo","messages":[{"role":"user","content":"x"}],"model":"demo"}'
     refused(gate.call("POST", path, body), 400, "duplicate_key", "model")
@@ -81,6 +83,7 @@ def test_a_key_named_twice_is_told_by_name(gate: RealGate, path: str) -> None:
 
 ORPHAN = [*HELLO, {"role": "tool", "content": "1", "tool_call_id": "call_1"}]
 IMAGE = {"type": "image_url", "image_url": {"url": "http://169.254.169.254/latest"}}
+INPUT_IMAGE = {"type": "input_image", "image_url": "http://169.254.169.254/latest"}
 RECURSIVE = {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"$ref": "#/$defs/a"}}}
 PARAMETERS: list[tuple[str, object, str, str | None]] = [
     (CHAT, {"messages": HELLO}, "missing_required_parameter", "model"),
@@ -134,6 +137,20 @@ PARAMETERS: list[tuple[str, object, str, str | None]] = [
         "tools[0]",
     ),
     (CHAT, chat(tools=[{"type": "function"}] * 300), "too_many_items", "tools"),
+    (RESPOND, {"input": "Hello"}, "missing_required_parameter", "model"),
+    (RESPOND, {"model": "demo"}, "missing_required_parameter", "input"),
+    (RESPOND, respond(input=[]), "invalid_messages", "input"),
+    (RESPOND, respond(stream="yes"), "invalid_type", "stream"),
+    (RESPOND, respond(max_output_tokens=0), "invalid_value", "max_output_tokens"),
+    (RESPOND, respond(input=[{"role": "user", "content": [INPUT_IMAGE]}]), "url_not_allowed", "input[0].content[0]"),
+    (RESPOND, respond(input=[{"type": "function_call_output"}]), "invalid_messages", "input[0].call_id"),
+    (
+        RESPOND,
+        respond(tools=[{"type": "function", "name": "f", "parameters": RECURSIVE}]),
+        "invalid_schema",
+        "tools[0]",
+    ),
+    (RESPOND, respond(conversation="conv_1"), "unsupported_parameter", "conversation"),
 ]
 
 
@@ -154,11 +171,23 @@ TALK = [
     {"role": "tool", "content": "12:00", "tool_call_id": "c1"},
 ]
 SAMPLING = {"temperature": 0.5, "top_p": 0.9, "max_tokens": 5, "stop": ["x"], "seed": 1, "presence_penalty": 0.1}
+FUNCTION = {"type": "function", "name": "now", "description": "d", "parameters": {"type": "object"}, "strict": True}
+PNG = "data:image/png;base64,AAAA"
+ITEMS = [
+    {"role": "user", "content": [{"type": "input_text", "text": "Hi"}, {"type": "input_image", "image_url": PNG}]},
+    {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "hm"}], "encrypted_content": "x"},
+    {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "a", "annotations": []}]},
+    {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "now", "arguments": "{}"},
+    {"type": "function_call_output", "call_id": "c", "output": "12:00"},
+]
+ODDS = {"text": {"format": {"type": "text"}}, "reasoning": {"effort": "low"}, "top_logprobs": 1, "truncation": "auto"}
 RECORDED: list[tuple[str, dict[str, Any]]] = [
     (CHAT, {"model": "demo", "messages": TALK, "tools": [TOOL], "tool_choice": "auto", "n": 1} | SAMPLING),
     (CHAT, chat(stream=True, stream_options={"include_usage": True}, response_format={"type": "text"}, user="u")),
     (COMPLETE, {"model": "demo", "prompt": ["Once"], "suffix": "end", "echo": False, "logprobs": 1} | SAMPLING),
     (EMBED, {"model": "demo", "input": ["a", "b"], "encoding_format": "base64", "dimensions": 8}),
+    (RESPOND, {"model": "demo", "input": ITEMS, "tools": [FUNCTION], "tool_choice": "auto", "temperature": 1}),
+    (RESPOND, {"model": "demo", "input": "Hi", "store": False, "include": [], "metadata": {"a": "b"}} | ODDS),
     (FARM_CHAT, {"messages": TALK[:2], "model": "demo", "provider": "demo", "maxTokens": 5, "topP": 0.5}),
     (FARM_STREAM, {"messages": HELLO, "model": "demo", "temperature": 1, "stream": True}),
     (FARM_GENERATE, {"prompt": "Once", "model": "demo", "max_tokens": 5, "stop": ["x"]}),
@@ -214,7 +243,7 @@ def test_no_mutation_of_a_proper_request_is_a_5xx(gate: RealGate) -> None:
                 assert answer.status < 500, told
                 if answer.status < 300:
                     counts["fine"] += 1
-                    assert b'"error"' not in answer.body, told
+                    assert b'"error":{' not in answer.body, told
                 else:
                     counts["refused"] += 1
                     assert answer.headers["content-type"] == "application/json", told

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from socket import SHUT_WR
 
 import pytest
-from tests.journey.bad import CHAT, CONFIG, EMBED, FARM_CHAT, HELLO, LIMIT, chat, refused, well_ended
+from tests.journey.bad import CHAT, CONFIG, EMBED, FARM_CHAT, HELLO, LIMIT, RESPOND, chat, refused, well_ended
 from tests.journey.gate import KEY, RealGate, Wire, request
 
 
@@ -36,7 +36,7 @@ NO_KEYS = {
 }
 
 
-@pytest.mark.parametrize("path", [CHAT, "/v1/models", FARM_CHAT, "/api/ai/models", "/api/ai/health"])
+@pytest.mark.parametrize("path", [CHAT, RESPOND, "/v1/models", FARM_CHAT, "/api/ai/models", "/api/ai/health"])
 @pytest.mark.parametrize("headers", NO_KEYS.values(), ids=NO_KEYS)
 def test_no_valid_key_is_401_on_every_api(gate: RealGate, path: str, headers: Mapping[str, str]) -> None:
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
@@ -108,7 +108,7 @@ def test_head_has_no_body_and_breaks_nothing(gate: RealGate) -> None:
 # ---------------------------------------------------------------------------------------------- transport, encoding
 
 
-@pytest.mark.parametrize("path", [CHAT, EMBED, FARM_CHAT])
+@pytest.mark.parametrize("path", [CHAT, EMBED, RESPOND, FARM_CHAT])
 @pytest.mark.parametrize(
     ("headers", "code"),
     [

@@ -3,6 +3,9 @@
 `say`: a whole, proper answer. `wait-N`: N frames, then nothing until the caller leaves. `die-N`: N frames, then the
 socket closes within the body. `end-N`: N frames, then a proper end of the body. `fail-N`: N frames, then an error frame
 once `go` is set. `flood`: text without end. `refuse-S`: status S. A request without `stream` gets N as 0.
+`call`: two calls of `weather` and, once they are answered, `say`. `think`: a thought before the answer. `cut`: an
+answer that reached its limit. `decline`: a refusal. `json`: an object. At `/responses` it says the recording of that
+name.
 """
 
 from __future__ import annotations
@@ -13,14 +16,16 @@ import select
 import socket
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 PATIENCE_S = 30.0
+RECORDED = Path(__file__).parents[1] / "recordings" / "responses"
 CHUNK: dict[str, Any] = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "fake"}
 PIECES = ("Hel", "lo", " there")
 
 
-def chunk(delta: dict[str, str], finish: str | None = None) -> str:
+def chunk(delta: dict[str, Any], finish: str | None = None) -> str:
     return json.dumps(CHUNK | {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
 
 
@@ -32,6 +37,23 @@ FRAMES = (
     json.dumps(CHUNK | {"choices": [], "usage": USAGE}),
     "[DONE]",
 )
+TALK: dict[str, tuple[list[dict[str, Any]], str]] = {
+    "call": (
+        [
+            {"tool_calls": [{"index": 0, "id": "call_a", "function": {"name": "weather", "arguments": ""}}]},
+            {"tool_calls": [{"index": 0, "function": {"arguments": '{"city":'}}]},
+            {"tool_calls": [{"index": 1, "id": "call_b", "function": {"name": "weather", "arguments": "{"}}]},
+            {"tool_calls": [{"index": 0, "function": {"arguments": '"Oslo"}'}}]},
+            {"tool_calls": [{"index": 1, "function": {"arguments": '"city":"Rome"}'}}]},
+        ],
+        "tool_calls",
+    ),
+    "think": ([{"reasoning_content": "Let me "}, {"reasoning_content": "see."}, {"content": "Forty-two"}], "stop"),
+    "cut": ([{"content": "Once upon"}], "length"),
+    "decline": ([{"refusal": "I "}, {"refusal": "would rather not."}], "stop"),
+    "json": ([{"content": '{"city":'}, {"content": '"Oslo","warm":false}'}], "stop"),
+}
+"""What the other acts say, piece by piece, and why they end."""
 FAILURE = json.dumps({"error": {"message": "the GPU is on fire", "type": "server_error", "param": None, "code": None}})
 WHOLE = {
     "id": "chatcmpl-1",
@@ -41,6 +63,30 @@ WHOLE = {
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello there"}, "finish_reason": "stop"}],
     "usage": USAGE,
 }
+
+
+def frames_of(act: str) -> tuple[str, ...]:
+    """A whole stream, its end included."""
+    deltas, reason = TALK[act]
+    return (FRAMES[0], *map(chunk, deltas), chunk({}, reason), *FRAMES[-2:])
+
+
+def whole_of(act: str) -> dict[str, Any]:
+    """The same as one answer."""
+    deltas, reason = TALK[act]
+    message: dict[str, Any] = {"role": "assistant", "content": None}
+    for delta in deltas:
+        for name, piece in delta.items():
+            if name != "tool_calls":
+                message[name] = (message.get(name) or "") + piece
+    calls: dict[int, dict[str, Any]] = {}
+    for call in (call for delta in deltas for call in delta.get("tool_calls", ())):
+        known = calls.setdefault(call["index"], {"id": call.get("id"), "type": "function", "function": {}})
+        known["function"].setdefault("name", call["function"].get("name"))
+        known["function"]["arguments"] = known["function"].get("arguments", "") + call["function"]["arguments"]
+    if calls:
+        message["tool_calls"] = list(calls.values())
+    return WHOLE | {"choices": [{"index": 0, "message": message, "finish_reason": reason}]}
 
 
 SOUND = bytes(range(256)) * 64
@@ -155,7 +201,7 @@ class Upstream:
         connection.settimeout(PATIENCE_S)
         try:
             with connection, connection.makefile("rb") as file:
-                while (seen := self._read(file)) is not None and self._answer(connection, seen):
+                while (seen := self._read(file)) is not None and self._try(connection, seen):
                     pass
         except OSError:
             pass
@@ -163,6 +209,14 @@ class Upstream:
             with self._changed:
                 self._open.discard(connection)
                 self._changed.notify_all()
+
+    def _try(self, connection: socket.socket, seen: Seen) -> bool:
+        """`_answer`, to a caller who may leave before it is all out."""
+        try:
+            return self._answer(connection, seen)
+        except OSError:
+            seen.left.set()
+            raise
 
     def _read(self, file: Any) -> Seen | None:
         line = file.readline()
@@ -182,13 +236,25 @@ class Upstream:
 
     def _answer(self, connection: socket.socket, seen: Seen) -> bool:
         """Whether the connection may carry another exchange."""
+        if seen.path.endswith("/responses"):
+            return recorded(connection, str(seen.body["model"]), streams=bool(seen.body.get("stream")))
         if (answer := MEDIA.get(seen.path)) is not None:
             return self._relay(connection, seen, *answer)
+        return self._chat(connection, seen)
+
+    def _chat(self, connection: socket.socket, seen: Seen) -> bool:
         act, _, number = str(seen.body.get("model", "say")).partition("-")
         count = int(number) if number else len(FRAMES)
         if act == "refuse":
             whole(connection, {"error": {"message": "no", "type": "x", "param": None, "code": "told"}}, status=count)
             return True
+        frames = FRAMES
+        if act in TALK and not (act == "call" and seen.body["messages"][-1]["role"] == "tool"):
+            if not seen.body.get("stream"):
+                whole(connection, whole_of(act))
+                return True
+            frames = frames_of(act)
+            count = len(frames)
         if not seen.body.get("stream"):
             if act == "wait":
                 self._until_left(connection, seen)
@@ -200,7 +266,7 @@ class Upstream:
         if act == "flood":
             self._flood(connection, seen)
             return False
-        for frame in FRAMES[:count]:
+        for frame in frames[:count]:
             send(connection, frame)
         if act == "wait":
             self._until_left(connection, seen)
@@ -243,6 +309,18 @@ class Upstream:
                 left = left[sent:] or memoryview(data)
         except OSError:
             seen.left.set()
+
+
+def recorded(connection: socket.socket, name: str, *, streams: bool) -> bool:
+    """Answer with what a server with the Responses API says; `stream.sse` is the stream of `text.json`."""
+    if not streams:
+        whole(connection, json.loads((RECORDED / f"{name}.json").read_bytes()))
+        return True
+    file = RECORDED / ("stream.sse" if name == "text" else f"{name}_stream.sse")
+    data = file.read_bytes()
+    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % len(data))
+    connection.sendall(data)
+    return True
 
 
 def send(connection: socket.socket, frame: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import anthropic
 import pytest
-from anthropic import Anthropic, AsyncAnthropic
+from anthropic import Anthropic, AsyncAnthropic, beta_tool
 from anthropic.types import MessageParam, ToolParam
 from pydantic import BaseModel
 from tests.journey.gate import KEY, RealGate
@@ -203,6 +203,24 @@ def test_an_agent_s_loop_with_parallel_tools_runs_on_a_model_that_speaks_openai(
     sent = talker.asked[-1][2]["messages"]
     assert [turn["role"] for turn in sent] == ["user", "assistant", "tool", "tool"]
     assert [call["id"] for call in sent[1]["tool_calls"]] == ["call_1", "call_2"]
+
+
+def test_the_sdks_own_runner_does_without_a_thread_where_nobody_keeps_one(
+    client: Anthropic, talker: TalkerServer
+) -> None:
+    @beta_tool
+    def tide(port: str) -> str:
+        """High water of a port."""
+        return f"noon at {port}"
+
+    runner = client.beta.messages.tool_runner(
+        model="talker", max_tokens=100, messages=[{"role": "user", "content": "The tides, please."}], tools=[tide]
+    )
+    answer = runner.until_done()
+    assert [block.text for block in answer.content if block.type == "text"] == [
+        "Tides: noon at Brest, noon at Saint-Malo"
+    ]
+    assert "thread" not in talker.asked[-1][2]
 
 
 class Harbour(BaseModel):

@@ -350,6 +350,14 @@ def test_an_error_without_words_is_told_by_its_status(body: bytes) -> None:
     assert type(decode_error(418, body, provider="p")) is UpstreamRejected
 
 
+def test_a_code_that_clients_go_by_is_told_on() -> None:
+    details = {"error_code": "thread_not_found"}
+    body = {"type": "error", "error": {"type": "not_found_error", "message": "no thread", "details": details}}
+    error = decode_error(404, json.dumps(body).encode(), provider="p")
+    told = json.loads(encode_error(error))["error"]
+    assert (error.status, told["type"], told["details"]) == (404, "not_found_error", details)
+
+
 def test_an_error_may_be_a_text() -> None:
     assert decode_error(500, b'{"error":"no"}', provider="p").message == "p: no"
 

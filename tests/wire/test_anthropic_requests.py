@@ -389,6 +389,22 @@ def test_what_only_anthropic_can_do_is_refused_where_somebody_else_answers() -> 
             encode_words(words_of(**{name: value}), Losses("there"), dialect=Dialect.ANTHROPIC)
 
 
+def test_a_thread_is_anthropics_alone_and_its_end_goes_there_without_its_beginning() -> None:
+    result = {"type": "tool_result", "tool_use_id": "t1", "content": "x"}
+    body = body_of(
+        messages=[{"role": "user", "content": [result]}],
+        thread={"type": "continue", "previous_message_id": "msg_1"},
+    )
+    assert sent(body) == body.raw
+    with pytest.raises(UnsupportedParameter) as caught:
+        body.ask()
+    assert (caught.value.code, caught.value.param) == ("thread_unsupported_request", "thread")
+    assert words_of(thread=None).extra == {"thread": None}
+    for thread in ({"type": "create"}, "continue", {"type": ["continue"]}):
+        with pytest.raises(BadRequest):
+            body_of(messages=[{"role": "user", "content": [result]}], thread=thread)
+
+
 # ----------------------------------------------------------------------------------------- words and back
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12)

@@ -16,7 +16,7 @@ from farmgate.config.schema import Limits
 from farmgate.config.schema import Provider as Entry
 from farmgate.core.errors import FarmError
 from farmgate.core.model import Health, ModelInfo
-from farmgate.core.ports import Counted, Journal, Lender, Report, Target, Weights
+from farmgate.core.ports import Counted, Journal, Lender, Report, Responses, Target, Weights
 from farmgate.core.request import Request
 from farmgate.core.words import Chat
 from farmgate.flow.attempt import find
@@ -33,6 +33,7 @@ from farmgate.surfaces.http.health import HealthSurface
 from farmgate.surfaces.http.media import MediaSurface, media_routes
 from farmgate.surfaces.http.ollama import OllamaSurface, ollama_routes
 from farmgate.surfaces.http.openai import OpenAISurface
+from farmgate.surfaces.http.responses import ResponsesSurface
 from farmgate.telemetry import Telemetry, log
 from farmgate.wire.anthropic.counting import estimate
 from farmgate.wire.openai.rules import ListLimits
@@ -48,6 +49,7 @@ class Shared:
 
     telemetry: Telemetry
     journal: Journal
+    responses: Responses
     jobs: Jobs
     engines: Lender
     weights: Weights
@@ -108,13 +110,15 @@ class Gate:
             limits=http_limits(self.config.server.limits),
             telemetry=self._shared.telemetry,
         )
-        openai = OpenAISurface(self.target, self.catalog, streaming=self.config.ai.features.streaming)
+        streaming = self.config.ai.features.streaming
+        openai = OpenAISurface(self.target, self.catalog, streaming=streaming)
+        responses = ResponsesSurface(self.target, self._shared.responses, count=self.count, streaming=streaming)
         ollama = OllamaSurface(
             self.target,
             self.catalog,
             load=self.load,
             jobs=self._shared.jobs,
-            streaming=self.config.ai.features.streaming,
+            streaming=streaming,
         )
         anthropic = AnthropicSurface(
             self.target, self.catalog, count=self.count, streaming=self.config.ai.features.streaming
@@ -132,9 +136,13 @@ class Gate:
             "/v1/chat/completions": {"POST": openai.chat},
             "/v1/completions": {"POST": openai.completion},
             "/v1/embeddings": {"POST": openai.embedding},
+            "/v1/responses": {"POST": responses.create},
+            "/v1/responses/input_tokens": {"POST": responses.input_tokens},
+            "/v1/responses/compact": {"POST": responses.compact},
+            "/v1/responses/": dict.fromkeys(("GET", "POST", "DELETE"), responses.below),
             "/v1/messages": {"POST": anthropic.messages},
             "/v1/messages/count_tokens": {"POST": anthropic.count_tokens},
-            **media_routes(MediaSurface(self.target, streaming=self.config.ai.features.streaming)),
+            **media_routes(MediaSurface(self.target, streaming=streaming)),
             **ollama_routes(ollama),
             "/v1/models": {"GET": models},
             "/v1/models/": {"GET": models, "POST": versioned},

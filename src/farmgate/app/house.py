@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeAlias, assert_never
 
 from farmgate.app.entries import check_entries, find_entries
 from farmgate.app.gate import Gate, Shared
@@ -21,12 +22,17 @@ from farmgate.core.usage import Call
 from farmgate.engines.lifecycle import Engines
 from farmgate.engines.weights import ModelStore
 from farmgate.stores.journal import FileJournal, MemoryJournal, read_calls
+from farmgate.stores.responses import DiskResponses, MemoryResponses, NoResponses
 from farmgate.surfaces.cli.house import Finding, OpenGate
 from farmgate.surfaces.http.server import Server, ServerSettings, listen
 from farmgate.telemetry import Telemetry, configure_logging, log, log_like_a_command
 from farmgate.work.jobs import Jobs
 
 __all__ = ["House"]
+
+DAY_S = 86_400.0
+TEND_EVERY_S = 3600.0
+KeptResponses: TypeAlias = DiskResponses | MemoryResponses | NoResponses
 
 
 class House:
@@ -133,17 +139,22 @@ class House:
         engines = Engines(weights, log_directory=config.home / "log", environment=variables())
         jobs = Jobs(time.time)
         journal = open_journal(config, telemetry)
+        responses = open_responses(config, telemetry)
+        tending = asyncio.create_task(tend(responses))
         try:
             yield Shared(
                 telemetry=telemetry,
                 journal=journal,
+                responses=responses,
                 jobs=jobs,
                 engines=engines,
                 weights=weights,
                 is_draining=is_draining,
             )
         finally:
+            tending.cancel()
             await jobs.close()
+            await responses.close()
             await engines.close()
             if isinstance(journal, FileJournal):
                 journal.close()
@@ -171,6 +182,34 @@ def open_journal(config: Config, telemetry: Telemetry) -> Journal:
         # Fail open: answers are worth more than their records; `doctor` and the metrics tell.
         telemetry.journal_failed(error)
         return MemoryJournal(keep=0)
+
+
+def open_responses(config: Config, telemetry: Telemetry) -> KeptResponses:
+    """Where responses are kept, as the configuration says."""
+    wanted = config.responses
+    keep_s = wanted.keep_days * DAY_S
+    match wanted.store:
+        case "off":
+            return NoResponses()
+        case "memory":
+            return MemoryResponses(keep_s=keep_s, keep_bytes=wanted.keep_bytes, clock=time.time)
+        case "disk":
+            return DiskResponses(
+                config.home / "responses",
+                keep_s=keep_s,
+                keep_bytes=wanted.keep_bytes,
+                clock=time.time,
+                failed=telemetry.response_lost,
+            )
+        case _:
+            assert_never(wanted.store)
+
+
+async def tend(responses: KeptResponses) -> None:
+    """Delete responses that are too old, also while nobody asks. Runs until cancelled."""
+    while True:
+        await responses.tend()
+        await asyncio.sleep(TEND_EVERY_S)
 
 
 def server_settings(config: Config) -> ServerSettings:

@@ -71,6 +71,7 @@ def load_config(
         keys=tuple(one.key for one in written),
         ai=root.ai,
         journal=root.journal,
+        responses=root.responses,
         log=root.log,
         source=load.source,
         watched=tuple(dict.fromkeys(load.files.read)),

@@ -21,6 +21,7 @@ __all__ = [
     "Limits",
     "Log",
     "Provider",
+    "Responses",
     "Root",
     "Server",
     "Timeouts",
@@ -208,6 +209,18 @@ class Journal(Section):
     keep_segments: Whole = Field(16, ge=1, le=100_000, description="Most files kept; the oldest go first.")
 
 
+class Responses(Section):
+    """Where answers of the Responses API are kept, with what was asked: for `previous_response_id` and for GET."""
+
+    store: Literal["memory", "disk", "off"] = Field(
+        "memory", description="Where: memory is lost at a restart; disk is the data directory; off keeps none."
+    )
+    keep_days: Whole = Field(30, ge=1, le=3650, description="Days after which one is deleted.")
+    keep_bytes: Whole = Field(
+        64 * MIB, ge=MIB, le=1024 * 1024 * MIB, description="Most bytes of all together; the longest unused go first."
+    )
+
+
 class Log(Section):
     """What is logged, and how."""
 
@@ -227,4 +240,7 @@ class Root(Section):
     )
     ai: Ai = Field(default_factory=Ai, description="Providers, and which of them answers.")
     journal: Journal = Field(default_factory=Journal, description="The local record of every call.")
+    responses: Responses = Field(
+        default_factory=Responses, description="Where answers of the Responses API are kept, with what was asked."
+    )
     log: Log = Field(default_factory=Log, description="What is logged, and how.")

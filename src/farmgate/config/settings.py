@@ -13,7 +13,7 @@ from farmgate.config.origins import Origin, Setting
 if TYPE_CHECKING:
     from farmgate.config.environment import Environment
     from farmgate.config.keys import ApiKey
-    from farmgate.config.schema import Ai, Journal, Log, Server
+    from farmgate.config.schema import Ai, Journal, Log, Responses, Server
 
 __all__ = ["Config"]
 
@@ -34,6 +34,7 @@ class Config:
     keys: tuple[ApiKey, ...]
     ai: Ai
     journal: Journal
+    responses: Responses
     log: Log
     source: Path | None = field(default=None, compare=False)
     watched: tuple[Path, ...] = field(default=(), compare=False)

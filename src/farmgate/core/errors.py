@@ -6,7 +6,8 @@
     │   ├── MissingParameter  InvalidMessages  TooManyItems  UnsupportedParameter  ContextLengthExceeded
     │   └── AmbiguousCredentials  NotSupported
     ├── InvalidApiKey              401
-    ├── NotFound                   404  UnknownUrl  ModelNotFound  JobNotFound
+    ├── NotFound                   404  UnknownUrl  ModelNotFound  JobNotFound  ResponseNotFound
+    │   └── PreviousResponseNotFound
     ├── MethodNotAllowed           405
     ├── RequestTimeout             408  the body did not come
     ├── RequestTooLarge            413
@@ -55,8 +56,10 @@ __all__ = [
     "NotFound",
     "NotSupported",
     "Overloaded",
+    "PreviousResponseNotFound",
     "RequestTimeout",
     "RequestTooLarge",
+    "ResponseNotFound",
     "ShuttingDown",
     "TooManyItems",
     "Unavailable",
@@ -222,6 +225,16 @@ class ModelNotCapable(NotFound):
 
 class JobNotFound(NotFound):
     """There is no job by that id."""
+
+
+class ResponseNotFound(NotFound):
+    """There is no response by that id, or it is kept no longer."""
+
+
+class PreviousResponseNotFound(NotFound):
+    """The response to go on from is not kept here: send the whole conversation as `input`."""
+
+    code = "previous_response_not_found"
 
 
 class MethodNotAllowed(FarmError):

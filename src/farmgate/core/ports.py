@@ -18,11 +18,13 @@ __all__ = [
     "Counted",
     "Counting",
     "Journal",
+    "KeptResponse",
     "Lease",
     "Lender",
     "Progress",
     "Purpose",
     "Report",
+    "Responses",
     "Target",
     "Weights",
 ]
@@ -114,6 +116,42 @@ class Journal(Protocol):
     def began(self, call: Call) -> None: ...
 
     def ended(self, call: Call) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptResponse:
+    """A response somebody may go on from. `response` is its JSON object, `items` the JSON list of its own input.
+
+    `previous_id`: the response it goes on from. `provider`: the one that gave it in this form and knows its id too.
+    `item_ids`: every item in it that has one.
+    """
+
+    id: str
+    previous_id: str | None
+    provider: str | None
+    created_unix: int
+    item_ids: tuple[str, ...]
+    response: bytes
+    items: bytes
+
+
+class Responses(Protocol):
+    """Where responses are kept, for as long as there is room and time. What one owner keeps no other can find."""
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anything is kept at all."""
+
+    def keep(self, owner: str, kept: KeptResponse) -> None:
+        """Found from now on. Never raises: an answer is worth more than its copy."""
+
+    async def find(self, owner: str, id: str) -> KeptResponse | None: ...
+
+    async def find_item(self, owner: str, item_id: str) -> KeptResponse | None:
+        """The response an item is in."""
+
+    async def forget(self, owner: str, id: str) -> bool:
+        """Delete one. False when there is none by that id."""
 
 
 class Weights(Protocol):

@@ -28,6 +28,10 @@ from farmgate.wire.openai.media import ANSWER_TYPES, MEDIA, Opaque, OpaqueReader
 from farmgate.wire.openai.quirks import PLAIN, Quirks
 from farmgate.wire.openai.requests import encode_request
 from farmgate.wire.openai.stream import StreamReader
+from farmgate.wire.responses.answers import decode_whole as decode_whole_response
+from farmgate.wire.responses.requests import ResponsesBody
+from farmgate.wire.responses.requests import encode_request as encode_response_request
+from farmgate.wire.responses.stream import StreamReader as ResponseReader
 
 __all__ = ["OpenAIProvider", "send"]
 
@@ -68,6 +72,7 @@ class OpenAIProvider(ProviderBase):
         self._row = row
         self._quirks = row.quirks_at(settings.url)
         self._settings = settings
+        self._has_responses = has_responses(settings, row)
         headers = dict(settings.headers)
         if settings.api_key:
             headers["authorization"] = f"Bearer {settings.api_key}"
@@ -78,6 +83,8 @@ class OpenAIProvider(ProviderBase):
     async def send(self, request: Request) -> Reply:
         row = self._row
         try:
+            if self._has_responses and isinstance(request.body, ResponsesBody):
+                return await send_response(self._upstream, request, request.body, settings=self._settings)
             return await send(
                 self._upstream, request, settings=self._settings, asks_usage=row.asks_usage, quirks=self._quirks
             )
@@ -136,6 +143,17 @@ class OpenAIProvider(ProviderBase):
         self._upstream.close()
 
 
+def has_responses(settings: ProviderSettings, row: Row) -> bool:
+    """Whether it is asked for responses in their own dialect. Option: `responses`, true or false.
+
+    A server at another address than the row's mostly speaks chat only, whatever it is called.
+    """
+    wanted = settings.options.get("responses")
+    if isinstance(wanted, bool):
+        return wanted
+    return row.has_responses and settings.url in (None, row.url)
+
+
 def whole_number(value: object) -> int | None:
     """The value if it is a number a model's list may hold."""
     return value if type(value) is int and 0 <= value < 1 << 53 else None
@@ -161,6 +179,20 @@ async def send(
     path = prefix + PATHS[request.kind] + query
     codec = codec_of(request, settings)
     return await ask(upstream, path, outgoing, request=request, settings=settings, codec=codec, headers=headers)
+
+
+async def send_response(
+    upstream: Upstream, request: Request, body: ResponsesBody, *, settings: ProviderSettings
+) -> Reply:
+    """Ask a server for a response in its own dialect: the caller's bytes out, its frames back as they are."""
+    name = settings.name
+    outgoing = encode_response_request(request, body, provider=name)
+    codec = ProviderCodec(
+        error=partial(decode_error, provider=name),
+        whole=partial(decode_whole_response, provider=name),
+        reader=lambda: ResponseReader(provider=name, frame_bytes=settings.frame_bytes),
+    )
+    return await ask(upstream, "/responses", outgoing, request=request, settings=settings, codec=codec)
 
 
 def codec_of(request: Request, settings: ProviderSettings) -> ProviderCodec:

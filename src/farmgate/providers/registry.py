@@ -25,7 +25,8 @@ class Row:
     `url` includes the version path; `key_variable` is the environment variable its key is read from; `asks_usage`:
     it knows `stream_options.include_usage`; `is_local`: its usual address is on this machine and needs no key;
     `lists_models`: it has `/models`; `is_generic`: its name stands for servers elsewhere too, without its quirks;
-    `quirks`: where it differs from OpenAI, as its documentation says.
+    `quirks`: where it differs from OpenAI, as its documentation says; `has_responses`: at its usual address it has the
+    Responses API too.
     """
 
     url: str
@@ -36,6 +37,7 @@ class Row:
     lists_models: bool = True
     is_generic: bool = False
     quirks: Quirks = PLAIN
+    has_responses: bool = False
 
     def quirks_at(self, url: str | None) -> Quirks:
         """How requests are written for a server of this kind at an address; None: its own."""
@@ -67,6 +69,7 @@ ROWS: dict[str, Row] = {
         url="https://api.openai.com/v1",
         key_variable="OPENAI_API_KEY",
         capabilities=ALL | MEDIA | {Capability.MODERATION},
+        has_responses=True,
         is_generic=True,
         quirks=OPENAIS,
     ),

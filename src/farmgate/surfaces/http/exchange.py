@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Protocol, TypeAlias, cast
+from typing import TypeAlias
 
 from farmgate.core.errors import (
     AmbiguousCredentials,
@@ -31,6 +31,7 @@ from farmgate.core.identity import Principal
 from farmgate.core.ids import new_id
 from farmgate.core.reply import Event, Reply
 from farmgate.surfaces.http.auth import Doorman
+from farmgate.surfaces.http.door import DOOR, Departure, Door, Receive, Scope, Send
 from farmgate.telemetry import Telemetry, log
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.strictjson import JsonLimits
@@ -49,10 +50,6 @@ __all__ = [
     "served_by",
 ]
 
-Scope: TypeAlias = MutableMapping[str, Any]
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Shape: TypeAlias = Callable[[FarmError], bytes]
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -88,60 +85,6 @@ class Desk:
 
 LAST_WORDS_S = 5.0
 """How long a caller who reads nothing is waited for once its answer is over."""
-DOOR = "farmgate.door"
-"""The ASGI extension under which our own server offers a Door."""
-
-
-class Door(Protocol):
-    """A connection that tells when its client leaves."""
-
-    when_lost: Callable[[], None] | None
-
-    def write_piece(self, data: bytes) -> Awaitable[None] | None:
-        """Send a piece of a chunked answer whose head was sent; what to wait for if the client reads too slowly."""
-
-    def cut(self) -> None:
-        """End the connection; what was not sent is lost."""
-
-
-class Departure:
-    """Notices that the client has left, by waiting in ASGI's `receive`.
-
-    It drives the coroutine itself, as a Task would, at a tenth of a Task's cost: one is needed for every request and
-    nearly none has anything to say.
-    """
-
-    __slots__ = ("_gone", "_is_over", "_receive", "_waiting")
-
-    def __init__(self, receive: Receive, gone: Callable[[], None]) -> None:
-        self._receive = receive
-        self._gone = gone
-        self._is_over = False
-        self._waiting = cast("Coroutine[Any, None, Message]", receive())
-        self._step()
-
-    def _step(self, _: object = None) -> None:
-        if self._is_over:
-            return
-        try:
-            awaited = self._waiting.send(None)
-        except StopIteration as done:
-            if done.value["type"] == "http.disconnect":
-                self._gone()
-            else:  # bytes after the body's end: not ours to read
-                self._waiting = cast("Coroutine[Any, None, Message]", self._receive())
-                self._step()
-            return
-        if awaited is None:
-            asyncio.get_running_loop().call_soon(self._step)
-            return
-        awaited._asyncio_future_blocking = False  # noqa: SLF001 - the handshake every Task does with what it awaits
-        awaited.add_done_callback(self._step)
-
-    def stop(self) -> None:
-        """No longer wait."""
-        self._is_over = True
-        self._waiting.close()
 
 
 class Exchange:
@@ -156,6 +99,7 @@ class Exchange:
         "_is_watched",
         "_overdue",
         "_receive",
+        "_scope",
         "_send",
         "_task",
         "_timer",
@@ -184,6 +128,7 @@ class Exchange:
         self.desk = desk
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self._scope = scope
         self.model: str | None = None
         """The model, where the address names it."""
         self._receive = receive
@@ -263,6 +208,12 @@ class Exchange:
         self._task.cancel()
 
     # ------------------------------------------------------------------------------------- what was asked
+
+    @property
+    def query(self) -> bytes:
+        """What stands behind the `?`."""
+        query: bytes = self._scope.get("query_string", b"")
+        return query
 
     def header(self, name: bytes) -> bytes | None:
         """A header's value; of a repeated one the last, unless it may only come once."""

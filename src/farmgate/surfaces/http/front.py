@@ -1,4 +1,4 @@
-"""The front door: a table of exact paths on plain ASGI; what is not in it goes to the typed API."""
+"""The front door: a table of paths and prefixes on plain ASGI; what is not in it goes to the typed API."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Lifespan: TypeAlias = Callable[[], Awaitable[None]]
 Refuse: TypeAlias = Callable[[Exchange, FarmError], Awaitable[None]]
 """Answers with an error, in the shape of those who ask there."""
 
-MODELS = "/v1/models/"
-
 
 class Front:
     """The ASGI application. `routes`: path to method to endpoint; `api`: what answers under /api.
 
+    A path that ends in a slash stands for all below it that have no entry of their own; of two the longer counts. `/`
+    is itself only.
     `refusals`: who says no under a path and what lies below it; elsewhere it is said as OpenAI says it.
     """
 
@@ -39,6 +39,7 @@ class Front:
     ) -> None:
         self._desk = desk
         self._routes = routes
+        self._prefixes = sorted((path for path in routes if path.endswith("/") and path != "/"), key=len, reverse=True)
         self._refusals = refusals or {}
         self._api = api
         self._start = start
@@ -63,8 +64,8 @@ class Front:
             return
         path: str = scope["path"]
         methods = self._routes.get(path)
-        if methods is None and path.startswith(MODELS):
-            methods = self._routes[MODELS]
+        if methods is None:
+            methods = self._below(path)
         if methods is not None:
             endpoint = methods.get(scope["method"]) or self._not_allowed(methods)
             loop = self._loop = self._loop or asyncio.get_running_loop()
@@ -73,6 +74,10 @@ class Front:
             await self._api(scope, receive, send)
         else:
             await self._unknown(Exchange(self._desk, scope, receive, send))
+
+    def _below(self, path: str) -> Mapping[str, Endpoint] | None:
+        prefix = next((prefix for prefix in self._prefixes if path.startswith(prefix)), None)
+        return None if prefix is None else self._routes[prefix]
 
     async def _unknown(self, exchange: Exchange) -> None:
         await self._refuse(exchange, UnknownUrl(f"There is nothing at {exchange.path[:200]}."))

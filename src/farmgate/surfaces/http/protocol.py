@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from farmgate.core.errors import FarmError, HeadersTooLarge, RequestTimeout
 from farmgate.core.ids import new_id
-from farmgate.surfaces.http.exchange import DOOR
+from farmgate.surfaces.http.door import DOOR
 from farmgate.wire.openai.errors import encode_error
 
 __all__ = ["BoundedProtocol", "bounded"]

@@ -6,6 +6,7 @@ Source: https://platform.claude.com/docs/en/api/errors
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import msgspec
 
@@ -69,17 +70,26 @@ def decode_error(status: int, body: bytes, *, provider: str, model: str = "") ->
 
     401 and 403 are about our own credential and are told without the provider's words, which may quote the key.
     """
-    message, type_ = told(body)
-    return meaning(status, message, type_, provider=provider, model=model)
+    return meaning(status, told(body), provider=provider, model=model)
 
 
 def decode_told_error(body: bytes, *, provider: str, model: str = "") -> FarmError:
     """What an error means that came under HTTP 200 or within a stream: its type stands for the status."""
-    message, type_ = told(body)
-    return meaning(STATUSES.get(type_ or "", 500), message, type_, provider=provider, model=model)
+    error = told(body)
+    return meaning(STATUSES.get(error.type or "", 500), error, provider=provider, model=model)
 
 
-def meaning(status: int, message: str, type_: str | None, *, provider: str, model: str) -> FarmError:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What an error object says. `code`: of its details, which clients go by (`thread_not_found`)."""
+
+    message: str = ""
+    type: str | None = None
+    code: str | None = None
+
+
+def meaning(status: int, error: Told, *, provider: str, model: str) -> FarmError:
+    message = error.message
     if status in (401, 403):
         return UpstreamRefusedKey(
             f"{provider} refused the API key Farmgate is configured with (HTTP {status}). "
@@ -100,20 +110,25 @@ def meaning(status: int, message: str, type_: str | None, *, provider: str, mode
         case 408 | 504:
             return UpstreamTimeout(text)
     if 400 <= status < 500:
-        return UpstreamRejected(text, status=status, type_=type_ or "invalid_request_error", code=None)
+        return UpstreamRejected(text, status=status, type_=error.type or "invalid_request_error", code=error.code)
     return UpstreamError(text)
 
 
-def told(body: bytes) -> tuple[str, str | None]:
-    """Message and type from `{"type": "error", "error": {...}}`, with or without what is around it; or from nothing."""
+def told(body: bytes) -> Told:
+    """What `{"type": "error", "error": {...}}` says, with or without what is around it; or nothing."""
     try:
         decoded = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return "", None
+        return Told()
     inner = decoded.get("error", decoded) if isinstance(decoded, dict) else None
     if isinstance(inner, str):
-        return inner, None
+        return Told(message=inner)
     if not isinstance(inner, dict):
-        return "", None
-    message, type_ = inner.get("message"), inner.get("type")
-    return message if isinstance(message, str) else "", type_ if isinstance(type_, str) else None
+        return Told()
+    details = inner.get("details")
+    code = details.get("error_code") if isinstance(details, dict) else None
+    return Told(message=text(inner.get("message")) or "", type=text(inner.get("type")), code=text(code))
+
+
+def text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

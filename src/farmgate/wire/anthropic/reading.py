@@ -21,7 +21,7 @@ from farmgate.core.words import (
 )
 from farmgate.wire.anthropic.reading_turns import Unsaid, decode_cache, decode_turn, items, text_or_none, text_part
 
-__all__ = ["decode_chat"]
+__all__ = ["ThreadUnsupported", "decode_chat"]
 
 # What there is a word for; anything else travels in `extra`.
 WORDS = frozenset(
@@ -35,8 +35,17 @@ MODES = {"auto": ToolMode.AUTO, "any": ToolMode.REQUIRED, "tool": ToolMode.NAMED
 EXTENDED = ("enabled", "adaptive")
 
 
+class ThreadUnsupported(UnsupportedParameter):
+    """Only Anthropic keeps a thread: send the whole conversation, without `thread`."""
+
+    # Anthropic's own, by which its SDKs know that they can do so.
+    code = "thread_unsupported_request"
+
+
 def decode_chat(fields: Mapping[str, object]) -> Chat:
     """A checked body as words. What its blocks say beyond them is named in `extra`, as `document.citations`."""
+    if fields.get("thread") is not None:
+        raise ThreadUnsupported(param="thread")
     unsaid = Unsaid()
     messages = [*decode_system(fields.get("system"), unsaid)]
     for at, message in enumerate(items(fields["messages"])):

@@ -10,7 +10,7 @@ from farmgate.core.errors import InvalidValue, MissingParameter, UnsupportedPara
 from farmgate.core.request import Body, Dialect, Kind, Request
 from farmgate.core.words import Ask, Chat
 from farmgate.wire.anthropic.reading import decode_chat
-from farmgate.wire.anthropic.rules import MESSAGES
+from farmgate.wire.anthropic.rules import CONTINUED, MESSAGES
 from farmgate.wire.anthropic.writing import DEFAULT_MAX_TOKENS, encode_chat
 from farmgate.wire.losses import Losses, Outgoing
 from farmgate.wire.openai import rules
@@ -115,7 +115,9 @@ def decode_count(body: bytes, *, json_limits: JsonLimits, list_limits: ListLimit
 
 def decode(body: bytes, required: Collection[str], json_limits: JsonLimits, list_limits: ListLimits) -> AnthropicBody:
     fields = decode_object(body, json_limits)
-    rules.check(fields, MESSAGES, list_limits)
+    thread = fields.get("thread")
+    continues = isinstance(thread, dict) and thread.get("type") == "continue"
+    rules.check(fields, CONTINUED if continues else MESSAGES, list_limits)
     for name in required:
         if fields.get(name) is None:
             raise MissingParameter(f"`{name}` is required.", param=name)

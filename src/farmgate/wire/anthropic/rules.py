@@ -19,7 +19,7 @@ from farmgate.wire.openai.rules import (
 )
 from farmgate.wire.openai.schemas import InvalidSchema, check_schema
 
-__all__ = ["MESSAGES"]
+__all__ = ["CONTINUED", "MESSAGES"]
 
 ROLES = ("user", "assistant", "system")
 MOST_STOPS = 64
@@ -120,15 +120,30 @@ def system(value: object, name: str, _: ListLimits) -> None:
             raise InvalidMessages(f"`{name}[{at}]` must be a text block.", param=f"{name}[{at}]")
 
 
+class AnyCall(set[str]):
+    """Calls that were made where nobody here can see them."""
+
+    def __contains__(self, call: object) -> bool:
+        return True
+
+
 def messages(value: object, name: str, limits: ListLimits) -> None:
     """A conversation: known roles, blocks of the right form, and every tool result to a call that was made."""
+    conversation(value, name, limits, set())
+
+
+def later_messages(value: object, name: str, limits: ListLimits) -> None:
+    """The end of a conversation whose beginning the provider keeps."""
+    conversation(value, name, limits, AnyCall())
+
+
+def conversation(value: object, name: str, limits: ListLimits, calls: set[str]) -> None:
     if type(value) is not list:
         raise wrong_type(name, "a list", value)
     if not value:
         raise InvalidMessages("`messages` is empty: send at least one.", param=name)
     if len(value) > limits.messages:
         raise TooManyItems(f"`messages` holds more than {limits.messages} messages.", param=name)
-    calls: set[str] = set()
     images = sum(one_message(message, f"{name}[{at}]", calls) for at, message in enumerate(value))
     if images > limits.images:
         raise TooManyItems(f"`messages` holds more than {limits.images} images.", param=name)
@@ -225,3 +240,5 @@ MESSAGES: dict[str, Rule] = {
     "tools": tools,
     "tool_choice": tool_choice,
 }
+CONTINUED = MESSAGES | {"messages": later_messages}
+"""The rules where `thread` continues a conversation."""

@@ -36,12 +36,20 @@ from farmgate.wire.thinking import effort_of
 __all__ = ["encode_words", "present"]
 
 
+ALSO_RESPONSES = frozenset(
+    ("prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier", "verbosity")
+)
+"""Fields without a word that the Responses API and this one call the same."""
+
+
 def encode_words(words: Ask, losses: Losses, *, dialect: Dialect = Dialect.TYPED) -> dict[str, object]:
     """The fields of a body. `dialect`: whose names `words.extra` has; OpenAI's own and those typed by hand are kept.
 
     Raises UnsupportedParameter for what OpenAI's API cannot be told.
     """
     extra = dict(words.extra) if dialect in (Dialect.OPENAI, Dialect.TYPED) else {}
+    if dialect is Dialect.RESPONSES:
+        extra = {name: value for name, value in words.extra.items() if name in ALSO_RESPONSES}
     losses.leave(words.extra, known=extra)
     match words:
         case Chat():
