@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from tests.matrix.facts import Call, Fact, Feature, Heard, Told, Tokens
+from tests.matrix.facts import Call, Fact, Feature, Heard, Tokens, Told
 from tests.matrix.provider import Provider, Recording
 from tests.matrix.surface import Answered, Json, Surface, asks, events, value
 from tests.matrix.surfaces import calls_of
@@ -76,8 +76,8 @@ class AnthropicSurface(Surface):
         if not calls:
             return [{"role": "user", "content": last}]
         made = [
-            {"type": "tool_use", "id": value(id), "name": value(name), "input": value(arguments)}
-            for id, name, arguments, _, _ in calls
+            {"type": "tool_use", "id": value(call_id), "name": value(name), "input": value(arguments)}
+            for call_id, name, arguments, _, _ in calls
         ]
         results = [
             {"type": "tool_result", "tool_use_id": value(answered), "content": value(result)}
@@ -137,9 +137,7 @@ def add(block: Json, delta: Json) -> None:
             block["partial"] = block.get("partial", "") + delta["partial_json"]
 
 
-def heard(
-    blocks: list[Json], usage: Json, reason: str | None, *, is_complete: bool, error: str | None = None
-) -> Heard:
+def heard(blocks: list[Json], usage: Json, reason: str | None, *, is_complete: bool, error: str | None = None) -> Heard:
     read, written = usage.get("cache_read_input_tokens") or 0, usage.get("cache_creation_input_tokens") or 0
     details: Mapping[str, Any] = usage.get("output_tokens_details") or {}
     counted = Tokens(

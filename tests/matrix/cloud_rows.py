@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.matrix.facts import Call, Fact, Told, Tokens
+from tests.matrix.facts import Call, Fact, Tokens, Told
 from tests.matrix.openai_rows import FILTERED, LENGTH, OPENAI_PLACES, PARALLEL, STRUCTURED, THOUGHT, USAGE
 from tests.matrix.provider import Provider, Recording
 from tests.matrix.walking import Places

@@ -18,8 +18,8 @@ __all__ = [
     "Feature",
     "Heard",
     "Probe",
-    "Told",
     "Tokens",
+    "Told",
 ]
 
 

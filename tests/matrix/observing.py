@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from tests.matrix.custom import parts_before_end
-from tests.matrix.facts import NAMES, PROBES, Fact, Feature, Heard, Probe, Told, Tokens
+from tests.matrix.facts import NAMES, PROBES, Fact, Feature, Heard, Probe, Tokens, Told
 from tests.matrix.provider import Provider, Recording
 from tests.matrix.stage import Stage, stage, written
 from tests.matrix.surface import Answered, Json, Surface
@@ -34,7 +34,7 @@ class Outcome(StrEnum):
 
 
 RANK = tuple(Outcome)
-PART = re.compile(r"messages\[\d+\]\.content\[\d+\]")
+PART = re.compile(r"(messages|input)\[\d+\]\.content\[\d+\]")
 
 
 class Flaw(AssertionError):
@@ -65,7 +65,7 @@ async def observe(surfaces: Sequence[Surface], providers: Sequence[Provider], fo
     """Every cell, one after the other."""
     async with stage(providers, folder) as here:
         return [
-            await cell(here, surface, provider, feature)
+            await cell(here, surface, provider.facing(surface.name), feature)
             for surface in surfaces
             for provider in providers
             for feature in Feature
@@ -80,9 +80,7 @@ async def cell(here: Stage, surface: Surface, provider: Provider, feature: Featu
         return Cell(surface=surface.name, provider=provider.name, feature=feature, flaw=told or "an assertion failed")
     outcome = max((one.outcome for one in seen), key=RANK.index, default=Outcome.NOTHING)
     names = dict.fromkeys(name for one in seen for name in one.names)
-    return Cell(
-        surface=surface.name, provider=provider.name, feature=feature, outcome=outcome, names=tuple(names)
-    )
+    return Cell(surface=surface.name, provider=provider.name, feature=feature, outcome=outcome, names=tuple(names))
 
 
 async def look(here: Stage, surface: Surface, provider: Provider, feature: Feature) -> list[Seen]:
@@ -100,11 +98,9 @@ async def look(here: Stage, surface: Surface, provider: Provider, feature: Featu
 # ---------------------------------------------------------------------------------------------------- whole answers
 
 
-async def answered(
-    here: Stage, surface: Surface, provider: Provider, feature: Feature, probe: Probe
-) -> Seen | None:
-    """One request, and everything of it that is there on the other side; None where nothing is recorded to answer it."""
-    recording = provider.recording(probe.recording, surface.name)
+async def answered(here: Stage, surface: Surface, provider: Provider, feature: Feature, probe: Probe) -> Seen | None:
+    """One request, and all of it that is there on the other side; None where nothing is recorded to answer it."""
+    recording = provider.recording(probe.recording)
     if recording is None and probe.recording.startswith("filtered"):
         return None
     here.prepare(provider, recording)
@@ -206,7 +202,7 @@ def seen_of(tokens: Tokens | None, surface: Surface) -> Tokens | None:
 
 async def failed(here: Stage, surface: Surface, provider: Provider, probe: Probe) -> Seen | None:
     """An error of the provider's: its status, its words, when to come back, in the caller's own shape."""
-    recording = provider.recording(probe.recording, surface.name)
+    recording = provider.recording(probe.recording)
     if recording is None:
         if provider.has_wire:
             raise Flaw(f"there is no recording {probe.recording}")
@@ -226,7 +222,7 @@ async def failed(here: Stage, surface: Surface, provider: Provider, probe: Probe
 
 async def truncated(here: Stage, surface: Surface, provider: Provider, probe: Probe) -> list[Seen]:
     """A stream that breaks off, wherever it does: never a whole answer, always an error in the caller's dialect."""
-    recording = provider.recording(probe.recording, surface.name)
+    recording = provider.recording(probe.recording)
     if recording is None and provider.has_wire:
         raise Flaw(f"there is no recording {probe.recording}")
     if recording is None or (not provider.has_wire and not provider.places):
@@ -241,7 +237,7 @@ async def truncated(here: Stage, surface: Surface, provider: Provider, probe: Pr
             return [refused(body, surface.hear(got, stream=True))]
         check_broken(surface, got, at)
         is_same = surface.dialect == provider.dialect and is_forwarded(here, provider, body)
-        is_same = is_same and is_beginning(got, recording)
+        is_same = is_same and is_beginning(got, recording, surface)
         seen.append(Seen(Outcome.EXACT if is_same else Outcome.TRANSLATED))
     return seen
 
@@ -256,10 +252,10 @@ def check_broken(surface: Surface, got: Answered, at: int) -> None:
         raise Flaw(f"cut at {at}: no error in this dialect: {got.body[-300:]!r}")
 
 
-def is_beginning(got: Answered, recording: Recording) -> bool:
+def is_beginning(got: Answered, recording: Recording, surface: Surface) -> bool:
     """Whether all that came before the error is the provider's own."""
     if got.status != 200:
         return True
     joint = b"\n" if recording.file.endswith(".jsonl") else b"\n\n"
-    before = got.body.removesuffix(joint).rpartition(joint)[0]
-    return recording.bytes_sent().startswith(before)
+    before = got.body.removesuffix(joint).rsplit(joint, surface.last_words)
+    return len(before) <= surface.last_words or recording.bytes_sent().startswith(before[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.matrix.facts import Call, Fact, Told, Tokens
+from tests.matrix.facts import Call, Fact, Tokens, Told
 from tests.matrix.provider import Provider, Recording
 from tests.matrix.walking import Places
 
@@ -68,7 +68,7 @@ OPENAI = Provider(
     form="Chat Completions under `/v1`; the rows of other services likewise, each with its own ways",
     dialect="openai",
     model="gpt-5-mini",
-    entry={"apiKey": "sk-canary-0123456789"},
+    entry={"apiKey": "sk-canary-0123456789", "options": {"responses": True}},
     suffix="/v1",
     whole_at=b'"finish_reason":"',
     places=OPENAI_PLACES,
@@ -101,9 +101,7 @@ LLAMA_BREST = Call("tide_at", {"port": "Brest", "days": 1}, "hV8zFwqbpV2pS5fT")
 LLAMA_MALO = Call("tide_at", {"port": "Saint-Malo", "days": 1}, "oR4mZ1uYb7sE9wQx")
 LLAMA_LENGTH = Told(text="The Harbour of", tokens=Tokens(prompt=40, completion=3, cached=39), finish="length")
 LLAMA_TOOLS = Told(calls=(LLAMA_BREST,), tokens=Tokens(prompt=88, completion=19), finish="tool_calls")
-LLAMA_PARALLEL = Told(
-    calls=(LLAMA_BREST, LLAMA_MALO), tokens=Tokens(prompt=88, completion=37), finish="tool_calls"
-)
+LLAMA_PARALLEL = Told(calls=(LLAMA_BREST, LLAMA_MALO), tokens=Tokens(prompt=88, completion=37), finish="tool_calls")
 LLAMA_THOUGHT = Told(
     text=THOUGHT.text, reasoning=THOUGHT.reasoning, tokens=Tokens(prompt=31, completion=80), finish="stop"
 )
@@ -118,9 +116,7 @@ LOCAL = Provider(
     whole_at=b'"finish_reason":"',
     places=OPENAI_PLACES,
     recordings={
-        "text": Recording(
-            file="llamacpp/text.json", told=Told(text=HARBOUR, tokens=Tokens(prompt=40, completion=33))
-        ),
+        "text": Recording(file="llamacpp/text.json", told=Told(text=HARBOUR, tokens=Tokens(prompt=40, completion=33))),
         "stream": Recording(
             file="llamacpp/stream.sse", told=Told(text=HARBOUR, tokens=Tokens(prompt=40, completion=33, cached=24))
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.matrix.facts import Call, Fact, Told, Tokens
+from tests.matrix.facts import Call, Fact, Tokens, Told
 from tests.matrix.openai_rows import FILTERED, LENGTH, OPENAI_PLACES, THOUGHT, USAGE
 from tests.matrix.provider import EVENT_STREAM, Provider, Recording
 from tests.matrix.walking import Places
@@ -73,9 +73,7 @@ BEDROCK = Provider(
     places=BEDROCK_PLACES,
     recordings={
         "text": Recording(file="bedrock/text.json", told=Told(text=DAWN, tokens=Tokens(prompt=17, completion=11))),
-        "stream": events(
-            "bedrock/stream.jsonl", Told(text=DAWN, tokens=Tokens(prompt=137, completion=11, cached=100))
-        ),
+        "stream": events("bedrock/stream.jsonl", Told(text=DAWN, tokens=Tokens(prompt=137, completion=11, cached=100))),
         "tools": Recording(
             file="bedrock/tools.json",
             told=Told(
@@ -88,9 +86,7 @@ BEDROCK = Provider(
         "tools_stream": events("bedrock/tools_stream.jsonl", BEDROCK_STREAMED),
         "parallel_tools": Recording(
             file="bedrock/parallel_tools.json",
-            told=Told(
-                calls=BEDROCK_STREAMED.calls, tokens=Tokens(prompt=420, completion=98), finish="tool_calls"
-            ),
+            told=Told(calls=BEDROCK_STREAMED.calls, tokens=Tokens(prompt=420, completion=98), finish="tool_calls"),
         ),
         "parallel_tools_stream": events("bedrock/tools_stream.jsonl", BEDROCK_STREAMED),
         "structured": Recording(
@@ -228,9 +224,7 @@ COHERE = Provider(
         "tools_stream": Recording(file="cohere/tools_stream.sse", told=COHERE_STREAMED),
         "parallel_tools": Recording(
             file="cohere/parallel_tools.json",
-            told=Told(
-                text="Both.", calls=COHERE_TWO, tokens=Tokens(prompt=913, completion=80), finish="tool_calls"
-            ),
+            told=Told(text="Both.", calls=COHERE_TWO, tokens=Tokens(prompt=913, completion=80), finish="tool_calls"),
         ),
         "parallel_tools_stream": Recording(file="cohere/tools_stream.sse", told=COHERE_STREAMED),
         "structured": Recording(

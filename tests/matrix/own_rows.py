@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.matrix.facts import Call, Fact, Told, Tokens
+from tests.matrix.facts import Call, Fact, Tokens, Told
 from tests.matrix.openai_rows import FILTERED, LENGTH, PARALLEL, STRUCTURED, TEXT, THOUGHT, TOOLS, USAGE
 from tests.matrix.provider import Provider, Recording
 from tests.matrix.walking import Places
@@ -181,4 +181,3 @@ CUSTOM = Provider(
         "error_400": Recording(file="", status=400, error="the parrot does not know that word"),
     },
 )
-

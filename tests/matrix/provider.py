@@ -1,4 +1,4 @@
-"""A provider of the matrix: its configuration, its recordings with what they say, and where a request's facts belong."""
+"""A provider of the matrix: its configuration, recordings with what they say, and where a request's facts belong."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ class Recording:
 class Provider:
     """One provider. `whole_at`: what a stream says last before it counts as whole.
 
-    `form`: which version of its dialect is written. `looked_up`: recordings of what is asked of it beside the request, by path. `implied`: facts its dialect has no field for, because order says them.
+    `looked_up`: recordings of what is asked of it beside the request, by path. `implied`: facts its dialect has no
+    field for, because order says them. `natively`: what it is to a surface whose dialect it has too. `form`: which
+    version of its dialect is written.
     """
 
     name: str
@@ -86,10 +88,15 @@ class Provider:
     has_wire: bool = True
     looked_up: Mapping[str, str] = field(default_factory=dict)
     implied: frozenset[Fact] = frozenset()
+    natively: Mapping[str, Provider] = field(default_factory=dict)
     form: str = ""
     note: str = ""
 
-    def recording(self, name: str, surface: str) -> Recording | None:
+    def facing(self, surface: str) -> Provider:
+        """What it is to that surface."""
+        return self.natively.get(surface, self)
+
+    def recording(self, name: str) -> Recording | None:
         """What answers a probe; None where nothing is recorded for it."""
         if name == "chosen" and name not in self.recordings:
             name = "tools"

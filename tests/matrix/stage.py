@@ -27,6 +27,7 @@ from farmgate.core.model import HealthStatus, ModelInfo
 from farmgate.core.ports import Lease, Purpose, Report
 from farmgate.providers.openai import OpenAIProvider
 from farmgate.providers.registry import ROWS
+from farmgate.stores.responses import NoResponses
 from farmgate.telemetry import Telemetry
 from farmgate.testing import FakeJournal
 from farmgate.work.jobs import Jobs
@@ -215,6 +216,7 @@ async def stage(providers: Sequence[Provider], folder: Path) -> AsyncIterator[St
         shared = Shared(
             telemetry=Telemetry(),
             journal=FakeJournal(),
+            responses=NoResponses(),
             jobs=Jobs(time.time),
             engines=engine,
             weights=engine,

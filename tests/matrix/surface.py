@@ -43,6 +43,9 @@ class Surface:
     unsaid: ClassVar[frozenset[Fact]] = frozenset()
     """What this dialect has no word for in a request, so that nobody can ask for it here."""
 
+    last_words: ClassVar[int] = 1
+    """How many events tell an error in a stream."""
+
     def path(self, *, stream: bool) -> str:
         raise NotImplementedError
 

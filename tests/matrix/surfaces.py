@@ -80,11 +80,11 @@ class OpenAISurface(Surface):
         if calls:
             made = [
                 {
-                    "id": value(id),
+                    "id": value(call_id),
                     "type": "function",
                     "function": {"name": value(name), "arguments": json.dumps(value(arguments))},
                 }
-                for id, name, arguments, _, _ in calls
+                for call_id, name, arguments, _, _ in calls
             ]
             told.append({"role": "user", "content": value(Fact.USER)})
             told.append({"role": "assistant", "content": None, "tool_calls": made})
@@ -110,9 +110,7 @@ class OpenAISurface(Surface):
         usage = next((chunk["usage"] for chunk in chunks if chunk.get("usage")), None)
         finish = next((choice["finish_reason"] for choice in choices if choice.get("finish_reason")), None)
         is_complete = frames[-1:] == ["[DONE]"] and answered.is_closed
-        return self.heard(
-            [choice["delta"] for choice in choices], usage, finish, is_complete=is_complete, error=error
-        )
+        return self.heard([choice["delta"] for choice in choices], usage, finish, is_complete=is_complete, error=error)
 
     def heard(
         self,
@@ -197,8 +195,8 @@ class OllamaSurface(Surface):
         calls = calls_of(feature)
         if calls:
             made = [
-                {"id": value(id), "function": {"index": at, "name": value(name), "arguments": value(arguments)}}
-                for at, (id, name, arguments, _, _) in enumerate(calls)
+                {"id": value(call_id), "function": {"index": at, "name": value(name), "arguments": value(arguments)}}
+                for at, (call_id, name, arguments, _, _) in enumerate(calls)
             ]
             told.append({"role": "user", "content": value(Fact.USER)})
             told.append({"role": "assistant", "content": "", "tool_calls": made})

@@ -24,34 +24,36 @@ SIGNS = {
 }
 HEAD = """# What each API can say to each provider
 
-Made by `tools/generate.py` from what the matrix test (`tests/matrix`) sees; `make generated` fails where it is not current. Every request below was
-sent through the gate to a provider that answers with a recording, and both sides were looked at: what reached the provider, and what the caller
-could read.
+Made by `tools/generate.py` from what the matrix test (`tests/matrix`) sees: `make generated` fails where this page is
+not current. Every request below went through the gate to a provider that answers with a recording, and both sides were
+looked at: what reached the provider, and what the caller could read.
 
 | sign | meaning |
 |---|---|
-| = | exact: the body goes out and the answer comes back byte for byte, but for the model's name where the provider has another, and usage that is asked for |
+| = | exact: body and answer are relayed byte for byte (but for the model's name, where it has another) |
 | ✓ | translated: everything that was said arrives, both ways |
-| ~ `name` | dropped: answered, without what is named; the header `x-farmgate-dropped` and a note beside the usage say so |
+| ~ `name` | dropped: answered without what is named; `x-farmgate-dropped` and a note beside the usage say so |
 | ✗ `name` | refused: 400 with `param`, before anything is sent |
 | — | there is nothing to see |
 
-No fact is lost without one of these signs: that is a failing test.
+A fact that is lost without one of these signs is a failing test.
 
 * **sampling**: `top_p`, `top_k`, `seed`, both penalties and the end user's name, as far as the API has them.
-* **tools**, **parallel tools**: an earlier turn with calls and results, tools on offer, and an answer that calls one, or several.
+* **tools**, **parallel tools**: calls and results of an earlier turn, a tool on offer, an answer with one call, or two.
 * **chosen tool**: one that must be called.
-* **reasoning**: how much to think is said, thoughts are heard, and given back apart from the text.
-* **usage**: with cached and reasoning tokens, whole and streamed. **stop reason**: cut by length, or filtered; and a stop sequence in the request.
-* **error**: the provider's 429 with `Retry-After` and its 400 have their status and words in the API's own shape.
-* **truncated stream**: cut within and between frames, with the body ended in order or not: an error in the API's own shape, never a whole answer.
+* **reasoning**: how much to think is said, and thoughts are heard apart from the text.
+* **usage**: with cached and reasoning tokens, whole and streamed.
+* **stop reason**: a stop sequence in the request; answers that were cut by length, and filtered.
+* **error**: the provider's 429 with `Retry-After` and its 400 have their status and words, in the API's own shape.
+* **truncated stream**: cut within and between frames: an error in the API's own shape, never a whole answer.
 * **unknown field**: one that no API has.
 """
 SOURCES = """## Where this comes from
 
-The recordings in `tests/recordings` have the providers' documented wire forms, with words of our own; each folder's README names the documents. Those
-of llama.cpp's text, stream, schema, length and error came from a real server. The others were not recorded from the services themselves: nobody's
-key was spent. The fake Ollama is held to a contract (`tests/contract`) that a real one can be held to as well.
+The recordings in `tests/recordings` have the providers' documented wire forms, with words and numbers of our own; each
+folder's README names the documents. llama.cpp's text, stream, schema, length and error came from a real server. Nothing
+was recorded from the clouds themselves. The fake Ollama of the other tests is held to a contract (`tests/contract`)
+that a real one can be held to as well.
 """
 
 
@@ -70,8 +72,7 @@ def page(cells: Sequence[Cell]) -> str:
 def section(surface: Surface, cells: Sequence[Cell]) -> str:
     by_place = {(cell.provider, cell.feature): sign(cell) for cell in cells}
     rows = [
-        (f"**{provider.title}**", *(by_place[provider.name, feature] for feature in Feature))
-        for provider in PROVIDERS
+        (f"**{provider.title}**", *(by_place[provider.name, feature] for feature in Feature)) for provider in PROVIDERS
     ]
     notes = [f"* It has no place for {name}: {why}." for name, why in surface.untold.items()]
     text = f"## {surface.title}\n\n{surface.version}\n\n{table(('provider', *Feature), rows)}"
