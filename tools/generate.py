@@ -32,6 +32,14 @@ def config_schema() -> str:
     return published_schema()
 
 
+def published_models() -> str:
+    """The table of published models and their prices."""
+    sys.path.insert(0, str(ROOT))
+    from tools.known_models import known_models
+
+    return known_models(ROOT / MODELS)
+
+
 def clients() -> str:
     """The page on clients, with the versions that the locks hold. Ours comes first where several hold one."""
     locked: dict[str, str] = {}
@@ -51,11 +59,13 @@ def dialects() -> str:
     return page(observed())
 
 
+MODELS = "src/farmgate/admin/models.json"
 GENERATED = {
     "docs/farm.config.schema.json": config_schema,
     "docs/openapi.json": openapi,
     "docs/clients.md": clients,
     "docs/dialects.md": dialects,
+    MODELS: published_models,
 }
 
 

@@ -48,6 +48,7 @@ class FakeModel:
     """What the fake knows of a model."""
 
     capabilities: tuple[str, ...] = ("completion", "tools")
+    context_length: int = 8192
     size: int = 1_000
     layers: tuple[int, ...] = (600, 400)
 
@@ -198,7 +199,8 @@ class FakeOllama:
 
     async def _show(self, body: Fields, exchange: Exchange) -> None:
         model = self.installed[self._known(body)]
-        await exchange.whole({"capabilities": list(model.capabilities), "details": {}, "model_info": {}})
+        info = {"general.architecture": "fake", "fake.context_length": model.context_length}
+        await exchange.whole({"capabilities": list(model.capabilities), "details": {}, "model_info": info})
 
     async def _pull(self, body: Fields, exchange: Exchange) -> None:
         name = full(str(body.get("model")))

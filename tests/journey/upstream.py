@@ -65,6 +65,9 @@ WHOLE = {
 }
 
 
+LIST_PATH = "/v1/models"
+
+
 def frames_of(act: str) -> tuple[str, ...]:
     """A whole stream, its end included."""
     deltas, reason = TALK[act]
@@ -148,6 +151,8 @@ class Upstream:
         self._changed = threading.Condition()
         self._open: set[socket.socket] = set()
         self.seen: list[Seen] = []
+        """Every request but those for the list of models, which the gate asks for when it likes."""
+        self.models: dict[str, Any] = {"object": "list", "data": []}
         self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._accepting.start()
 
@@ -229,13 +234,17 @@ class Upstream:
         body = file.read(int(headers.get("content-length", "0")))
         told = json.loads(body or b"{}") if b"json" in headers.get("content-type", "").encode() else {}
         seen = Seen(path=line.split()[1].decode(), body=told, headers=headers, raw=body)
-        with self._changed:
-            self.seen.append(seen)
-            self._changed.notify_all()
+        if seen.path != LIST_PATH:
+            with self._changed:
+                self.seen.append(seen)
+                self._changed.notify_all()
         return seen
 
     def _answer(self, connection: socket.socket, seen: Seen) -> bool:
         """Whether the connection may carry another exchange."""
+        if seen.path == LIST_PATH:
+            whole(connection, self.models)
+            return True
         if seen.path.endswith("/responses"):
             return recorded(connection, str(seen.body["model"]), streams=bool(seen.body.get("stream")))
         if (answer := MEDIA.get(seen.path)) is not None:

@@ -20,6 +20,7 @@ from farmgate.core.errors import (
     UpstreamStreamTruncated,
     UpstreamTimeout,
 )
+from farmgate.core.model import Capability
 from farmgate.core.ports import Progress
 from farmgate.core.reply import Event, Finish, FinishReason, Part, Reasoning, Text, ToolDelta, Usage, Vector
 from farmgate.wire.ollama.embeddings import decode_embeddings
@@ -228,8 +229,21 @@ def test_models_are_listed_with_what_is_known() -> None:
     assert (second.size, second.modified_unix, second.description) == (None, 0, None)
     assert decode_installed(b'{"models":null}', provider="ollama") == []
     assert decode_resident(b'{"models":[{"name":"a","context_length":9}]}', provider="o")[0].context_length == 9
-    assert decode_show(b'{"capabilities":["embedding"]}', provider="o") == {"embedding"}
-    assert decode_show(b"{}", provider="o") == frozenset()
+    assert decode_show(b'{"capabilities":["embedding"]}', provider="o").capabilities == ["embedding"]
+    assert decode_show(b"{}", provider="o").abilities == decode_show(b"{}", provider="o").lacks == frozenset()
+
+
+def test_what_a_model_can_and_cannot_is_told_by_names_where_any_are() -> None:
+    body = b"""{"capabilities": ["completion", "vision", "clairvoyance"], "model_info": {
+        "general.architecture": "gemma3", "gemma3.context_length": 131072, "gemma3.embedding_length": 5}}"""
+    shown = decode_show(body, provider="o")
+    assert shown.abilities == {Capability.CHAT, Capability.COMPLETION, Capability.VISION}
+    assert shown.lacks == {Capability.TOOLS, Capability.REASONING}
+    assert shown.context_tokens == 131_072
+    old = decode_show(b'{"model_info": {"llama.context_length": "much"}}', provider="o")
+    assert (old.abilities, old.lacks, old.context_tokens) == (frozenset(), frozenset(), None)
+    embeds = decode_show(b'{"capabilities": ["embedding"]}', provider="o")
+    assert embeds.lacks >= {Capability.CHAT, Capability.COMPLETION}
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"models":5}', b"{}", b'{"models":[{}]}'])

@@ -7,7 +7,7 @@ import time
 
 from farmgate.core.answer import fold
 from farmgate.core.errors import ModelNotFound
-from farmgate.core.model import ModelInfo
+from farmgate.core.model import Capability, ModelInfo
 from farmgate.core.reply import (
     Event,
     Finish,
@@ -138,3 +138,12 @@ def test_models_are_told_as_ollama_tells_them() -> None:
     shown = json.loads(encode_show("m", model, {"chat", "tools", "load"}))
     assert shown["capabilities"] == ["completion", "tools"]
     assert shown["model_info"]["farmgate.context_length"] == 8
+
+
+def test_what_is_known_of_a_model_is_shown_before_what_its_provider_can() -> None:
+    has, lacks = frozenset({Capability.REASONING}), frozenset({Capability.TOOLS})
+    model = ModelInfo(name="m", provider="p", capabilities=has, lacks=lacks, context_tokens=9, loaded=True)
+    shown = json.loads(encode_show("m", model, frozenset({"chat", "tools"})))
+    assert shown["capabilities"] == ["completion", "thinking"]
+    assert shown["model_info"]["farmgate.context_length"] == 9
+    assert json.loads(encode_ps([("m", model)]))["models"][0]["context_length"] == 9

@@ -1,14 +1,20 @@
-"""Which models there are: a snapshot for routing, renewed in the background and when a name is not known."""
+"""Which models there are and what is known of each: a snapshot for routing, renewed in the background and when a name
+is not known.
+
+What the operator states of a model beats what its provider lists, which beats what is published.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from farmgate.admin.prices import Beside, first_of
 from farmgate.core.errors import FarmError
-from farmgate.core.model import ModelInfo
+from farmgate.core.model import Facts, ModelInfo
 from farmgate.core.ports import Clock
 from farmgate.flow.route import ProviderView, View
 from farmgate.telemetry import log
@@ -17,12 +23,17 @@ __all__ = ["Listed", "ModelCatalog", "Source"]
 
 REFRESH_LIMIT_S = 3.0
 AGAIN_AFTER_S = 2.0
+LEARN_AFTER_S = 3600.0
+LEARN_AGAIN_AFTER_S = 60.0
 
 
 class Source(Protocol):
     """Who has models."""
 
     async def models(self) -> tuple[ModelInfo, ...]: ...
+
+    async def learn(self) -> None:
+        """Find out what `models` tells from then on beyond names, where that takes time of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +51,9 @@ class Listed:
     version_joint: str = "-"
     asks: bool = True
     """Whether to ask the provider what it has, for routing; a cloud's list is not fetched just to route."""
+    tells: bool = False
+    """Whether more can be learnt of its models than routing needs: from a list that was not fetched to route, or by
+    asking for each."""
 
 
 class ModelCatalog:
@@ -51,15 +65,23 @@ class ModelCatalog:
         *,
         default_provider: str | None,
         clock: Clock,
+        beside: Beside | None = None,
+        wall_clock: Clock = time.time,
         left_out: Iterable[str] = (),
     ) -> None:
+        """`beside`: what is known of models from others than their providers; `wall_clock` is in seconds since 1970."""
         self._providers = dict(providers)
         self._left_out = frozenset(left_out)
         self._default = default_provider
         self._clock = clock
+        self._beside = beside or Beside()
+        self._wall_clock = wall_clock
         self._asked_at = float("-inf")
+        self._learn_at: dict[str, float] = {}
         self._asking: asyncio.Task[None] | None = None
+        self._learning: asyncio.Task[None] | None = None
         self._known: dict[str, tuple[ModelInfo, ...]] = {}
+        self._told: dict[str, Mapping[str, ModelInfo]] = {}
         self.silent: dict[str, str] = {}
         """Providers that did not tell what they have when last asked, with the reason."""
         self._view = self._build()
@@ -71,10 +93,18 @@ class ModelCatalog:
         """Every model known now; configured names come first within their provider."""
         found: dict[tuple[str, str], ModelInfo] = {}
         for name, listed in self._providers.items():
-            known = {info.name: info for info in self._known.get(name, ())}
-            for model in (*listed.models, *known):
-                found.setdefault((name, model), known.get(model) or ModelInfo(name=model, provider=name))
+            infos = self._listed(name)
+            for model in (*listed.models, *(info.name for info in self._known.get(name, ()))):
+                info = infos.get(model) or ModelInfo(name=model, provider=name)
+                said = self._beside.said(name, model)
+                found[name, model] = with_facts(info, first_of(said, info, self.published(name, model)))
         return list(found.values())
+
+    def published(self, provider: str, model: str) -> Facts:
+        return self._beside.published(provider, model, at_unix=self._wall_clock())
+
+    def _listed(self, provider: str) -> Mapping[str, ModelInfo]:
+        return {**self._told.get(provider, {}), **{info.name: info for info in self._known.get(provider, ())}}
 
     async def refresh(self, *, at_once: bool = False) -> None:
         """Ask every provider that can tell; at most once every two seconds, once for many askers.
@@ -90,6 +120,41 @@ class ModelCatalog:
             self._asking.add_done_callback(self._asked)
         await asyncio.shield(self._asking)
 
+    async def learn(self) -> None:
+        """Find out what models can and cost, where routing did not need to know: from a list that is fetched for this
+        alone at most once an hour."""
+        self.learn_soon()
+        if self._learning is not None:
+            await asyncio.shield(self._learning)
+
+    def learn_soon(self) -> None:
+        """`learn`, without waiting for it."""
+        now = self._clock()
+        due = [name for name, one in self._providers.items() if one.tells and self._learn_at.get(name, now) <= now]
+        if self._learning is None and due:
+            self._learning = asyncio.create_task(self._learn_of(due))
+            self._learning.add_done_callback(self._learnt)
+
+    async def _learn_of(self, names: list[str]) -> None:
+        await asyncio.gather(*map(self._learn_from, names))
+        self._view = self._build()
+
+    async def _learn_from(self, name: str) -> None:
+        listed = self._providers[name]
+        answer = await self._ask(name, listed.source, learn=True)
+        if answer is None:
+            again_s = LEARN_AGAIN_AFTER_S
+        elif listed.asks:
+            self._known[name] = answer
+            again_s = AGAIN_AFTER_S
+        else:
+            self._told[name] = {info.name: info for info in answer}
+            again_s = LEARN_AFTER_S
+        self._learn_at[name] = self._clock() + again_s
+
+    def _learnt(self, _: asyncio.Task[None]) -> None:
+        self._learning = None
+
     def _asked(self, _: asyncio.Task[None]) -> None:
         self._asking = None
         self._asked_at = self._clock()
@@ -100,17 +165,21 @@ class ModelCatalog:
         self._known = {name: answer for name, answer in zip(asked, answers, strict=True) if answer is not None}
         self._view = self._build()
 
-    async def _ask(self, name: str, source: Source) -> tuple[ModelInfo, ...] | None:
+    async def _ask(self, name: str, source: Source, *, learn: bool = False) -> tuple[ModelInfo, ...] | None:
         try:
             async with asyncio.timeout(REFRESH_LIMIT_S):
+                if learn:
+                    await source.learn()
                 models = await source.models()
-            self.silent.pop(name, None)
-            return models
         except (FarmError, TimeoutError) as error:
             # Fail open: what it had before may be there still, and asking it will tell.
-            self.silent[name] = str(error) or f"it did not list its models within {REFRESH_LIMIT_S:g} s"
-            log.info("models_not_listed", provider=name, reason=self.silent[name])
+            reason = str(error) or f"it did not list its models within {REFRESH_LIMIT_S:g} s"
+            if not learn:
+                self.silent[name] = reason
+            log.info("models_not_listed", provider=name, reason=reason)
             return self._known.get(name)
+        self.silent.pop(name, None)
+        return models
 
     def _build(self) -> View:
         return View(
@@ -125,10 +194,35 @@ class ModelCatalog:
                 for name, listed in self._providers.items()
             },
             default_provider=self._default,
+            facts=self._facts(),
             left_out=self._left_out,
         )
 
+    def _facts(self) -> dict[tuple[str, str], Facts]:
+        """What providers and the operator say of models, where it limits what can be asked of them."""
+        found: dict[tuple[str, str], Facts] = {}
+        for name, listed in self._providers.items():
+            infos = self._listed(name)
+            stated = (model for provider, model in self._beside.stated if provider in (None, name))
+            for model in {*listed.models, *infos, *stated}:
+                facts = first_of(self._beside.said(name, model), infos.get(model, Facts()))
+                if facts.context_tokens or facts.lacks:
+                    found[name, model] = facts
+        return found
+
     async def close(self) -> None:
         """Stop asking."""
-        if self._asking is not None:
-            self._asking.cancel()
+        for task in (self._asking, self._learning):
+            if task is not None:
+                task.cancel()
+
+
+def with_facts(info: ModelInfo, facts: Facts) -> ModelInfo:
+    return replace(
+        info,
+        context_tokens=facts.context_tokens,
+        max_output_tokens=facts.max_output_tokens,
+        capabilities=facts.capabilities,
+        lacks=facts.lacks,
+        price=facts.price,
+    )

@@ -6,7 +6,7 @@ from farmgate.core.errors import FarmError, UpstreamError, UpstreamTimeout
 from farmgate.core.model import Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Request
-from farmgate.providers.provider import Provider
+from farmgate.providers.provider import Learner, Provider
 from farmgate.telemetry import log
 
 __all__ = ["CarefulSource", "CarefulTarget", "careful_close", "careful_health", "careful_kinds"]
@@ -67,6 +67,10 @@ class CarefulSource:
         except Exception as error:
             log.traceback(error)
             raise UpstreamError(f"{self._provider.name} could not list its models: {type(error).__name__}.") from error
+
+    async def learn(self) -> None:
+        if isinstance(self._provider, Learner):
+            await self._provider.learn()
 
 
 def careful_kinds(provider: Provider) -> frozenset[str] | None:

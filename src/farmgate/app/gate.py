@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from farmgate.admin.catalog import Listed, ModelCatalog
 from farmgate.app.careful import CarefulSource, CarefulTarget, careful_close, careful_health, careful_kinds
 from farmgate.app.entries import DEMO, Entries, is_built_in, is_open, make_provider, missing_key
+from farmgate.app.known import known_beside
 from farmgate.config import Config
 from farmgate.config.schema import Limits
 from farmgate.config.schema import Provider as Entry
@@ -23,7 +24,7 @@ from farmgate.flow.attempt import find
 from farmgate.flow.chain import chain
 from farmgate.flow.route import plan, who_gets
 from farmgate.providers.provider import CountsTokens
-from farmgate.providers.registry import LOCAL, ROWS, is_cloud, version_joint
+from farmgate.providers.registry import LOCAL, ROWS, is_cloud, tells, version_joint
 from farmgate.surfaces.cli.house import Finding
 from farmgate.surfaces.http.anthropic import AnthropicSurface
 from farmgate.surfaces.http.auth import Doorman
@@ -73,6 +74,7 @@ class Gate:
             default_provider=entries.default,
             clock=time.monotonic,
             left_out=config.left_out,
+            beside=known_beside(config),
         )
         self.target = chain(
             {name: self._target(name, entry) for name, entry in entries.entries.items()},
@@ -90,6 +92,10 @@ class Gate:
 
     def _listed(self) -> dict[str, Listed]:
         default_model = self.config.ai.default_model
+        asked = {
+            name: is_asked(entry.provider or name, names_models=bool(entry.models))
+            for name, entry in self._entries.entries.items()
+        }
         return {
             name: Listed(
                 source=CarefulSource(self.providers[name]),
@@ -99,7 +105,8 @@ class Gate:
                 kinds=careful_kinds(self.providers[name]),
                 version_joint=version_joint(entry.provider or name),
                 # A cloud's list of hundreds is not fetched just to route: it is asked for what a caller names.
-                asks=is_asked(entry.provider or name, names_models=bool(entry.models)),
+                asks=asked[name],
+                tells=tells(entry.provider or name, is_asked=asked[name]),
             )
             for name, entry in self._entries.entries.items()
         }
@@ -111,7 +118,7 @@ class Gate:
             telemetry=self._shared.telemetry,
         )
         streaming = self.config.ai.features.streaming
-        openai = OpenAISurface(self.target, self.catalog, streaming=streaming)
+        openai = OpenAISurface(self.target, self, streaming=streaming)
         responses = ResponsesSurface(self.target, self._shared.responses, count=self.count, streaming=streaming)
         ollama = OllamaSurface(
             self.target,
@@ -120,9 +127,7 @@ class Gate:
             jobs=self._shared.jobs,
             streaming=streaming,
         )
-        anthropic = AnthropicSurface(
-            self.target, self.catalog, count=self.count, streaming=self.config.ai.features.streaming
-        )
+        anthropic = AnthropicSurface(self.target, self, count=self.count, streaming=streaming)
         health = HealthSurface(self._shared.is_draining)
         posts: dict[str, Endpoint] = {}
 
@@ -172,7 +177,7 @@ class Gate:
                     farm_app(
                         desk,
                         target=self.target,
-                        models=self.catalog,
+                        models=self,
                         health=self.health,
                         load=self.load,
                         jobs=self._shared.jobs,
@@ -258,8 +263,8 @@ class Gate:
         return self.catalog.models()
 
     async def refresh(self) -> None:
-        """Look again at what the providers have."""
-        await self.catalog.refresh()
+        """Look again at what the providers have, and what they tell of it."""
+        await asyncio.gather(self.catalog.refresh(), self.catalog.learn())
 
     async def health(self) -> dict[str, Health]:
         """Every provider's state, asked all at once."""
@@ -272,6 +277,7 @@ class Gate:
         await self.providers[candidate.provider].load(candidate.model, report)
         log.info("model_loaded", provider=candidate.provider, model=candidate.model)
         await self.catalog.refresh(at_once=True)
+        self.catalog.learn_soon()
 
 
 def is_asked(kind: str, *, names_models: bool) -> bool:

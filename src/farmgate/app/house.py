@@ -11,8 +11,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeAlias, assert_never
 
+from farmgate.admin.prices import Beside
 from farmgate.app.entries import check_entries, find_entries
 from farmgate.app.gate import Gate, Shared
+from farmgate.app.known import known_beside
 from farmgate.app.running import Running
 from farmgate.config import Config
 from farmgate.config.process import variables
@@ -60,6 +62,9 @@ class House:
     def calls(self, config: Config) -> Iterator[Call]:
         return read_calls(config.home / "journal")
 
+    def prices(self, config: Config) -> Beside:
+        return known_beside(config)
+
     def listen(self, host: str, port: int) -> socket.socket:
         return listen(host, port)
 
@@ -94,9 +99,11 @@ class House:
         async with self._shared(config, is_draining=draining.is_set) as shared:
             # Before there is a task group: what is wrong with the configuration is told as it is, not in a group.
             gate = await self._build(config, shared)
+            gate.catalog.learn_soon()
 
             async def build(fresh: Config) -> Gate:
                 made = await self._build(fresh, shared)
+                made.catalog.learn_soon()
                 shared.telemetry.count_in_flight = lambda: running.in_flight
                 return made
 

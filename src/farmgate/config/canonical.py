@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,9 @@ from farmgate.config.nodes import Node, Path
 from farmgate.config.overrides import PROVIDER_NAME
 
 __all__ = ["Canonical"]
+
+PROVIDER_NAMES = (PROVIDER_NAME, "up to 64 letters, digits, `-` and `_`, a letter first")
+MODEL_NAMES = (re.compile(r"[!-~]{1,256}"), "up to 256 visible ASCII characters")
 
 
 @dataclass(slots=True)
@@ -70,11 +74,10 @@ class Canonical:
             return node
         children: dict[str, Node] = {}
         for name, child in node.value.items():
-            if not PROVIDER_NAME.fullmatch(name):
-                self.problems.append(
-                    f"{child.key_place or child.place}: {quoted(name)} in {dotted(path)} is not a name: "
-                    "use up to 64 letters, digits, `-` and `_`, a letter first"
-                )
+            pattern, wanted = MODEL_NAMES if path == ("ai", "models") else PROVIDER_NAMES
+            if not pattern.fullmatch(name):
+                place = child.key_place or child.place
+                self.problems.append(f"{place}: {quoted(name)} in {dotted(path)} is not a name: use {wanted}")
             elif done := self.value(child, kind, (*path, name)):
                 children[name] = done
         return replace(node, value=children)

@@ -50,6 +50,11 @@ def tidy(schema: object, *, titled: bool = False) -> None:
 
 
 def or_reference(wanted: dict[str, object]) -> dict[str, object]:
+    arms = wanted.get("anyOf")
+    if isinstance(arms, list) and any(arm.get("type") in ("integer", "number", "boolean") for arm in arms):
+        # A number that may be left out.
+        rules = [{KEYWORDS.get(key, key): value for key, value in arm.items()} for arm in arms]
+        return {**wanted, "anyOf": [*rules, REFERENCE]}
     if wanted.get("type") not in ("integer", "number", "boolean") and "enum" not in wanted:
         return wanted
     rule = {KEYWORDS.get(key, key): value for key, value in wanted.items() if key not in ABOUT}

@@ -20,7 +20,9 @@ __all__ = [
     "KeyEntry",
     "Limits",
     "Log",
+    "Model",
     "Provider",
+    "Rates",
     "Responses",
     "Root",
     "Server",
@@ -83,6 +85,9 @@ Url = Annotated[str, AfterValidator(web_address)]
 ApiSecret = Annotated[SecretStr, AfterValidator(header_safe)]
 Headers = Annotated[Mapping[str, str], AfterValidator(header_fields)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
+Tokens = Annotated[int, BeforeValidator(not_a_bool), Field(ge=1, le=1 << 40)]
+Usd = Annotated[float, BeforeValidator(not_a_bool), Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+Ability = Literal["tools", "vision", "audio", "files", "structured", "reasoning"]
 
 
 class Section(BaseModel):
@@ -177,6 +182,31 @@ class Provider(Section):
     )
 
 
+class Rates(Section):
+    """What a model costs, in US dollars per million tokens."""
+
+    input: Usd = Field(description="Dollars per million tokens of the prompt.")
+    output: Usd | None = Field(None, description="Dollars per million tokens of the answer.")
+    cached_input: Usd | None = Field(
+        None, description="Dollars per million tokens read from the provider's cache. None: as input."
+    )
+    cache_write: Usd | None = Field(
+        None, description="Dollars per million tokens written to the provider's cache. None: as input."
+    )
+
+
+class Model(Section):
+    """What is known of a model, instead of what its provider lists or what is published."""
+
+    context_tokens: Tokens | None = Field(None, description="Longest prompt and answer together.")
+    max_output_tokens: Tokens | None = Field(None, description="Longest answer.")
+    capabilities: tuple[Ability, ...] | None = Field(
+        None,
+        description="All it can beyond text: what is not in the list is refused. None: as its provider lists.",
+    )
+    price: Rates | None = Field(None, description="What it costs. None: as its provider lists or as published.")
+
+
 class Features(Section):
     """What is switched on."""
 
@@ -197,6 +227,9 @@ class Ai(Section):
     )
     default_model: Name | None = Field(
         None, description="Model for requests that name none, instead of the provider's own default."
+    )
+    models: Mapping[str, Model] = Field(
+        default_factory=dict, description="What is known of models, by provider/model or by model of any provider."
     )
     features: Features = Field(default_factory=Features, description="What is switched on.")
 

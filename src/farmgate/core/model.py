@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Capability", "Health", "HealthStatus", "ModelInfo"]
+from farmgate.core.money import Price
+
+__all__ = ["CHAT_CAPABILITIES", "Capability", "Facts", "Health", "HealthStatus", "ModelInfo"]
 
 
 class Capability(StrEnum):
@@ -34,17 +36,47 @@ class Capability(StrEnum):
     __hash__ = str.__hash__
 
 
+CHAT_CAPABILITIES = (
+    Capability.TOOLS,
+    Capability.VISION,
+    Capability.AUDIO,
+    Capability.FILES,
+    Capability.STRUCTURED,
+    Capability.REASONING,
+)
+"""What some models that chat can and others cannot."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelInfo:
-    """One model of one provider. `loaded` is None where the provider cannot tell; sizes are of the weights."""
+class Facts:
+    """What is known of a model. What it can and what it `lacks` are told apart: a capability in neither is unknown."""
+
+    context_tokens: int | None = None
+    max_output_tokens: int | None = None
+    capabilities: frozenset[Capability] = frozenset()
+    lacks: frozenset[Capability] = frozenset()
+    price: Price | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo(Facts):
+    """One model of one provider. `loaded` is None where the provider cannot tell; sizes are of the weights.
+
+    `loaded_context_tokens` is what it has now; it may be loaded anew with more, up to `context_tokens`.
+    """
 
     name: str
     provider: str
     size_bytes: int | None = None
     description: str | None = None
     loaded: bool | None = None
-    context_tokens: int | None = None
+    loaded_context_tokens: int | None = None
     created_unix: int = 0
+
+    @property
+    def window_tokens(self) -> int | None:
+        """The context it was loaded with, else the longest it can have."""
+        return self.loaded_context_tokens or self.context_tokens
 
 
 class HealthStatus(StrEnum):

@@ -42,6 +42,7 @@ class Call:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
     estimated: bool = False
     first_token_ms: float | None = None
     duration_ms: float | None = None

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from farmgate.core.errors import EngineUnavailable, ModelNotFound, ShuttingDown
-from farmgate.core.model import HealthStatus, ModelInfo
+from farmgate.core.model import Capability, HealthStatus, ModelInfo
 from farmgate.core.ports import Clock, Progress, Purpose, Report
 from farmgate.engines.engine import Engine, Spec, minimal_environment
 from farmgate.engines.leases import EngineLease
@@ -23,6 +23,9 @@ from farmgate.engines.supervisor import Settings, State, Supervisor
 from farmgate.engines.timing import Sleep
 
 __all__ = ["Engines", "Files", "Options", "default_threads"]
+
+TEXT_ONLY = frozenset({Capability.VISION, Capability.AUDIO})
+"""What no engine of ours is given the weights for."""
 
 
 def default_threads() -> int:
@@ -87,7 +90,19 @@ class Engines:
 
     def models(self) -> tuple[ModelInfo, ...]:
         ready = {model for (model, _), supervisor in self._supervisors.items() if supervisor.state is State.READY}
-        return tuple(replace(info, loaded=info.name in ready) for info in self._weights.models())
+        return tuple(
+            replace(
+                info,
+                loaded=info.name in ready,
+                context_tokens=self._context_tokens(info.context_tokens),
+                lacks=TEXT_ONLY,
+            )
+            for info in self._weights.models()
+        )
+
+    def _context_tokens(self, trained: int | None) -> int:
+        """What one request has of it: an engine is not made larger than its options say."""
+        return min(self._options.context_tokens, trained or self._options.context_tokens)
 
     def state(self) -> tuple[HealthStatus, str | None]:
         if (missing := self._engine.missing()) is not None:
@@ -125,12 +140,11 @@ class Engines:
         return found
 
     def _new_supervisor(self, model: str, path: Path, purpose: Purpose) -> Supervisor:
-        context_tokens = min(self._options.context_tokens, self._weights.context_tokens(model) or 2**31)
         spec = Spec(
             model=model,
             path=path.absolute(),
             purpose=purpose,
-            context_tokens=context_tokens,
+            context_tokens=self._context_tokens(self._weights.context_tokens(model)),
             parallel=self._options.parallel,
             threads=self._options.threads,
         )

@@ -11,6 +11,7 @@ from farmgate.core.errors import ModelNotFound
 from farmgate.core.ports import Target
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Request
+from farmgate.flow.fit import LARGE_BYTES, refuse_misfit
 from farmgate.flow.route import Candidate, Catalog, plan
 
 __all__ = ["Attempt", "find", "first_content"]
@@ -27,6 +28,8 @@ class Attempt:
 
     async def send(self, request: Request) -> Reply:
         candidate = await find(request, self._catalog)
+        if candidate.facts is not None or len(request.body.raw) > LARGE_BYTES:
+            refuse_misfit(request, candidate, self._catalog)
         reply = await self._targets[candidate.provider].send(
             request.to(provider=candidate.provider, model=candidate.model)
         )

@@ -96,6 +96,7 @@ class Running:
             call.prompt_tokens = self._usage.prompt_tokens
             call.completion_tokens = self._usage.completion_tokens
             call.cached_tokens = self._usage.cached_tokens
+            call.cache_write_tokens = self._usage.cache_write_tokens
             call.estimated = self._usage.estimated
         self._journal.ended(call)
         overhead_s = self._began - self._request.started

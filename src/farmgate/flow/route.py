@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Protocol
 
 from farmgate.core.errors import InvalidValue, ModelNotCapable, ModelNotFound
+from farmgate.core.model import Facts
 from farmgate.core.request import Kind
 
 __all__ = ["Candidate", "Catalog", "ProviderView", "View", "plan", "who_gets", "written"]
@@ -21,10 +22,11 @@ UPSTREAM_CHOOSES = frozenset({Kind.MODERATION, Kind.IMAGE})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One provider's model, in the provider's own words."""
+    """One provider's model, in the provider's own words, and what limits it where somebody said so."""
 
     provider: str
     model: str
+    facts: Facts | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +71,18 @@ def written(name: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """Everything routing looks at, at one moment. `providers` is in order of preference; those `left_out` are
-    configured and cannot be used."""
+    """Everything one request's journey looks at, at one moment. `providers` is in order of preference; those `left_out`
+    are configured and cannot be used."""
 
     providers: Mapping[str, ProviderView] = field(default_factory=dict)
     default_provider: str | None = None
     left_out: frozenset[str] = frozenset()
+    facts: Mapping[tuple[str, str], Facts] = field(default_factory=dict)
+    """What limits a provider's model, by both names, for models somebody said it of."""
+
+    def candidate(self, provider: str, model: str) -> Candidate:
+        """A provider's model, with what limits it."""
+        return Candidate(provider=provider, model=model, facts=self.facts.get((provider, model)))
 
     @cached_property
     def by_name(self) -> Mapping[str, Candidate]:
@@ -82,7 +90,7 @@ class View:
         found: dict[str, Candidate] = {}
         for name, known in in_order(self):
             for model in sorted(known.models):
-                candidate = Candidate(provider=name, model=model)
+                candidate = self.candidate(name, model)
                 found.setdefault(model, candidate)
                 found.setdefault(model.removesuffix(":latest"), candidate)
         return found
@@ -92,6 +100,9 @@ class Catalog(Protocol):
     """Where views come from."""
 
     def view(self) -> View: ...
+
+    def published(self, provider: str, model: str) -> Facts:
+        """What is publicly known of a model. The first time it is looked up in a table."""
 
     async def refresh(self) -> None:
         """Look again at what the providers have; asked for when a name is not known."""
@@ -112,11 +123,11 @@ def plan(model: str | None, provider: str | None, view: View, kind: Kind = Kind.
         for name, known in in_order(view):
             own = known.listed(candidate.model) if known.can(kind) else None
             if own is not None:
-                return Candidate(provider=name, model=own)
+                return view.candidate(name, own)
         if model is None or model in DEFAULT_NAMES:
             for name, known in in_order(view):
                 if known.can(kind):
-                    return Candidate(provider=name, model=known.default_model or "")
+                    return view.candidate(name, known.default_model or "")
     raise ModelNotCapable(incapable(candidate, kind, view), param="model")
 
 
@@ -134,21 +145,21 @@ def named(model: str | None, provider: str | None, view: View) -> Candidate:
         known = view.providers.get(provider)
         if known is None:
             raise InvalidValue(unknown_provider(provider, view), param="provider")
-        return at(provider, known, model)
+        return at(provider, view, model)
     if model is None or model in DEFAULT_NAMES:
         known = view.providers.get(view.default_provider or "")
         if known is None:
             raise ModelNotFound("There is no default provider: name a model, or run `farmgate doctor`.", param="model")
-        return at(view.default_provider or "", known, None)
+        return at(view.default_provider or "", view, None)
     candidate = view.by_name.get(model)
     if candidate is not None:
         return candidate
     head, slash, rest = model.partition("/")
     if slash and rest and head in view.providers:
-        return at(head, view.providers[head], rest)
+        return at(head, view, rest)
     for name, known in in_order(view):
         if known.is_open or known.listed(model) is not None:
-            return at(name, known, model)
+            return at(name, view, model)
     raise ModelNotFound(unknown_model(model, view), param="model")
 
 
@@ -176,17 +187,18 @@ def in_order(view: View) -> list[tuple[str, ProviderView]]:
     return sorted(view.providers.items(), key=lambda item: item[0] != view.default_provider)
 
 
-def at(name: str, known: ProviderView, model: str | None) -> Candidate:
+def at(name: str, view: View, model: str | None) -> Candidate:
     """A model of one provider."""
+    known = view.providers[name]
     if model is None or model in DEFAULT_NAMES:
         model = known.default_model or (min(known.models) if known.models else None)
         if model is None:
             raise ModelNotFound(f"{name} has no default model: name one, or set defaultModel.", param="model")
-        return Candidate(provider=name, model=known.own_name(model) or model)
+        return view.candidate(name, known.own_name(model) or model)
     own = known.own_name(model.removeprefix(f"{name}/") if model not in known.models else model)
     if own is None:
         raise ModelNotFound(f"{name} has no model {shown(model)}.{nearest(model, known.models)}", param="model")
-    return Candidate(provider=name, model=own)
+    return view.candidate(name, own)
 
 
 def shown(name: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from types import MappingProxyType
 from typing import cast
 
 from farmgate.core.errors import (
@@ -29,6 +30,7 @@ from farmgate.wire.ollama.errors import decode_error
 from farmgate.wire.ollama.models import (
     Installed,
     Resident,
+    Shown,
     decode_installed,
     decode_resident,
     decode_show,
@@ -59,6 +61,8 @@ HEALTH_S = 3.0
 # Ollama gives a model 5 minutes to load, and says nothing while it does so or while it verifies a large pull.
 JOB_S = 330.0
 DRAIN_S = 1.0
+SHOW_S = 1.5
+SHOWN_AT_ONCE = 8
 
 
 class OllamaProvider(ProviderBase):
@@ -94,6 +98,7 @@ class OllamaProvider(ProviderBase):
         url = (settings.url or OLLAMA_URL).rstrip("/").removesuffix("/v1")
         times = settings.timeouts
         patient = replace(times, first_byte_s=max(times.first_byte_s, JOB_S), idle_s=max(times.idle_s, JOB_S))
+        self._shown: dict[tuple[str, str | None], Shown] = {}
         self._upstream = Upstream(url, name=settings.name, headers=headers, timeouts=times)
         self._jobs = Upstream(url, name=settings.name, headers=headers, timeouts=patient)
 
@@ -146,7 +151,23 @@ class OllamaProvider(ProviderBase):
             resident = decode_resident(await self._get("/api/ps"), provider=self.name)
         except FarmError:  # The list is right without it: `loaded` is unknown then.
             resident = None
-        return listed(self._settings, installed, resident)
+        return listed(self._settings, installed, resident, shown=self._shown, num_ctx=self._residence.num_ctx)
+
+    async def learn(self) -> None:
+        """What each model can, asked once for as long as it stays what it is, and within a time that leaves the list
+        its own. What is not known by then is asked for the next time."""
+        wanted = {(model.name, model.modified_at) for model in await self._installed()}
+        self._shown = {key: shown for key, shown in self._shown.items() if key in wanted}
+        several = asyncio.Semaphore(SHOWN_AT_ONCE)
+
+        async def show(key: tuple[str, str | None]) -> None:
+            async with several:
+                with suppress(FarmError):
+                    self._shown[key] = await self._show(key[0])
+
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SHOW_S):
+                await asyncio.gather(*map(show, wanted - self._shown.keys()))
 
     async def _installed(self) -> list[Installed]:
         found = decode_installed(await self._get("/api/tags"), provider=self.name)
@@ -157,12 +178,13 @@ class OllamaProvider(ProviderBase):
         pull, which goes on where it was the next time."""
         self._refuse_cloud(model)
         try:
-            abilities = await self._abilities(model)
+            shown = await self._show(model)
         except ModelNotFound:
             await self.pull(model, report)
-            abilities = await self._abilities(model)
+            shown = await self._show(model)
         report(Progress(status="loading"))
-        embeds_only = "embedding" in abilities and "completion" not in abilities
+        abilities = shown.abilities
+        embeds_only = Capability.EMBEDDING in abilities and Capability.COMPLETION not in abilities
         kind = Kind.EMBEDDING if embeds_only else Kind.COMPLETION
         body = encode_preload(model, kind=kind, residence=self._residence)
         async with await self._ask("POST", PATHS[kind], body, model=model, upstream=self._jobs) as answer:
@@ -186,7 +208,7 @@ class OllamaProvider(ProviderBase):
                     report(progress)
             await drain(answer)
 
-    async def _abilities(self, model: str) -> frozenset[str]:
+    async def _show(self, model: str) -> Shown:
         async with await self._ask("POST", "/api/show", encode_show(model), model=model) as answer:
             return decode_show(await answer.whole(self._settings.answer_bytes), provider=self.name)
 
@@ -307,9 +329,17 @@ async def drain(answer: Answer) -> None:
 
 
 def listed(
-    settings: ProviderSettings, installed: Iterable[Installed], resident: Iterable[Resident] | None
+    settings: ProviderSettings,
+    installed: Iterable[Installed],
+    resident: Iterable[Resident] | None,
+    *,
+    shown: Mapping[tuple[str, str | None], Shown] = MappingProxyType({}),
+    num_ctx: int | None = None,
 ) -> tuple[ModelInfo, ...]:
-    """The settings' models first, then the others; each once. `resident` None: nobody knows what is loaded."""
+    """The settings' models first, then the others; each once. `resident` None: nobody knows what is loaded.
+
+    `num_ctx` goes with every request; without it a model may have as much context as it was made for.
+    """
     found = {full_name(model.name): model for model in installed}
     running = None if resident is None else {full_name(model.name): model for model in resident}
 
@@ -319,13 +349,17 @@ def listed(
             missing = f"not there yet: `farmgate pull {name}`"
             return ModelInfo(name=name, provider=settings.name, description=missing, loaded=False)
         loaded = None if running is None else running.get(full_name(name))
+        told = shown.get((model.name, model.modified_at), Shown())
         return ModelInfo(
             name=name,
             provider=settings.name,
             size_bytes=model.size,
             description=model.description,
             loaded=None if running is None else loaded is not None,
-            context_tokens=loaded.context_length if loaded else None,
+            loaded_context_tokens=loaded.context_length if loaded else None,
+            context_tokens=min(filter(None, (num_ctx, told.context_tokens)), default=None),
+            capabilities=told.abilities,
+            lacks=told.lacks,
             created_unix=model.modified_unix,
         )
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from functools import partial
-
-import msgspec
 
 from farmgate.core.errors import (
     ContextLengthExceeded,
     FarmError,
     UnsupportedParameter,
-    UpstreamInvalidResponse,
     UpstreamUnreachable,
 )
 from farmgate.core.model import Health, HealthStatus, ModelInfo
@@ -25,6 +23,7 @@ from farmgate.providers.transport import Upstream
 from farmgate.wire.openai.answers import decode_whole
 from farmgate.wire.openai.errors import decode_error
 from farmgate.wire.openai.media import ANSWER_TYPES, MEDIA, Opaque, OpaqueReader, read_json
+from farmgate.wire.openai.models import decode_models
 from farmgate.wire.openai.quirks import PLAIN, Quirks
 from farmgate.wire.openai.requests import encode_request
 from farmgate.wire.openai.stream import StreamReader
@@ -46,21 +45,6 @@ PATHS = {
     Kind.TRANSCRIPTION: "/audio/transcriptions",
 }
 HEALTH_S = 3.0
-
-
-class ModelEntry(msgspec.Struct):
-    """One model as a provider lists it."""
-
-    id: str
-    created: object = None
-    context_length: object = None
-    max_model_len: object = None
-
-
-class ModelList(msgspec.Struct):
-    """A provider's list of models."""
-
-    data: list[ModelEntry]
 
 
 class OpenAIProvider(ProviderBase):
@@ -92,9 +76,11 @@ class OpenAIProvider(ProviderBase):
             raise self._with_advice(error) from error
 
     async def models(self) -> tuple[ModelInfo, ...]:
-        if self._settings.models:
-            return tuple(ModelInfo(name=name, provider=self.name) for name in self._settings.models)
-        return await self._listed()
+        named = self._settings.models
+        if named and not self._row.tells:
+            return tuple(ModelInfo(name=name, provider=self.name) for name in named)
+        listed = {info.name: info for info in await self._listed()}
+        return tuple(listed.get(name) or ModelInfo(name=name, provider=self.name) for name in named or listed)
 
     async def _listed(self) -> tuple[ModelInfo, ...]:
         try:
@@ -107,20 +93,7 @@ class OpenAIProvider(ProviderBase):
                 return ()
             if answer.status != 200:
                 raise decode_error(answer.status, body, provider=self.name)
-        try:
-            # Together lists its models without an object around them.
-            listed = msgspec.json.decode(body, type=ModelList | list[ModelEntry])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise UpstreamInvalidResponse(f"{self.name} lists its models in a form we do not know.") from error
-        return tuple(
-            ModelInfo(
-                name=entry.id,
-                provider=self.name,
-                context_tokens=whole_number(entry.context_length) or whole_number(entry.max_model_len),
-                created_unix=whole_number(entry.created) or 0,
-            )
-            for entry in (listed if isinstance(listed, list) else listed.data)
-        )
+        return decode_models(body, provider=self.name, day=time.strftime("%Y-%m-%d", time.gmtime()))
 
     def _with_advice(self, error: UpstreamUnreachable) -> UpstreamUnreachable:
         is_cloud = not self._row.is_local and self._settings.url is None
@@ -152,11 +125,6 @@ def has_responses(settings: ProviderSettings, row: Row) -> bool:
     if isinstance(wanted, bool):
         return wanted
     return row.has_responses and settings.url in (None, row.url)
-
-
-def whole_number(value: object) -> int | None:
-    """The value if it is a number a model's list may hold."""
-    return value if type(value) is int and 0 <= value < 1 << 53 else None
 
 
 async def send(

@@ -10,7 +10,7 @@ from farmgate.core.ports import Report
 from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request
 
-__all__ = ["SAID_IN", "CountsTokens", "Provider", "ProviderBase"]
+__all__ = ["SAID_IN", "CountsTokens", "Learner", "Provider", "ProviderBase"]
 
 SAID_IN = {Kind.CHAT: "messages", Kind.COMPLETION: "prompt", Kind.EMBEDDING: "input"}
 """The field of a request that its provider found too long or of a kind it does not take."""
@@ -55,8 +55,16 @@ class CountsTokens(Protocol):
         """The tokens; None where it cannot say for this one. Raises FarmError."""
 
 
+@runtime_checkable
+class Learner(Protocol):
+    """A provider that can find out more of its models than it takes to list them."""
+
+    async def learn(self) -> None:
+        """Find out what `models` tells from then on, in a few seconds. Raises FarmError."""
+
+
 class ProviderBase:
-    """What most providers have in common: no load, nothing to close."""
+    """What most providers have in common: no load, nothing more to learn, nothing to close."""
 
     name: str = ""
     capabilities: frozenset[Capability] = frozenset({Capability.CHAT})
@@ -64,6 +72,9 @@ class ProviderBase:
     async def load(self, model: str, report: Report) -> None:
         """Raises NotSupported."""
         raise NotSupported(f"{self.name} has no models to load: it serves them by itself.", param="provider")
+
+    async def learn(self) -> None:
+        """There is no more to find out."""
 
     async def close(self) -> None:
         """Nothing is held."""

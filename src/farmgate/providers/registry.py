@@ -8,7 +8,18 @@ from urllib.parse import urlsplit
 from farmgate.core.model import Capability
 from farmgate.wire.openai.quirks import PLAIN, Quirks
 
-__all__ = ["CODED", "LOCAL", "ROWS", "Coded", "Row", "is_cloud", "key_variable", "key_variables", "version_joint"]
+__all__ = [
+    "CODED",
+    "LOCAL",
+    "ROWS",
+    "Coded",
+    "Row",
+    "is_cloud",
+    "key_variable",
+    "key_variables",
+    "tells",
+    "version_joint",
+]
 
 ALL = frozenset({Capability.CHAT, Capability.COMPLETION, Capability.EMBEDDING, Capability.TOOLS})
 MEDIA = frozenset({Capability.IMAGE, Capability.SPEECH, Capability.TRANSCRIPTION})
@@ -26,7 +37,7 @@ class Row:
     it knows `stream_options.include_usage`; `is_local`: its usual address is on this machine and needs no key;
     `lists_models`: it has `/models`; `is_generic`: its name stands for servers elsewhere too, without its quirks;
     `quirks`: where it differs from OpenAI, as its documentation says; `has_responses`: at its usual address it has the
-    Responses API too.
+    Responses API too; `tells`: its list of models says more than their names.
     """
 
     url: str
@@ -34,6 +45,7 @@ class Row:
     capabilities: frozenset[Capability] = ALL
     asks_usage: bool = True
     is_local: bool = False
+    tells: bool = False
     lists_models: bool = True
     is_generic: bool = False
     quirks: Quirks = PLAIN
@@ -78,15 +90,17 @@ ROWS: dict[str, Row] = {
         url="http://127.0.0.1:8001/v1",
         key_variable="VLLM_API_KEY",
         is_local=True,
+        tells=True,
         capabilities=ALL | {Capability.RERANK, Capability.TRANSCRIPTION},
     ),
     "tgi": Row(url="http://127.0.0.1:8080/v1", is_local=True, capabilities=CHAT_ONLY),
     "trtllm": Row(url="http://127.0.0.1:8002/v1", is_local=True, capabilities=NO_EMBEDDINGS),
-    "sglang": Row(url="http://127.0.0.1:30000/v1", is_local=True),
+    "sglang": Row(url="http://127.0.0.1:30000/v1", is_local=True, tells=True),
     "llamacpp": Row(
         url="http://127.0.0.1:8080/v1",
         key_variable="LLAMA_API_KEY",
         is_local=True,
+        tells=True,
         capabilities=ALL | {Capability.RERANK},
     ),
     "lmstudio": Row(url="http://127.0.0.1:1234/v1", is_local=True),
@@ -95,17 +109,19 @@ ROWS: dict[str, Row] = {
     "bentoml": Row(url="http://127.0.0.1:3000/v1", is_local=True, capabilities=NO_EMBEDDINGS),
     # In the cloud.
     "openrouter": Row(
-        url="https://openrouter.ai/api/v1", key_variable="OPENROUTER_API_KEY", capabilities=NO_EMBEDDINGS
+        url="https://openrouter.ai/api/v1", key_variable="OPENROUTER_API_KEY", capabilities=NO_EMBEDDINGS, tells=True
     ),
     "groq": Row(
         url="https://api.groq.com/openai/v1",
         key_variable="GROQ_API_KEY",
         capabilities=CHAT_ONLY | AUDIO,
+        tells=True,
         quirks=GROQS,
     ),
     "mistral": Row(
         url="https://api.mistral.ai/v1",
         key_variable="MISTRAL_API_KEY",
+        tells=True,
         capabilities=NO_COMPLETIONS | {Capability.MODERATION, Capability.TRANSCRIPTION},
         asks_usage=False,
         quirks=MISTRALS,
@@ -114,9 +130,10 @@ ROWS: dict[str, Row] = {
     "together": Row(
         url="https://api.together.xyz/v1",
         key_variable="TOGETHER_API_KEY",
+        tells=True,
         capabilities=ALL | MEDIA | {Capability.RERANK},
     ),
-    "fireworks": Row(url="https://api.fireworks.ai/inference/v1", key_variable="FIREWORKS_API_KEY"),
+    "fireworks": Row(url="https://api.fireworks.ai/inference/v1", key_variable="FIREWORKS_API_KEY", tells=True),
     "huggingface": Row(
         url="https://router.huggingface.co/v1", key_variable="HUGGINGFACE_TOKEN", capabilities=CHAT_ONLY
     ),
@@ -160,6 +177,7 @@ class Coded:
     `key_variable` is the environment variable its key is read from. `is_cloud`: it may be asked for models nobody
     listed, and its own list is not fetched just to route. `works_by_key`: its key is all it needs, so finding one in
     the environment is reason enough to offer it. `version_joint` stands between a model and its version.
+    `learns`: it can find out more of its models than it takes to list them.
     """
 
     make: str
@@ -167,6 +185,7 @@ class Coded:
     is_cloud: bool = False
     works_by_key: bool = True
     version_joint: str = "-"
+    learns: bool = False
 
 
 CODED: dict[str, Coded] = {
@@ -174,7 +193,7 @@ CODED: dict[str, Coded] = {
         make="farmgate.providers.anthropic:AnthropicProvider", key_variable="ANTHROPIC_API_KEY", is_cloud=True
     ),
     "demo": Coded(make="farmgate.providers.demo:DemoProvider"),
-    "ollama": Coded(make="farmgate.providers.ollama:OllamaProvider", version_joint=":"),
+    "ollama": Coded(make="farmgate.providers.ollama:OllamaProvider", version_joint=":", learns=True),
     "gemini": Coded(make="farmgate.providers.gemini:GeminiProvider", key_variable="GEMINI_API_KEY", is_cloud=True),
     "vertex": Coded(make="farmgate.providers.vertex:VertexProvider", is_cloud=True, version_joint="@"),
     "azure": Coded(
@@ -215,6 +234,13 @@ def key_variables() -> dict[str, str]:
     rows = {name: row.key_variable for name, row in ROWS.items() if not row.is_local}
     coded = {name: one.key_variable for name, one in CODED.items() if one.is_cloud and one.works_by_key}
     return {name: variable for name, variable in (rows | coded).items() if variable}
+
+
+def tells(kind: str, *, is_asked: bool) -> bool:
+    """Whether there is more to learn of its models than routing needs. `is_asked`: its list is fetched to route."""
+    if kind in ROWS:
+        return ROWS[kind].tells and not is_asked
+    return kind in CODED and CODED[kind].learns
 
 
 def is_cloud(kind: str) -> bool:

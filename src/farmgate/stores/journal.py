@@ -50,6 +50,7 @@ class Ended(msgspec.Struct, tag_field="e", tag="e", omit_defaults=True):
     es: bool = False
     f: float | None = None
     d: float | None = None
+    cw: int = 0
 
 
 encoder = msgspec.json.Encoder().encode
@@ -77,6 +78,7 @@ def end_line(call: Call) -> bytes:
         call.estimated,
         first,
         took,
+        call.cache_write_tokens,
     )
     return encode(record)
 
@@ -289,6 +291,7 @@ def note(running: dict[str, tuple[Call, Path]], line: bytes, path: Path) -> Call
     call.outcome = OUTCOMES.get(record.o, Outcome.ERROR)
     call.code = record.c
     call.prompt_tokens, call.completion_tokens, call.cached_tokens = record.pt, record.ct, record.ca
+    call.cache_write_tokens = record.cw
     call.estimated = record.es
     call.first_token_ms, call.duration_ms = record.f, record.d
     return call

@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
-from farmgate.admin.catalog import AGAIN_AFTER_S, Listed, ModelCatalog
+from farmgate.admin.catalog import AGAIN_AFTER_S, LEARN_AFTER_S, LEARN_AGAIN_AFTER_S, Listed, ModelCatalog
+from farmgate.admin.prices import Beside
 from farmgate.core.errors import UpstreamUnreachable
-from farmgate.core.model import ModelInfo
+from farmgate.core.model import Capability, Facts, ModelInfo
 from farmgate.flow.route import ProviderView
 from farmgate.testing import FakeClock
 
@@ -20,7 +21,7 @@ class FakeSource:
         self.names = names
         self.error: Exception | None = None
         self.gate: asyncio.Event | None = None
-        self.asked = 0
+        self.asked = self.learnt = 0
 
     async def models(self) -> tuple[ModelInfo, ...]:
         self.asked += 1
@@ -29,6 +30,9 @@ class FakeSource:
         if self.error is not None:
             raise self.error
         return tuple(ModelInfo(name=name, provider="p", loaded=True) for name in self.names)
+
+    async def learn(self) -> None:
+        self.learnt += 1
 
 
 class Case:
@@ -130,3 +134,137 @@ async def test_closing_ends_a_question_under_way() -> None:
     with pytest.raises(asyncio.CancelledError):
         await asker
     await case.catalog.close()
+
+
+# ------------------------------------------------------------------------------------------ what is known of models
+
+TOOLS, VISION = Capability.TOOLS, Capability.VISION
+
+
+class TellingSource(FakeSource):
+    """A provider whose list tells what its models can."""
+
+    def __init__(self, *models: ModelInfo) -> None:
+        super().__init__()
+        self.infos = models
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        await super().models()
+        return self.infos
+
+
+def told(name: str = "a", **more: object) -> ModelInfo:
+    facts: dict[str, object] = {
+        "context_tokens": 4096,
+        "lacks": frozenset({VISION}),
+        "capabilities": frozenset({TOOLS}),
+    }
+    return ModelInfo(name=name, provider="p", **(facts | more))  # type: ignore[arg-type] # its fields
+
+
+def catalog_of(
+    source: FakeSource,
+    *,
+    asks: bool = True,
+    tells: bool = True,
+    models: tuple[str, ...] = (),
+    beside: Beside | None = None,
+    clock: FakeClock | None = None,
+) -> ModelCatalog:
+    listed = Listed(source=source, models=models, is_open=True, asks=asks, tells=tells)
+    return ModelCatalog({"p": listed}, default_provider="p", clock=clock or FakeClock(), beside=beside)
+
+
+async def test_what_the_provider_lists_limits_what_is_asked_of_its_models() -> None:
+    catalog = catalog_of(TellingSource(told(), ModelInfo(name="b", provider="p")))
+    assert catalog.view().facts == {}
+    await catalog.refresh()
+    assert set(catalog.view().facts) == {("p", "a")}, "of the others nothing is known"
+    facts = catalog.view().facts["p", "a"]
+    assert (facts.context_tokens, facts.lacks) == (4096, frozenset({VISION}))
+
+
+async def test_the_operator_is_believed_before_the_list_and_the_list_before_what_is_published() -> None:
+    stated = Facts(context_tokens=100, capabilities=frozenset({VISION}))
+    beside = Beside(stated={("p", "gpt-4o"): stated}, kinds={"p": "openai"})
+    source = TellingSource(told("gpt-4o"), told("gpt-4o-mini", context_tokens=None))
+    catalog = catalog_of(source, beside=beside)
+    await catalog.refresh()
+    first, second = catalog.models()
+    assert first.context_tokens == 100
+    assert first.capabilities == {VISION, TOOLS}
+    assert first.lacks == frozenset()
+    assert second.context_tokens == 128_000
+    assert second.price is not None
+    assert ("p", "gpt-4o-mini") in catalog.view().facts
+    assert catalog.view().facts["p", "gpt-4o-mini"].context_tokens is None, "what is published is not that certain"
+
+
+async def test_what_the_operator_states_holds_for_models_nobody_lists() -> None:
+    catalog = catalog_of(FakeSource(), beside=Beside(stated={(None, "x"): Facts(context_tokens=5)}))
+    assert catalog.view().facts["p", "x"].context_tokens == 5
+
+
+async def test_a_list_that_is_not_needed_for_routing_is_read_once_an_hour_and_adds_no_names() -> None:
+    clock, source = FakeClock(), TellingSource(told(), told("of hundreds"))
+    catalog = catalog_of(source, asks=False, models=("a",), clock=clock)
+    await catalog.refresh()
+    assert source.asked == 0
+    await asyncio.gather(catalog.learn(), catalog.learn())
+    assert source.asked == 1
+    assert catalog.view().providers["p"].models == {"a"}
+    assert [(model.name, model.context_tokens) for model in catalog.models()] == [("a", 4096)]
+    assert ("p", "of hundreds") in catalog.view().facts, "it may be asked for all the same"
+    clock.advance(LEARN_AFTER_S - 1)
+    await catalog.learn()
+    assert source.asked == 1
+    clock.advance(1)
+    await catalog.learn()
+    assert source.asked == 2
+
+
+async def test_a_provider_that_is_asked_to_route_is_asked_for_more_apart() -> None:
+    clock, source = FakeClock(), TellingSource(told())
+    catalog = catalog_of(source, clock=clock)
+    await catalog.refresh()
+    assert (source.asked, source.learnt) == (1, 0)
+    source.infos = (told(context_tokens=9),)
+    await catalog.learn()
+    await catalog.learn()
+    assert (source.asked, source.learnt) == (2, 1)
+    assert catalog.view().facts["p", "a"].context_tokens == 9
+    clock.advance(AGAIN_AFTER_S)
+    await catalog.learn()
+    assert source.learnt == 2
+
+
+async def test_a_list_that_could_not_be_read_is_tried_again_soon_and_is_no_reason_to_call_a_provider_silent() -> None:
+    clock, source = FakeClock(), TellingSource(told())
+    catalog = catalog_of(source, asks=False, clock=clock)
+    source.error = UpstreamUnreachable()
+    await catalog.learn()
+    assert catalog.silent == {}
+    source.error = None
+    await catalog.learn()
+    assert source.asked == 1
+    clock.advance(LEARN_AGAIN_AFTER_S)
+    await catalog.learn()
+    assert ("p", "a") in catalog.view().facts
+
+
+async def test_a_list_that_tells_names_only_is_not_read_for_more() -> None:
+    source = FakeSource("a")
+    await catalog_of(source, asks=False, tells=False).learn()
+    assert source.asked == 0
+
+
+async def test_closing_ends_the_reading_of_a_list() -> None:
+    source = TellingSource(told())
+    source.gate = asyncio.Event()
+    catalog = catalog_of(source, asks=False)
+    catalog.learn_soon()
+    while not source.asked:
+        await asyncio.sleep(0)
+    await catalog.close()
+    with pytest.raises(asyncio.CancelledError):
+        await catalog.learn()

@@ -55,6 +55,7 @@ def test_every_end_is_counted_and_all_tokens() -> None:
         prompt_tokens=25,
         completion_tokens=6,
         estimated_calls=1,
+        unpriced_calls=6,
     )
 
 

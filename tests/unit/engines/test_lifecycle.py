@@ -14,7 +14,7 @@ import pytest
 from tests.unit.engines.fakes import FakeEngine, FakeTime, becomes, gguf
 
 from farmgate.core.errors import EngineUnavailable, ModelNotFound, ShuttingDown
-from farmgate.core.model import HealthStatus
+from farmgate.core.model import Capability, HealthStatus
 from farmgate.core.ports import Lender, Progress, Purpose, Weights
 from farmgate.engines.lifecycle import Engines, Options, default_threads
 from farmgate.engines.supervisor import State
@@ -88,6 +88,8 @@ async def test_the_context_is_no_larger_than_the_models_own(make: Make) -> None:
     (await engines.lease("tiny")).release()
     (await engines.lease("wide")).release()
     assert [spec.context_tokens for spec in engine.specs] == [512, 2048]
+    assert {info.name: info.context_tokens for info in engines.models()} == {"tiny": 512, "wide": 2048}
+    assert all(Capability.VISION in info.lacks for info in engines.models()), "and it takes no pictures"
 
 
 async def test_a_name_without_weights_is_not_found_and_no_path_is_a_name(make: Make, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from farmgate.core.answer import gather
 from farmgate.core.errors import ModelNotFound, UpstreamError, UpstreamStreamTruncated
+from farmgate.core.model import Facts
 from farmgate.core.reply import Event, Finish, Reasoning, Reply, Text, ToolDelta, Usage, Vector
 from farmgate.core.words import Complete
 from farmgate.flow.attempt import HELD_BYTES, Attempt, first_content
@@ -28,6 +29,9 @@ class FakeCatalog:
 
     def view(self) -> View:
         return View(default_provider="p", providers={"p": ProviderView(models=frozenset(self.models))})
+
+    def published(self, provider: str, model: str) -> Facts:
+        return Facts()
 
     async def refresh(self) -> None:
         self.refreshed += 1

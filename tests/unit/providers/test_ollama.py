@@ -25,7 +25,7 @@ from farmgate.core.errors import (
     UpstreamUnreachable,
 )
 from farmgate.core.identity import ANONYMOUS
-from farmgate.core.model import HealthStatus
+from farmgate.core.model import Capability, HealthStatus
 from farmgate.core.ports import Progress
 from farmgate.core.reply import FinishReason, Text
 from farmgate.core.request import Kind, Request, Typed
@@ -400,10 +400,39 @@ async def test_models_tell_size_and_whether_they_are_loaded() -> None:
         provider = provider_at(fake.url)
         tiny, big = await provider.models()
         assert (tiny.name, tiny.provider, tiny.size_bytes, tiny.loaded) == ("tiny:latest", "ollama", 5, False)
-        assert (big.name, big.size_bytes, big.loaded, big.context_tokens) == ("big:7b", 9, True, 4096)
+        assert (big.name, big.size_bytes, big.loaded, big.window_tokens) == ("big:7b", 9, True, 4096)
         assert big.description == "fake 1K Q4_0"
         assert big.created_unix == 1767323045
         await provider.close()
+
+
+async def test_models_tell_what_they_can_and_are_asked_once() -> None:
+    installed = {"sees:1": FakeModel(capabilities=("completion", "vision")), "embeds:1": FakeModel(capabilities=())}
+    async with FakeOllama(installed=installed) as fake:
+        provider = provider_at(fake.url)
+        assert {model.capabilities for model in await provider.models()} == {frozenset()}, (
+            "listing does not wait for it"
+        )
+        for _ in range(2):
+            await provider.learn()
+            found = {model.name: model for model in await provider.models()}
+            assert found["sees:1"].capabilities >= {Capability.VISION, Capability.CHAT}
+            assert found["sees:1"].lacks == {Capability.TOOLS, Capability.REASONING}
+            assert found["sees:1"].context_tokens == 8192
+            assert found["embeds:1"].lacks == frozenset(), "an old Ollama does not say"
+        assert [asked.path for asked in fake.asked].count("/api/show") == 2
+        await provider.close()
+
+
+async def test_no_request_has_more_context_than_num_ctx() -> None:
+    installed = {"tiny:latest": FakeModel(context_length=8192)}
+    async with FakeOllama(installed=installed) as fake:
+        for num_ctx, context_tokens in ((2048, 2048), (65_536, 8192)):
+            provider = provider_at(fake.url, options={"num_ctx": num_ctx})
+            await provider.learn()
+            (tiny,) = await provider.models()
+            assert tiny.context_tokens == context_tokens
+            await provider.close()
 
 
 async def test_the_settings_models_come_first_and_latest_is_implied() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 from tests.fakes.upstream import (
@@ -705,6 +706,13 @@ async def test_models_are_those_the_provider_lists(listed: object) -> None:
         assert (fake.asked[0].method, fake.asked[0].path) == ("GET", "/v1/models")
         assert fake.asked[0].header("authorization") == f"Bearer {KEY}"
         assert fake.asked[0].header("content-length") is None
+        await provider.close()
+
+
+async def test_a_list_that_tells_more_is_read_for_the_models_named_in_the_settings() -> None:
+    async with FakeUpstream(say(whole(LIST))) as fake:
+        provider = provider_at(fake.url, replace(ANY, tells=True), models=("c", "x"))
+        assert [(model.name, model.context_tokens) for model in await provider.models()] == [("c", 4096), ("x", None)]
         await provider.close()
 
 

@@ -115,7 +115,7 @@ def test_everything_a_call_says_is_read_back(tmp_path: Path) -> None:
     journal = FileJournal(tmp_path)
     journal.began(call)
     call.outcome, call.code = Outcome.ERROR, "upstream_timeout"
-    call.prompt_tokens, call.completion_tokens, call.cached_tokens = 7, 3, 2
+    call.prompt_tokens, call.completion_tokens, call.cached_tokens, call.cache_write_tokens = 7, 3, 2, 1
     call.estimated = True
     call.first_token_ms, call.duration_ms = 12.34, 56.78
     journal.ended(call)

@@ -10,10 +10,16 @@ import pytest
 from fastapi.routing import APIRoute
 from tests.unit.surfaces.farm_caller import KEY, FakeTarget, Gate, ask, begin
 
-from farmgate.core.errors import EngineUnavailable, InternalError, ModelNotFound, UpstreamStreamTruncated
+from farmgate.core.errors import (
+    EngineUnavailable,
+    InternalError,
+    ModelNotCapable,
+    ModelNotFound,
+    UpstreamStreamTruncated,
+)
 from farmgate.core.ports import Progress, Report
-from farmgate.core.reply import Finish, Reasoning, Refusal, Text, Usage, Vector
-from farmgate.core.request import Kind
+from farmgate.core.reply import Finish, Reasoning, Refusal, Reply, Text, Usage, Vector
+from farmgate.core.request import Kind, Request
 from farmgate.core.words import Chat, Complete, Embed, Message, Role, Sampling, TextPart
 from farmgate.surfaces.http.farm_models import EmbedAnswer, JobAnswer, TextAnswer
 
@@ -63,8 +69,28 @@ async def test_a_text_is_generated_from_a_prompt() -> None:
     gate = Gate()
     call = await ask(gate, "POST", "/api/ai/generate", {"prompt": "Once"})
     assert call.json["response"] == "Hello"
-    assert gate.target.asked[0].kind is Kind.COMPLETION
-    assert gate.target.asked[0].body.ask() == Complete(prompt="Once")
+    assert gate.target.asked[0].kind is Kind.CHAT
+    words = gate.target.asked[0].body.ask()
+    assert words == Chat(messages=(Message(role=Role.USER, content="Once", place="prompt"),))
+
+
+class Completes(FakeTarget):
+    """Has no chat."""
+
+    async def send(self, request: Request) -> Reply:
+        if request.kind is Kind.CHAT:
+            raise ModelNotCapable
+        return await super().send(request)
+
+
+@pytest.mark.parametrize("path", ["/api/ai/generate", "/api/ai/generate/stream"])
+async def test_who_cannot_chat_completes_the_prompt(path: str) -> None:
+    gate = Gate(Completes())
+    call = await ask(gate, "POST", path, {"prompt": "Once"})
+    assert "lo" in call.text
+    assert [(asked.kind, asked.body.ask()) for asked in gate.target.asked] == [
+        (Kind.COMPLETION, Complete(prompt="Once"))
+    ]
 
 
 async def test_texts_become_vectors_in_the_order_they_were_given() -> None:

@@ -6,7 +6,10 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 
+from farmgate.admin.prices import cost_usd
+from farmgate.admin.usage import PriceOf
 from farmgate.core.identity import Principal
 from farmgate.core.ids import new_id
 from farmgate.core.ports import Clock, Target
@@ -14,6 +17,7 @@ from farmgate.core.reply import Event, Finish, Reasoning, Refusal, Reply, Text, 
 from farmgate.core.request import Kind, Request, Typed
 from farmgate.core.words import Chat
 from farmgate.surfaces.cli.out import Out
+from farmgate.surfaces.cli.words import dollars
 
 __all__ = ["Asker", "Took", "status_line"]
 
@@ -31,6 +35,7 @@ class Took:
     first_token_s: float | None = None
     duration_s: float = 0.0
     text: str = ""
+    cost_usd: Decimal | None = None
     streams: bool = True
 
     @property
@@ -52,6 +57,8 @@ def status_line(took: Took) -> str:
         parts.append(f"{rate:.1f} tok/s")
     if took.first_token_s is not None:
         parts.append(f"first token {took.first_token_s:.2f} s")
+    if took.cost_usd is not None:
+        parts.append(f"{'~' if took.usage and took.usage.estimated else ''}{dollars(took.cost_usd)}")
     if took.finish == "length":
         parts.append("cut at the token limit")
     return " · ".join(parts)
@@ -70,6 +77,7 @@ def record(took: Took) -> dict[str, object]:
             "totalTokens": usage.total_tokens,
             "estimated": usage.estimated,
         },
+        "costUsd": None if took.cost_usd is None else float(took.cost_usd),
         "firstTokenS": None if took.first_token_s is None else round(took.first_token_s, 3),
         "durationS": round(took.duration_s, 3),
         "tokensPerS": None if took.tokens_per_s is None else round(took.tokens_per_s, 1),
@@ -85,6 +93,7 @@ class Asker:
     model: str | None
     provider: str | None = None
     stream: bool = True
+    price_of: PriceOf = lambda *_: None
     timeout_s: float = 600.0
     clock: Clock = time.monotonic
 
@@ -95,6 +104,8 @@ class Asker:
             took = Took(model=reply.model, provider=reply.provider, streams=self.stream)
             await self._follow(reply, took, began, kept)
         took.duration_s = self.clock() - began
+        if took.usage is not None:
+            took.cost_usd = cost_usd(took.usage, self.price_of(took.provider, took.model, time.time()))
         self._close(took)
         return took
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from farmgate.admin.prices import Beside
 from farmgate.config import Config
 from farmgate.core.model import Health, ModelInfo
 from farmgate.core.ports import Report, Target, Weights
@@ -104,3 +105,6 @@ class House(Protocol):
 
     def calls(self, config: Config) -> Iterator[Call]:
         """Every call in the journal."""
+
+    def prices(self, config: Config) -> Beside:
+        """What calls cost, as the configuration states it or as it is published."""

@@ -14,6 +14,7 @@ from farmgate.surfaces.cli.remote import RemoteGate, find
 from farmgate.surfaces.cli.session import Session
 from farmgate.surfaces.cli.starter import NEEDS_ENGINE
 from farmgate.surfaces.cli.words import UNKNOWN, size, tokens
+from farmgate.wire.farm_models import encode_facts
 
 __all__ = ["HEAD", "list_loaded", "list_models", "pull", "remove", "row_of"]
 
@@ -23,7 +24,7 @@ LOADED = {True: "loaded", False: "ready", None: UNKNOWN}
 
 def row_of(model: ModelInfo) -> tuple[str, ...]:
     """One model, as a row under HEAD."""
-    return (model.name, model.provider, size(model.size_bytes), tokens(model.context_tokens), LOADED[model.loaded])
+    return (model.name, model.provider, size(model.size_bytes), tokens(model.window_tokens), LOADED[model.loaded])
 
 
 def record(model: ModelInfo) -> dict[str, object]:
@@ -31,9 +32,10 @@ def record(model: ModelInfo) -> dict[str, object]:
         "name": model.name,
         "provider": model.provider,
         "size": model.size_bytes,
-        "contextTokens": model.context_tokens,
+        "contextTokens": model.window_tokens,
         "loaded": model.loaded,
         "description": model.description,
+        **encode_facts(model),
     }
 
 

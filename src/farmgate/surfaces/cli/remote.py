@@ -68,10 +68,15 @@ class RemoteGate:
 
     def models(self) -> list[ModelInfo]:
         """Its models. Raises FarmError."""
+        import msgspec
+
+        from farmgate.wire.farm_models import decode_models
+
         told = self._get("/api/ai/models", timeout_s=LIST_S)
-        if not isinstance(told, list):
-            raise UpstreamInvalidResponse(f"{self.url} does not list models as Farmgate does.")
-        return [model_of(entry) for entry in told if isinstance(entry, dict)]
+        try:
+            return decode_models(told)
+        except msgspec.ValidationError as error:
+            raise UpstreamInvalidResponse(f"{self.url} does not list models as Farmgate does.") from error
 
     async def send(self, request: Request) -> Reply:
         """Ask it to chat. Raises FarmError. Closing the reply hangs up, which cancels the answer there."""
@@ -220,16 +225,3 @@ def refusal(status: int, body: bytes, url: str) -> FarmError:
 
 def unreachable(url: str) -> UpstreamUnreachable:
     return UpstreamUnreachable(f"no Farmgate is running at {url}: farmgate dev")
-
-
-def model_of(entry: Mapping[str, object]) -> ModelInfo:
-    size, loaded, context = entry.get("size"), entry.get("loaded"), entry.get("contextTokens")
-    description = entry.get("description")
-    return ModelInfo(
-        name=str(entry.get("name", "")),
-        provider=str(entry.get("provider", "")),
-        size_bytes=size if isinstance(size, int) else None,
-        description=str(description) if description else None,
-        loaded=loaded if isinstance(loaded, bool) else None,
-        context_tokens=context if isinstance(context, int) else None,
-    )

@@ -71,13 +71,21 @@ def gate_for(session: Session, wish: Wish, loop: LoopThread) -> Iterator[Asker]:
     config = session.load()
     path = as_path(wish.model)
     timeout_s = config.server.limits.request_timeout_s
+    price_of = session.house.prices(config).price
     running = find(config) if path is None else None
     wants_starter = path is None and is_starter(wish.model)
     if running is not None:
         if wants_starter and not any(is_starter(model.name) for model in running.models()):
             # It looks again at what is on this machine when it is asked for a name it does not know.
             loop.run(get_starter(session, config))
-        yield Asker(target=running, out=session.out, model=wish.model, stream=wish.stream, timeout_s=timeout_s)
+        yield Asker(
+            target=running,
+            out=session.out,
+            model=wish.model,
+            stream=wish.stream,
+            price_of=price_of,
+            timeout_s=timeout_s,
+        )
         return
     if wants_starter:
         loop.run(get_starter(session, config))
@@ -85,7 +93,13 @@ def gate_for(session: Session, wish: Wish, loop: LoopThread) -> Iterator[Asker]:
     gate = loop.hold(session.house.open(config))
     provider = provider_of(name, gate) if path is not None else None
     yield Asker(
-        target=gate.target, out=session.out, model=name, provider=provider, stream=wish.stream, timeout_s=timeout_s
+        target=gate.target,
+        out=session.out,
+        model=name,
+        provider=provider,
+        stream=wish.stream,
+        price_of=price_of,
+        timeout_s=timeout_s,
     )
 
 

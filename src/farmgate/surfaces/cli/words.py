@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 
-__all__ = ["UNKNOWN", "columns", "duration", "one_line", "path_text", "printable", "size", "tokens"]
+__all__ = ["UNKNOWN", "columns", "dollars", "duration", "one_line", "path_text", "printable", "size", "tokens"]
 
 UNKNOWN = "-"
 # Everything but newline and tab: a model's or a server's words must not move the cursor or set the title.
@@ -37,10 +38,24 @@ def size(count: int | None) -> str:
 
 
 def tokens(count: int | None) -> str:
-    """A context length: `8k`, `512`."""
+    """A context length as its maker writes it, in thousands or in 1024s: `8k`, `128k`, `1M`, `512`."""
     if not count:
         return UNKNOWN
-    return f"{count // 1024}k" if count >= 1024 and count % 1024 == 0 else str(count)
+    for thousand in (1000, 1024):
+        if count % thousand**2 == 0:
+            return f"{count // thousand**2}M"
+        if count % thousand == 0:
+            return f"{count // thousand}k"
+    return str(count)
+
+
+def dollars(amount: Decimal | None) -> str:
+    """A cost: `$12.30`, `$0.0042`, `$0.000013`: two digits that count, at least cents."""
+    if amount is None:
+        return UNKNOWN
+    if not amount or amount >= Decimal("0.10"):
+        return f"${amount:.2f}"
+    return f"${amount:.{1 - amount.adjusted()}f}"
 
 
 def duration(seconds: float) -> str:

@@ -147,11 +147,11 @@ class Routes:
         return self._answering(self._asks.chat_stream)
 
     async def generate(self) -> Response:
-        """Continue a text. With `stream: true` the answer is that of `/api/ai/generate/stream`."""
+        """Answer a prompt. With `stream: true` the answer is that of `/api/ai/generate/stream`."""
         return self._answering(self._asks.generate)
 
     async def generate_stream(self) -> Response:
-        """Continue a text, piece by piece. `[DONE]` ends a whole answer; an error ends one that broke."""
+        """Answer a prompt, piece by piece. `[DONE]` ends a whole answer; an error ends one that broke."""
         return self._answering(self._asks.generate_stream)
 
     async def embed(self) -> Response:

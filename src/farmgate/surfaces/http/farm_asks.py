@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from farmgate.core.answer import Answer, fold, gather
-from farmgate.core.errors import FarmError, UnsupportedParameter, UpstreamInvalidResponse
+from farmgate.core.errors import FarmError, ModelNotCapable, UnsupportedParameter, UpstreamInvalidResponse
 from farmgate.core.identity import Principal
 from farmgate.core.ports import Target
 from farmgate.core.reply import Event, Finish, FinishReason, Reply, Usage
@@ -26,7 +26,7 @@ from farmgate.surfaces.http.farm_models import (
     TextAnswer,
     UsageAnswer,
 )
-from farmgate.surfaces.http.farm_reading import chat_words, embed_words, generate_words, read
+from farmgate.surfaces.http.farm_reading import chat_words, embed_words, generate_words, prompt_words, read
 from farmgate.wire.farm import content_frame, response_text
 from farmgate.wire.sse import DONE, frame
 from farmgate.wire.strictjson import decode_object
@@ -52,12 +52,18 @@ class Asks:
         await self._text(exchange, principal, asked, Kind.CHAT, chat_words(asked), streams=True)
 
     async def generate(self, exchange: Exchange, principal: Principal) -> None:
-        asked = await fields_of(exchange, GenerateRequest)
-        await self._text(exchange, principal, asked, Kind.COMPLETION, generate_words(asked))
+        await self._prompt(exchange, principal)
 
     async def generate_stream(self, exchange: Exchange, principal: Principal) -> None:
+        await self._prompt(exchange, principal, streams=True)
+
+    async def _prompt(self, exchange: Exchange, principal: Principal, *, streams: bool = False) -> None:
+        """A prompt is one turn of a chat, so that every model that chats answers it; who only completes, completes."""
         asked = await fields_of(exchange, GenerateRequest)
-        await self._text(exchange, principal, asked, Kind.COMPLETION, generate_words(asked), streams=True)
+        try:
+            await self._text(exchange, principal, asked, Kind.CHAT, prompt_words(asked), streams=streams)
+        except ModelNotCapable:
+            await self._text(exchange, principal, asked, Kind.COMPLETION, generate_words(asked), streams=streams)
 
     async def embed(self, exchange: Exchange, principal: Principal) -> None:
         asked = await fields_of(exchange, EmbedRequest)

@@ -12,8 +12,9 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from farmgate.core.errors import FarmError
-from farmgate.core.model import Health, HealthStatus, ModelInfo
+from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
 from farmgate.core.reply import FinishReason, Usage
+from farmgate.wire.farm_models import encode_facts
 from farmgate.work.jobs import JobState, JobStatus
 
 __all__ = [
@@ -295,8 +296,32 @@ class Piece(Told):
     error: ErrorObject | None = None
 
 
+class RatesEntry(Told):
+    """US dollars per million tokens; what is not known is not there."""
+
+    input: float | None = None
+    cached_input: float | None = None
+    cache_write: float | None = None
+    output: float | None = None
+
+
+class StepEntry(RatesEntry):
+    """Other rates, for whole calls with a prompt of more tokens than that."""
+
+    prompt_tokens: int
+
+
+class PriceEntry(RatesEntry):
+    """What a model costs, and who says so."""
+
+    above: tuple[StepEntry, ...] | None = None
+    currency: Literal["USD"]
+    source: str
+    as_of: str | None = None
+
+
 class ModelEntry(Told):
-    """One model of one provider. `size`: bytes of its weights."""
+    """One model of one provider. `size`: bytes of its weights. `capabilities`: true and false for what is known."""
 
     name: str
     provider: str
@@ -304,16 +329,22 @@ class ModelEntry(Told):
     description: str | None = None
     loaded: bool | None = None
     context_tokens: int | None = None
+    max_output_tokens: int | None = None
+    capabilities: dict[Capability, bool] | None = None
+    price: PriceEntry | None = None
 
     @classmethod
     def of(cls, model: ModelInfo) -> ModelEntry:
-        return cls(
-            name=model.name,
-            provider=model.provider,
-            size=model.size_bytes,
-            context_tokens=model.context_tokens,
-            description=model.description,
-            loaded=model.loaded,
+        return cls.model_validate(
+            {
+                "name": model.name,
+                "provider": model.provider,
+                "size": model.size_bytes,
+                "contextTokens": model.window_tokens,
+                "description": model.description,
+                "loaded": model.loaded,
+                **encode_facts(model),
+            }
         )
 
 

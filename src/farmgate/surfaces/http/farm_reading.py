@@ -40,7 +40,7 @@ from farmgate.surfaces.http.farm_models import (
 from farmgate.wire.openai.rules import ListLimits, image_url
 from farmgate.wire.strictjson import kind_of
 
-__all__ = ["UnknownParameter", "chat_words", "embed_words", "generate_words", "read"]
+__all__ = ["UnknownParameter", "chat_words", "embed_words", "generate_words", "prompt_words", "read"]
 
 AskedT = TypeVar("AskedT", bound=Asked)
 
@@ -152,6 +152,12 @@ def content_words(message: MessageRequest, where: str) -> Content:
             image_url(part.image_url.url, f"{where}[{at}]")
             parts.append(ImagePart(url=part.image_url.url))
     return tuple(parts)
+
+
+def prompt_words(asked: GenerateRequest) -> Chat:
+    """A prompt as the only turn of a chat."""
+    turn = Message(role=Role.USER, content=asked.prompt, place="prompt")
+    return Chat(messages=(turn,), sampling=sampling_words(asked))
 
 
 def generate_words(asked: GenerateRequest) -> Complete:

@@ -34,7 +34,7 @@ def encode_ps(named: list[tuple[str, ModelInfo]]) -> bytes:
         {
             "models": [
                 entry(name, model)
-                | {"expires_at": FOR_EVER, "size_vram": 0, "context_length": model.context_tokens or 0}
+                | {"expires_at": FOR_EVER, "size_vram": 0, "context_length": model.window_tokens or 0}
                 for name, model in named
                 if model.loaded
             ]
@@ -43,8 +43,17 @@ def encode_ps(named: list[tuple[str, ModelInfo]]) -> bytes:
 
 
 def encode_show(name: str, model: ModelInfo, kinds: Collection[str] | None) -> bytes:
-    """The answer of /api/show. What only Ollama knows (template, parameters, licence) is empty."""
-    able = [word for capability, word in CAPABILITIES.items() if kinds is None or capability in kinds]
+    """The answer of /api/show. What only Ollama knows (template, parameters, licence) is empty.
+
+    `kinds` is what the provider can; it counts where nothing is known of the model.
+    """
+
+    def can(capability: Capability) -> bool:
+        if capability in model.capabilities or capability in model.lacks:
+            return capability in model.capabilities
+        return kinds is None or capability in kinds
+
+    able = [word for capability, word in CAPABILITIES.items() if can(capability)]
     context = {"farmgate.context_length": model.context_tokens} if model.context_tokens else {}
     return encode(
         {

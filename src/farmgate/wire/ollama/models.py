@@ -8,10 +8,12 @@ from typing import TypeVar
 import msgspec
 
 from farmgate.core.errors import UpstreamInvalidResponse
+from farmgate.core.model import Capability
 
 __all__ = [
     "Installed",
     "Resident",
+    "Shown",
     "decode_installed",
     "decode_resident",
     "decode_show",
@@ -22,6 +24,17 @@ __all__ = [
 __all__ += ["is_cloud"]
 
 T = TypeVar("T")
+MOST_TOKENS = 1 << 40
+ABILITIES = {
+    "completion": (Capability.CHAT, Capability.COMPLETION),
+    "embedding": (Capability.EMBEDDING,),
+    "tools": (Capability.TOOLS,),
+    "vision": (Capability.VISION,),
+    "audio": (Capability.AUDIO,),
+    "thinking": (Capability.REASONING,),
+}
+TOLD = frozenset({Capability.CHAT, Capability.COMPLETION, Capability.TOOLS, Capability.VISION, Capability.REASONING})
+"""What Ollama always tells. It names embedding only where a model does nothing else, and any model can."""
 
 
 class Details(msgspec.Struct):
@@ -81,6 +94,23 @@ class Shown(msgspec.Struct):
     """The answer of /api/show."""
 
     capabilities: list[str] | None = None
+    model_info: dict[str, object] | None = None
+
+    @property
+    def context_tokens(self) -> int | None:
+        """The longest context the model was made for."""
+        told = (value for key, value in (self.model_info or {}).items() if key.endswith(".context_length"))
+        return next((value for value in told if type(value) is int and 0 < value < MOST_TOKENS), None)
+
+    @property
+    def abilities(self) -> frozenset[Capability]:
+        """What it can, as far as there is a word for it. Old versions do not say."""
+        return frozenset(one for name in self.capabilities or () for one in ABILITIES.get(name, ()))
+
+    @property
+    def lacks(self) -> frozenset[Capability]:
+        """What it cannot: Ollama names all a model can, if any."""
+        return TOLD - self.abilities if self.capabilities else frozenset()
 
 
 class Version(msgspec.Struct):
@@ -99,9 +129,9 @@ def decode_resident(body: bytes, *, provider: str) -> list[Resident]:
     return decode(body, ResidentList, provider).models or []
 
 
-def decode_show(body: bytes, *, provider: str) -> frozenset[str]:
-    """What /api/show says a model can do: completion, tools, vision, thinking, embedding. Old versions do not say."""
-    return frozenset(decode(body, Shown, provider).capabilities or ())
+def decode_show(body: bytes, *, provider: str) -> Shown:
+    """What /api/show says of a model."""
+    return decode(body, Shown, provider)
 
 
 def decode_version(body: bytes, *, provider: str) -> str:

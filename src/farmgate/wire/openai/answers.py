@@ -19,6 +19,7 @@ from farmgate.core.reply import (
 )
 from farmgate.core.request import Kind
 from farmgate.wire.openai.errors import decode_told_error, is_flat_error
+from farmgate.wire.openai.models import encode_facts
 from farmgate.wire.openai.proofs import encode_proof
 from farmgate.wire.openai.stream import EMPTY, NONE, OPENAI, encode_logprobs
 from farmgate.wire.openai.usage import decode_usage, encode_usage
@@ -200,8 +201,7 @@ def encode_model(model: ModelInfo, *, id: str) -> dict[str, object]:
         "owned_by": model.provider,
         "provider": model.provider,
     }
-    if model.context_tokens is not None:
-        told["context_length"] = model.context_tokens
+    told |= encode_facts(model)
     if model.loaded is not None:
         told["status"] = "loaded" if model.loaded else "available"
     return told

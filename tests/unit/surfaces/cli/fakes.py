@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from farmgate.admin.prices import Beside
 from farmgate.config import Config, ConfigError
 from farmgate.core.errors import FarmError, ModelNotFound
 from farmgate.core.model import Health, HealthStatus, ModelInfo
@@ -134,6 +135,7 @@ class FakeHouse:
     store: FakeWeights = field(default_factory=FakeWeights)
     engine: bool = True
     journal: list[Call] = field(default_factory=list)
+    beside: Beside = field(default_factory=Beside)
     during: Callable[[Serving], None] = lambda serving: None
     prepared: list[Config] = field(default_factory=list)
     opened: list[Config] = field(default_factory=list)
@@ -184,6 +186,9 @@ class FakeHouse:
     def register(self, config: Config, path: Path) -> str:
         self.registered.append(path)
         return path.stem
+
+    def prices(self, config: Config) -> Beside:
+        return self.beside
 
     def check(self, config: Config) -> tuple[str, ...]:
         if self.wrong:

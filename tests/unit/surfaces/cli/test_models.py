@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 
 import pytest
 from tests.unit.surfaces.cli.fakes import STARTER, FakeHouse, Shell
 
+from farmgate.admin.prices import Beside
 from farmgate.core.errors import InvalidValue, Unavailable
-from farmgate.core.model import ModelInfo
+from farmgate.core.model import Facts, ModelInfo
+from farmgate.core.money import Price, Rates
 from farmgate.core.usage import Call, Outcome
 from farmgate.surfaces.cli.exits import WrongUse
 from farmgate.surfaces.cli.used import seconds
@@ -107,11 +110,26 @@ def test_usage_sums_up_by_key_provider_and_model(
     monkeypatch.setattr("time.time", lambda: 100_000.0)
     house.journal = [call("a", 99_000, 10), call("a", 99_500, 5, Outcome.ERROR), call("b", 1_000, 100)]
     ran = shell("usage")
-    assert ran.out.splitlines()[1].split() == ["team", "local", "a", "2", "1", "15", "2", "17"]
+    assert ran.out.splitlines()[1].split() == ["team", "local", "a", "2", "1", "15", "2", "17", "-"]
     assert len(ran.out.splitlines()) == 2
     assert "2 calls, 17 tokens in the last 24h" in ran.err
     assert len(shell("usage", "--since", "all").out.splitlines()) == 3
     assert json.loads(shell("usage", "--json").out)["promptTokens"] == 15
+
+
+def test_usage_tells_costs_as_far_as_prices_are_known(
+    shell: Shell, house: FakeHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 100_000.0)
+    price = Price(rates=Rates(input_usd=Decimal(1), output_usd=Decimal(1)))
+    house.beside = Beside(stated={("local", "a"): Facts(price=price)})
+    house.journal = [call("a", 99_000, 999_999), call("a", 99_500, 999_999), call("b", 99_000, 1)]
+    ran = shell("usage")
+    assert [line.split()[-1] for line in ran.out.splitlines()] == ["COST", "$2.00", "-"]
+    assert "; $2.00 and 1 at a price that is not known" in ran.err
+    first, second = map(json.loads, shell("usage", "--json").out.splitlines())
+    assert (first["costUsd"], first["unpricedCalls"]) == (2.0, 0)
+    assert (second["costUsd"], second["unpricedCalls"]) == (None, 1)
 
 
 def test_usage_of_nothing_says_so(shell: Shell) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from tests.unit.surfaces.cli.fakes import STARTER, FakeHouse, Shell
 
+from farmgate.admin.prices import Beside
 from farmgate.core.errors import Overloaded, UpstreamStreamTruncated
+from farmgate.core.model import Facts
+from farmgate.core.money import Price, Rates
 from farmgate.core.reply import Finish, FinishReason, Reasoning, Text, Usage
 from farmgate.core.words import Role
 from farmgate.surfaces.cli.answer import Took, status_line
@@ -219,9 +223,21 @@ def test_the_status_line_tells_what_is_known() -> None:
         duration_s=0.41 + 141 / 31.2,
     )
     assert status_line(took) == "starter · 142 tok · 31.2 tok/s · first token 0.41 s"
+    took.cost_usd = Decimal("0.0000852")
+    assert status_line(took).endswith(" · $0.000085")
     assert status_line(Took(model="m", provider="p")) == "m"
     cut = Took(model="m", provider="p", usage=Usage(completion_tokens=1, estimated=True), finish="length")
     assert status_line(cut) == "m · ~1 tok · cut at the token limit"
+    cut.cost_usd = Decimal(2)
+    assert "~$2.00" in status_line(cut), "tokens nobody counted cost about so much"
+
+
+def test_an_answer_tells_its_cost_where_the_price_is_known(shell: Shell, house: FakeHouse) -> None:
+    price = Price(rates=Rates(input_usd=Decimal(1000), output_usd=Decimal(5000)))
+    house.beside = Beside(stated={(None, "starter"): Facts(price=price)})
+    assert "$0.013" in shell("run", "starter", "hi").err
+    assert json.loads(shell("run", "starter", "hi", "--no-stream", "--json").out)["costUsd"] == 0.013
+    assert json.loads(shell("run", "other", "hi", "--no-stream", "--json").out)["costUsd"] is None
 
 
 @pytest.mark.parametrize(
