@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 
 
 def openapi() -> str:
@@ -51,11 +52,19 @@ def clients() -> str:
     return re.sub(r"`([\w@/-]+) \d[\w.]*`", lambda found: f"`{found[1]} {locked[found[1]]}`", page)
 
 
+def dialects() -> str:
+    """What each API can say to each provider, as the matrix test sees it."""
+    from tests.matrix.table import observed, page
+
+    return page(observed())
+
+
 MODELS = "src/farmgate/admin/models.json"
 GENERATED = {
     "docs/farm.config.schema.json": config_schema,
     "docs/openapi.json": openapi,
     "docs/clients.md": clients,
+    "docs/dialects.md": dialects,
     MODELS: published_models,
 }
 

@@ -125,7 +125,7 @@ def test_models_are_listed_by_both_apis(gate: RealGate) -> None:
 def test_farmgate_s_own_chat_by_plain_name_with_provider_and_by_default(gate: RealGate, model: str | None) -> None:
     body = CHAT | ({"model": model} if model else {})
     told = ok(gate.call("POST", "/api/ai/chat", body)).json
-    assert set(told) == {"response", "model", "provider", "usage"}
+    assert set(told) == {"response", "model", "provider", "usage", "finishReason"}
     assert (told["model"], told["provider"]) == ("starter", "local")
     assert told["usage"]["totalTokens"] == told["usage"]["promptTokens"] + told["usage"]["completionTokens"] > 0
     assert told["response"]
@@ -144,6 +144,7 @@ def test_farmgate_s_own_streams(gate: RealGate, path: str, body: dict[str, objec
     assert answer.headers["content-type"].startswith("text/event-stream")
     told = events(answer.body)
     assert told.pop() == "[DONE]"
+    assert set(json.loads(told.pop())) == {"content", "finishReason", "usage"}
     assert all(set(json.loads(data)) == {"content"} for data in told)
     assert len(told) > 2
 

@@ -260,3 +260,38 @@ ANYTHING: st.SearchStrategy[Any] = st.recursive(
 def test_any_object_is_words_or_a_bad_request(path: str, fields: dict[str, Any]) -> None:
     with contextlib.suppress(BadRequest):
         decode(fields, path).ask()
+
+
+@pytest.mark.parametrize(
+    ("param", "own"),
+    [
+        ("messages[0].content[0]", "messages[0].content"),
+        ("messages[0].content[2]", "messages[0].images[1]"),
+        ("messages[1].content[0]", "messages[1].images[0]"),
+        ("messages[2].content[0]", "messages[2].thinking"),
+        ("messages[2].content[1]", "messages[2].content"),
+        ("messages[2].content[2]", "messages[2].images[0]"),
+    ],
+)
+def test_a_part_is_called_as_the_field_it_stands_in(param: str, own: str) -> None:
+    messages = [
+        HI | {"images": [PNG, PNG]},
+        {"role": "user", "content": "", "images": [PNG]},
+        {"role": "assistant", "thinking": "hm", "content": "a", "images": [PNG]},
+    ]
+    assert decode({"model": "m", "messages": messages}).own_name(param) == own
+
+
+def test_the_parts_of_a_prompt_are_called_as_generate_calls_them() -> None:
+    body = decode({"model": "m", "prompt": "look", "images": [PNG, PNG]}, GENERATE)
+    assert [body.own_name(f"prompt.content[{at}]") for at in range(3)] == ["prompt", "images[0]", "images[1]"]
+
+
+def test_a_body_that_needs_no_change_goes_out_byte_for_byte() -> None:
+    raw = b'{ "model":"m", "messages":[{"role":"user","content":"h\\u00e9"}], "stream":true, "later":1e0 }'
+    body = decode(raw)
+    sent = encode_request(request_for(body, "m"), provider="o", stream=True)
+    assert (sent.body, sent.dropped) == (raw, ())
+    assert json.loads(encode_request(request_for(body, "other"), provider="o", stream=True).body)["model"] == "other"
+    pinned = encode_request(request_for(body, "m"), provider="o", stream=True, residence=Residence(num_ctx=4096))
+    assert json.loads(pinned.body)["options"] == {"num_ctx": 4096}

@@ -79,6 +79,13 @@ def test_only_the_last_line_is_done_and_says_what_it_took() -> None:
     assert last["farmgate_dropped"] == ["user"]
 
 
+def test_an_answer_that_was_filtered_is_not_told_as_one_that_ended_by_itself() -> None:
+    filtered = Finish(FinishReason.CONTENT_FILTER)
+    assert written(Text("a"), filtered)[-1]["done_reason"] == "content_filter"
+    whole = json.loads(encode_whole([Event((Text("a"), filtered))], model="m", is_chat=True, began=0.0))
+    assert whole["done_reason"] == "content_filter"
+
+
 def test_generate_says_response_where_chat_says_message() -> None:
     lines = written(Reasoning("hm"), Text("hi"), Finish(FinishReason.LENGTH), is_chat=False)
     assert [(line["response"], line.get("thinking")) for line in lines] == [("", "hm"), ("hi", None), ("", None)]

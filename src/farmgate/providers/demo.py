@@ -12,6 +12,7 @@ from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Event, Finish, FinishReason, Part, Reply, Text, ToolDelta, Usage, Vector
 from farmgate.core.request import Request
 from farmgate.core.words import Ask, Chat, Complete, Content, Embed, Message, Rerank, TextPart, ToolUse
+from farmgate.providers.demo_losses import account
 from farmgate.providers.demo_tools import call_for, check_tools, formed, results_of
 from farmgate.providers.provider import ProviderBase
 from farmgate.providers.settings import ProviderSettings
@@ -59,8 +60,11 @@ class DemoProvider(ProviderBase):
         losses.leave(words.extra)
         if isinstance(words, Rerank):
             raise UnsupportedParameter("The demo does not rank documents.", param="model")
+        account(words, losses)
         if isinstance(words, Embed):
-            return Reply.whole(embeddings(words), provider=self.name, model=MODEL)
+            reply = Reply.whole(embeddings(words), provider=self.name, model=MODEL)
+            reply.dropped = losses.dropped
+            return reply
         if words.sampling.count != 1:
             raise UnsupportedParameter("The demo gives one answer to a request: leave `n` out.", param="n")
         if isinstance(words, Chat):
@@ -81,12 +85,14 @@ class DemoProvider(ProviderBase):
         return formed(words.response_format, said, text) if words.response_format else text
 
     async def _say(self, text: str, said: str, words: Chat | Complete) -> AsyncIterator[Part]:
+        text, stop = until(text, words.sampling.stop)
         pieces, most = pieces_of(text), words.sampling.max_tokens
         cut = pieces[:most] if most else pieces
         for piece in cut:
             yield Text(piece)
             await self._wait()
-        yield Finish(FinishReason.LENGTH if len(cut) < len(pieces) else FinishReason.STOP)
+        is_cut = len(cut) < len(pieces)
+        yield Finish(FinishReason.LENGTH if is_cut else FinishReason.STOP, stop=None if is_cut else stop)
         yield Usage(prompt_tokens=len(said.split()), completion_tokens=len(cut))
 
     async def _call(self, call: ToolUse, said: str) -> AsyncIterator[Part]:
@@ -133,6 +139,12 @@ def asked(words: Ask) -> str:
             return " ".join(words.inputs)
         case Rerank():
             return words.query
+
+
+def until(text: str, stops: tuple[str, ...]) -> tuple[str, str | None]:
+    """What comes before the first of the stop sequences, and which that was."""
+    found = min(((text.index(stop), stop) for stop in stops if stop and stop in text), default=None)
+    return (text, None) if found is None else (text[: found[0]], found[1])
 
 
 def pieces_of(text: str) -> list[str]:

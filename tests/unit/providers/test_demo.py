@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from farmgate.core.reply import FinishReason
 from farmgate.core.request import Kind, Request, Typed
 from farmgate.core.words import (
     Ask,
+    CacheMark,
     Chat,
     Complete,
     Embed,
@@ -25,6 +27,7 @@ from farmgate.core.words import (
     Role,
     Sampling,
     TextPart,
+    Thinking,
     Tool,
     ToolUse,
 )
@@ -42,8 +45,8 @@ def chat(*contents: str | tuple[TextPart | ImagePart, ...] | None, most: int | N
     return Chat(messages=messages, sampling=Sampling(max_tokens=most))
 
 
-async def answer_of(provider: DemoProvider, words: Ask) -> Answer:
-    request = Request(
+def asking(words: Ask) -> Request:
+    return Request(
         id="r",
         kind=Kind.CHAT,
         body=Typed(words),
@@ -51,7 +54,10 @@ async def answer_of(provider: DemoProvider, words: Ask) -> Answer:
         deadline=asyncio.get_running_loop().time() + 60.0,
         started=0.0,
     )
-    return fold(await gather(await provider.send(request)))
+
+
+async def answer_of(provider: DemoProvider, words: Ask) -> Answer:
+    return fold(await gather(await provider.send(asking(words))))
 
 
 async def test_it_says_that_it_is_no_model_and_what_to_do() -> None:
@@ -168,3 +174,43 @@ async def test_it_is_a_provider_with_one_model() -> None:
     with pytest.raises(NotSupported):
         await provider.load("demo", lambda _: None)
     await provider.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "stop", "said", "sequence"),
+    [
+        ("one two three", ("two",), "one ", "two"),
+        ("one two three", ("three", "two"), "one ", "two"),
+        ("one two three", ("four", ""), "one two three", None),
+        ("one two", ("one",), "", "one"),
+    ],
+)
+async def test_a_stop_sequence_ends_it(text: str, stop: tuple[str, ...], said: str, sequence: str | None) -> None:
+    words = Chat(messages=(Message(role=Role.USER, content="hi"),), sampling=Sampling(stop=stop))
+    answer = await answer_of(provider_with(text=text), words)
+    assert answer.text == said
+    assert (answer.choices[0].finish, answer.choices[0].stop) == (FinishReason.STOP, sequence)
+
+
+async def test_what_it_has_no_use_for_is_announced() -> None:
+    look = Message(role=Role.USER, content=(TextPart(text="look", cache=CacheMark()), ImagePart(url="data:,")))
+    words = Chat(
+        messages=(look, replace(look, place="input[3]")),
+        sampling=Sampling(temperature=0.0, seed=1, max_tokens=5, stop=("x",), top_logprobs=0),
+        thinking=Thinking(effort="high"),
+        user="u",
+        extra={"verbosity": "low"},
+    )
+    reply = await provider_with().send(asking(words))
+    reply.close()
+    assert set(reply.dropped) == {
+        *("verbosity", "user", "temperature", "seed", "logprobs", "reasoning_effort", "cache_control"),
+        *("messages[0].content[1]", "input[3].content[1]"),
+    }
+
+
+@pytest.mark.parametrize("words", [chat("hi"), Complete(prompt="a"), Embed(inputs=("a",))])
+async def test_nothing_is_announced_where_nothing_was_said(words: Ask) -> None:
+    reply = await provider_with().send(asking(words))
+    reply.close()
+    assert reply.dropped == ()

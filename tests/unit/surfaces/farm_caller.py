@@ -32,8 +32,9 @@ ANSWER: tuple[Step, ...] = (Text("Hel"), Text("lo"), Finish(), Usage(prompt_toke
 class FakeTarget:
     """Answers with these steps: a part is said, an error raised, an event waited for."""
 
-    def __init__(self, *steps: Step, refuses: FarmError | None = None) -> None:
+    def __init__(self, *steps: Step, refuses: FarmError | None = None, dropped: tuple[str, ...] = ()) -> None:
         self.steps = steps or ANSWER
+        self.dropped = dropped
         self.refuses = refuses
         self.asked: list[Request] = []
         self.replies: list[Reply] = []
@@ -56,6 +57,7 @@ class FakeTarget:
             return None
 
         reply = Reply(following, provider=request.provider or "ollama", model=request.model or "llama3.1")
+        reply.dropped = self.dropped
         self.replies.append(reply)
         return reply
 

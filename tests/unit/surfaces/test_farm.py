@@ -15,17 +15,19 @@ from farmgate.core.errors import (
     InternalError,
     ModelNotCapable,
     ModelNotFound,
+    UnsupportedParameter,
     UpstreamStreamTruncated,
 )
 from farmgate.core.ports import Progress, Report
-from farmgate.core.reply import Finish, Reasoning, Refusal, Reply, Text, Usage, Vector
+from farmgate.core.reply import Finish, FinishReason, Reasoning, Refusal, Reply, Text, Usage, Vector
 from farmgate.core.request import Kind, Request
 from farmgate.core.words import Chat, Complete, Embed, Message, Role, Sampling, TextPart
 from farmgate.surfaces.http.farm_models import EmbedAnswer, JobAnswer, TextAnswer
 
 HELLO = {"messages": [{"role": "user", "content": "hello"}]}
 USAGE = {"promptTokens": 3, "completionTokens": 2, "totalTokens": 5}
-STREAMED = [{"content": "Hel"}, {"content": "lo"}, "[DONE]"]
+LAST = {"content": "", "finishReason": "stop", "usage": USAGE}
+STREAMED = [{"content": "Hel"}, {"content": "lo"}, LAST, "[DONE]"]
 
 
 # ------------------------------------------------------------------------------------------------------------ answers
@@ -34,7 +36,8 @@ STREAMED = [{"content": "Hel"}, {"content": "lo"}, "[DONE]"]
 async def test_a_chat_is_answered_whole_with_who_answered_and_what_it_used() -> None:
     call = await ask(Gate(), "POST", "/api/ai/chat", HELLO)
     assert call.status == 200
-    assert call.json == {"response": "Hello", "model": "llama3.1", "provider": "ollama", "usage": USAGE}
+    told = {"response": "Hello", "model": "llama3.1", "provider": "ollama", "usage": USAGE, "finishReason": "stop"}
+    assert call.json == told
     assert call.headers["x-farmgate-provider"] == "ollama"
     TextAnswer.model_validate_json(call.text)
 
@@ -116,7 +119,32 @@ async def test_a_refusal_is_said_and_thinking_is_not() -> None:
     parts = (Reasoning("hm"), Refusal("I will not."), Finish())
     assert (await ask(Gate(FakeTarget(*parts)), "POST", "/api/ai/chat", HELLO)).json["response"] == "I will not."
     streamed = await ask(Gate(FakeTarget(*parts)), "POST", "/api/ai/chat/stream", HELLO)
-    assert streamed.events == [{"content": "I will not."}, "[DONE]"]
+    first, last, done = streamed.events
+    assert (first, last["content"], done) == ({"content": "I will not."}, "", "[DONE]")
+
+
+@pytest.mark.parametrize("reason", FinishReason)
+async def test_why_an_answer_ended_is_told_whole_and_streamed(reason: FinishReason) -> None:
+    gate = Gate(FakeTarget(Text("a"), Finish(reason)))
+    assert (await ask(gate, "POST", "/api/ai/chat", HELLO)).json["finishReason"] == reason
+    assert (await ask(gate, "POST", "/api/ai/chat/stream", HELLO)).events[-2]["finishReason"] == reason
+
+
+async def test_what_a_provider_could_not_be_told_and_what_it_counted_apart_stand_in_the_usage() -> None:
+    counted = Usage(prompt_tokens=9, completion_tokens=5, cached_tokens=4, reasoning_tokens=3)
+    target = FakeTarget(Text("a"), Finish(), counted, dropped=("seed",))
+    told = {"promptTokens": 9, "completionTokens": 5, "totalTokens": 14, "cachedTokens": 4, "reasoningTokens": 3}
+    whole = await ask(Gate(target), "POST", "/api/ai/chat", HELLO)
+    streamed = await ask(Gate(target), "POST", "/api/ai/chat/stream", HELLO)
+    assert whole.json["usage"] == streamed.events[-2]["usage"] == told | {"dropped": ["seed"]}
+    assert whole.headers["x-farmgate-dropped"] == streamed.headers["x-farmgate-dropped"] == "seed"
+
+
+@pytest.mark.parametrize("spelled", ["maxTokens", "max_tokens"])
+async def test_a_provider_s_refusal_names_the_field_as_the_caller_spelled_it(spelled: str) -> None:
+    target = FakeTarget(refuses=UnsupportedParameter("p cannot be told `max_tokens`.", param="max_tokens"))
+    call = await ask(Gate(target), "POST", "/api/ai/chat", HELLO | {spelled: 7})
+    assert (call.error["param"], call.error["message"]) == (spelled, f"p cannot be told `{spelled}`.")
 
 
 # ------------------------------------------------------------------------------------------------------------ streams
@@ -147,7 +175,7 @@ async def test_pieces_are_sent_as_they_come() -> None:
     assert call.events == [{"content": "one"}]
     more.set()
     await call.task
-    assert call.events == [{"content": "one"}, {"content": "two"}, "[DONE]"]
+    assert [*call.events[:2], call.events[-1]] == [{"content": "one"}, {"content": "two"}, "[DONE]"]
 
 
 async def test_an_error_before_the_first_content_has_its_status() -> None:

@@ -16,7 +16,7 @@ from farmgate.surfaces.http.exchange import JSON, SSE, Exchange, served_by
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.strictjson import JsonLimits
 
-__all__ = ["Asking", "StreamWriter", "SurfaceCodec"]
+__all__ = ["Asking", "StreamWriter", "SurfaceCodec", "rename"]
 
 
 NAMED = frozenset({Kind.CHAT, Kind.COMPLETION, Kind.EMBEDDING, Kind.RERANK, Kind.SPEECH, Kind.TRANSCRIPTION})
@@ -55,6 +55,14 @@ class SurfaceCodec:
     """Empty: that of the provider's answer."""
     body_type: bytes = JSON
     hear: Callable[[Body, Exchange], None] | None = None
+
+
+def rename(error: FarmError, body: Body) -> None:
+    """Call the field an error names as the caller does, in its words too: some dialects' errors have no other place."""
+    if error.param is not None:
+        own = body.own_name(error.param)
+        error.message = error.message.replace(f"`{error.param}`", f"`{own}`")
+        error.param = own
 
 
 class Asking:
@@ -113,7 +121,6 @@ class Asking:
                 events = [reply.event] if reply.event is not None else await gather(reply)
             told = codec.whole(request, reply, events)
         except FarmError as error:
-            if error.param is not None:
-                error.param = body.own_name(error.param)
+            rename(error, body)
             raise
         await exchange.answer(200, told, served_by(reply), kind=reply.content_type.encode())

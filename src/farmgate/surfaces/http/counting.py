@@ -8,6 +8,7 @@ from farmgate.core.errors import FarmError
 from farmgate.core.identity import Principal
 from farmgate.core.ports import Counting
 from farmgate.core.request import Body, Kind, Request
+from farmgate.surfaces.http.asking import rename
 from farmgate.surfaces.http.exchange import Exchange, answered_by
 from farmgate.wire.strictjson import encode
 
@@ -46,7 +47,7 @@ async def tell_count(
         await before(request)
         counted = await count(request)
     except FarmError as error:
-        error.param = None if error.param is None else body.own_name(error.param)
+        rename(error, body)
         raise
     headers = answered_by(counted.provider, counted.model)
     if counted.estimated:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from farmgate.core.answer import Answer, fold, gather
-from farmgate.core.errors import ModelNotCapable, UnsupportedParameter, UpstreamInvalidResponse
+from farmgate.core.errors import FarmError, ModelNotCapable, UnsupportedParameter, UpstreamInvalidResponse
 from farmgate.core.identity import Principal
 from farmgate.core.ports import Target
-from farmgate.core.reply import Event, Reply
+from farmgate.core.reply import Event, Finish, FinishReason, Reply, Usage
 from farmgate.core.request import Kind, Request, Typed
 from farmgate.core.words import Ask, Embed
+from farmgate.surfaces.http.asking import rename
 from farmgate.surfaces.http.exchange import Exchange, served_by
 from farmgate.surfaces.http.farm_models import (
     Asked,
@@ -19,13 +21,14 @@ from farmgate.surfaces.http.farm_models import (
     EmbedAnswer,
     EmbedRequest,
     GenerateRequest,
+    Piece,
     SampledRequest,
     TextAnswer,
     UsageAnswer,
 )
 from farmgate.surfaces.http.farm_reading import chat_words, embed_words, generate_words, prompt_words, read
 from farmgate.wire.farm import content_frame, response_text
-from farmgate.wire.sse import DONE
+from farmgate.wire.sse import DONE, frame
 from farmgate.wire.strictjson import decode_object
 
 __all__ = ["Asks", "fields_of"]
@@ -84,18 +87,33 @@ class Asks:
         await self._answer(exchange, request)
 
     async def _answer(self, exchange: Exchange, request: Request) -> None:
-        async with await self._target.send(request) as reply:
-            if request.stream:
-                await exchange.stream(reply, pieces, lambda: DONE)
-                return
-            told = whole(request, reply, fold(await gather(reply)))
-            await exchange.answer(200, told.json_bytes(), served_by(reply))
+        try:
+            async with await self._target.send(request) as reply:
+                if request.stream:
+                    pieces = Pieces(reply.dropped)
+                    await exchange.stream(reply, pieces.write, pieces.end)
+                    return
+                told = whole(request, reply, fold(await gather(reply)))
+        except FarmError as error:
+            rename(error, request.body)
+            raise
+        await exchange.answer(200, told.json_bytes(), served_by(reply))
 
 
 async def fields_of(exchange: Exchange, model: type[AskedT]) -> AskedT:
     """The body as that model. Raises what makes it unreadable."""
     limits = exchange.desk.limits
     return read(model, decode_object(await exchange.body(), limits.json), limits.lists)
+
+
+@dataclass(frozen=True, slots=True)
+class FarmBody(Typed):
+    """Words, and how their caller spelled them."""
+
+    asked: AskRequest = field(default_factory=AskRequest)
+
+    def own_name(self, param: str) -> str:
+        return self.asked.own_name(param)
 
 
 def request_of(
@@ -105,7 +123,7 @@ def request_of(
     return Request(
         id=exchange.id,
         kind=kind,
-        body=Typed(words),
+        body=FarmBody(words, asked=asked),
         principal=principal,
         deadline=exchange.deadline,
         started=exchange.started,
@@ -116,17 +134,43 @@ def request_of(
     )
 
 
-def pieces(event: Event) -> bytes:
-    """What an event says, as frames of this API."""
-    return content_frame(event.parts)
+class Pieces:
+    """Writes one stream. `dropped`: what of the request the provider could not be told."""
+
+    def __init__(self, dropped: tuple[str, ...]) -> None:
+        self._dropped = dropped
+        self._finish: FinishReason | None = None
+        self._usage: Usage | None = None
+
+    def write(self, event: Event) -> bytes:
+        """What an event says, as frames of this API."""
+        parts = event.parts
+        self._usage = event.usage or self._usage
+        for part in parts:
+            if isinstance(part, Finish) and part.choice == 0:
+                self._finish = part.reason
+        return content_frame(parts)
+
+    def end(self) -> bytes:
+        """Why the answer ended and what it took, then the sign that it is whole."""
+        usage = UsageAnswer.of(self._usage, self._dropped)
+        last = Piece(content="", finish_reason=self._finish or FinishReason.STOP, usage=usage)
+        return frame(last.json_bytes()) + DONE
 
 
 def whole(request: Request, reply: Reply, answer: Answer) -> TextAnswer | EmbedAnswer:
     """A whole answer. Raises UpstreamInvalidResponse when vectors are missing."""
-    usage = UsageAnswer.of(answer.usage)
+    usage = UsageAnswer.of(answer.usage, reply.dropped)
     words = request.body.ask()
     if not isinstance(words, Embed):
-        return TextAnswer(response=response_text(answer), model=reply.model, provider=reply.provider, usage=usage)
+        first = answer.choices.get(0)
+        return TextAnswer(
+            response=response_text(answer),
+            model=reply.model,
+            provider=reply.provider,
+            usage=usage,
+            finish_reason=(first.finish if first else None) or FinishReason.STOP,
+        )
     if sorted(answer.vectors) != list(range(len(words.inputs))):
         raise UpstreamInvalidResponse(
             f"{reply.provider} gave {len(answer.vectors)} embeddings for {len(words.inputs)} inputs."

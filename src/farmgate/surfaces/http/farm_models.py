@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, RootModel, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, PrivateAttr, RootModel, Tag, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from farmgate.core.errors import FarmError
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
-from farmgate.core.reply import Usage
+from farmgate.core.reply import FinishReason, Usage
 from farmgate.wire.farm_models import encode_facts
 from farmgate.work.jobs import JobState, JobStatus
 
@@ -57,6 +57,17 @@ class Asked(BaseModel):
         validate_by_alias=True,
         allow_inf_nan=False,
     )
+
+    _written: frozenset[str] = PrivateAttr(default=frozenset())
+
+    def remember(self, written: Iterable[str]) -> None:
+        """Keep how the caller spelled its fields: both spellings are known here."""
+        self._written = frozenset(written)
+
+    def own_name(self, param: str) -> str:
+        """The caller's own name for a field of our words."""
+        camel = to_camel(param)
+        return camel if camel in self._written else param
 
     @model_validator(mode="before")
     @classmethod
@@ -211,31 +222,38 @@ class Told(BaseModel):
 
 
 class UsageAnswer(Told):
-    """Tokens used. `estimated`: the provider gave no figures."""
+    """Tokens used. `estimated`: the provider gave no figures. `dropped`: what of the request it could not be told."""
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
     estimated: Literal[True] | None = None
+    dropped: tuple[str, ...] | None = None
 
     @classmethod
-    def of(cls, usage: Usage | None) -> UsageAnswer:
+    def of(cls, usage: Usage | None, dropped: tuple[str, ...] = ()) -> UsageAnswer:
         known = usage or Usage(estimated=True)
         return cls(
             prompt_tokens=known.prompt_tokens,
             completion_tokens=known.completion_tokens,
             total_tokens=known.total_tokens,
+            cached_tokens=known.cached_tokens or None,
+            reasoning_tokens=known.reasoning_tokens or None,
             estimated=True if known.estimated else None,
+            dropped=dropped or None,
         )
 
 
 class TextAnswer(Told):
-    """A whole answer, and who gave it."""
+    """A whole answer, who gave it, and why it ended."""
 
     response: str
     model: str
     provider: str
     usage: UsageAnswer
+    finish_reason: FinishReason | None = None
 
 
 class EmbedAnswer(Told):
@@ -267,9 +285,14 @@ class ErrorAnswer(BaseModel):
 
 
 class Piece(Told):
-    """The data of one event of a stream: a piece of text, or what broke the answer. `[DONE]` ends a whole one."""
+    """The data of one event of a stream: a piece of text, or what broke the answer.
+
+    The last piece of a whole answer has an empty text and says why it ended; `[DONE]` follows it.
+    """
 
     content: str | None = None
+    finish_reason: FinishReason | None = None
+    usage: UsageAnswer | None = None
     error: ErrorObject | None = None
 
 

@@ -59,9 +59,11 @@ def read(model: type[AskedT], fields: Mapping[str, object], limits: ListLimits) 
         if isinstance(told, list) and len(told) > most:
             raise TooManyItems(f"`{name}` holds more than {most} items.", param=name)
     try:
-        return model.model_validate(fields)
+        asked = model.model_validate(fields)
     except ValidationError as error:
         raise refusal(error.errors(include_url=False)[0]) from None
+    asked.remember(fields)
+    return asked
 
 
 # --------------------------------------------------------------------------------------------- what is wrong with it

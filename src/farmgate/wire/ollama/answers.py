@@ -20,6 +20,8 @@ from farmgate.wire.strictjson import encode
 __all__ = ["LineWriter", "encode_embedding", "encode_embeddings", "encode_error", "encode_loaded", "encode_whole"]
 
 NS = 1_000_000_000
+REASONS = {FinishReason.LENGTH: "length", FinishReason.CONTENT_FILTER: "content_filter"}
+"""Ollama's own words are `stop`, also where tools are called, and `length`; it filters nothing, but others do."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,7 +104,7 @@ def done(
     first = first or end
     told: dict[str, object] = {
         "done": True,
-        "done_reason": "length" if finish and finish.reason is FinishReason.LENGTH else "stop",
+        "done_reason": REASONS.get(finish.reason, "stop") if finish else "stop",
         "total_duration": round((end - began) * NS),
         "load_duration": 0,
     }

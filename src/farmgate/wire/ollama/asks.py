@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import cast
 
@@ -24,6 +25,7 @@ OWN_NAMES = {
         for name in ("temperature", "top_p", "top_k", "stop", "seed", "presence_penalty", "frequency_penalty")
     },
 }
+PART = re.compile(r"(?P<turn>prompt|messages\[\d+\])\.content\[(?P<at>\d+)\]")
 ROLES = frozenset({"system", "user", "assistant", "tool", "developer"})
 
 
@@ -58,7 +60,17 @@ class OllamaBody:
         return self._words
 
     def own_name(self, param: str) -> str:
-        return OWN_NAMES.get(param, param.replace("prompt.content[1]", "images[0]"))
+        part = PART.fullmatch(param)
+        return OWN_NAMES.get(param, param) if part is None else self._own_part(part["turn"], int(part["at"]))
+
+    def _own_part(self, turn: str, at: int) -> str:
+        """Where a part of our words stands here: thoughts, a text and images are fields of a message of their own."""
+        if turn == "prompt":
+            return "prompt" if at == 0 else f"images[{at - 1}]"
+        messages = cast("list[Mapping[str, object]]", self.fields["messages"])
+        message = messages[int(turn.removeprefix("messages[").removesuffix("]"))]
+        before = [name for name in ("thinking", "content") if message.get(name)]
+        return f"{turn}.{before[at]}" if at < len(before) else f"{turn}.images[{at - len(before)}]"
 
 
 STREAMS = frozenset({"/api/chat", "/api/generate"})

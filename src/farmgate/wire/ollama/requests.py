@@ -108,7 +108,8 @@ def encode_own(body: OllamaBody, model: str | None, *, stream: bool, residence: 
         dropped = (*dropped, "keep_alive")
     told |= {"model": model} | ({"stream": stream} if body.path in STREAMS else {})
     kept = {name: value for name, value in kept.items() if name not in LOAD_TIME}
-    return Outgoing(body=encode(told | resident(residence, kept)), dropped=dropped)
+    told |= resident(residence, kept)
+    return Outgoing(body=body.raw if told == body.fields else encode(told), dropped=dropped)
 
 
 def resident(residence: Residence, options: Mapping[str, object]) -> dict[str, object]:
@@ -163,7 +164,9 @@ def offers_tools(choice: ToolChoice | None) -> bool:
         return True
     if choice.mode is ToolMode.NONE:
         return False
-    raise UnsupportedParameter("Ollama cannot make a model call a tool: use `auto` or `none`.", param="tool_choice")
+    raise UnsupportedParameter(
+        "`tool_choice`: Ollama cannot make a model call a tool: use `auto` or `none`.", param="tool_choice"
+    )
 
 
 def answer_format(wanted: ResponseFormat | None) -> object:

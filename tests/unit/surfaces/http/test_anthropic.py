@@ -227,7 +227,7 @@ async def test_a_refusal_names_the_field_as_the_caller_knows_it() -> None:
     message = refused(
         await Gate(target).call("/v1/messages", HI), 400, "invalid_request_error", "unsupported_parameter"
     )
-    assert message == "stop_sequences: p cannot be told `stop`."
+    assert message == "p cannot be told `stop_sequences`."
     switched_off = await Gate(target, streaming=False).call("/v1/messages", HI | {"stream": True})
     refused(switched_off, 400, "invalid_request_error", "unsupported_parameter")
 
