@@ -17,6 +17,7 @@ from farmgate.core.identity import ANONYMOUS
 from farmgate.core.request import Body, Dialect, Kind, Request, Typed
 from farmgate.core.words import (
     Chat,
+    ContentPart,
     FormatKind,
     ImagePart,
     Message,
@@ -114,6 +115,8 @@ TOOLS = st.lists(NAMES, unique=True, min_size=1).flatmap(
     )
 )
 
+SOME_TOOLS: st.SearchStrategy[tuple[Tool, ...]] = st.one_of(st.just(()), TOOLS)
+
 
 @st.composite
 def turns(draw: st.DrawFn, tools: tuple[Tool, ...]) -> tuple[Message, ...]:
@@ -145,13 +148,13 @@ def turns(draw: st.DrawFn, tools: tuple[Tool, ...]) -> tuple[Message, ...]:
 def users(draw: st.DrawFn) -> Message:
     text = draw(TEXTS)
     images = draw(st.lists(IMAGES, max_size=2))
-    content = (TextPart(text=text), *images) if images else text
+    content: str | tuple[ContentPart, ...] = (TextPart(text=text), *images) if images else text
     return Message(role=Role.USER, content=content)
 
 
 @st.composite
 def chats(draw: st.DrawFn) -> Chat:
-    tools = draw(st.just(()) | TOOLS)
+    tools = draw(SOME_TOOLS)
     return Chat(
         messages=draw(turns(tools)),
         tools=tools,
