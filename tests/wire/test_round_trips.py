@@ -124,10 +124,10 @@ def turns(draw: st.DrawFn, tools: tuple[Tool, ...]) -> tuple[Message, ...]:
     told: list[Message] = []
     if draw(st.booleans()):
         told.append(Message(role=Role.SYSTEM, content=draw(TEXTS)))
-    count = 0
+    count, has_tools = 0, bool(tools)
     for _ in range(draw(st.integers(0, 2))):
         told.append(draw(users()))
-        if tools and draw(st.booleans()):
+        if has_tools and draw(st.booleans()):
             size = draw(st.integers(1, 2))
             uses = tuple(
                 ToolUse(
