@@ -45,7 +45,7 @@ class Server:
         body = raw or (b"" if fields is None else json.dumps(fields).encode())
         async with await self._upstream.send(method, path, body=body) as answer:
             whole = await answer.whole(1 << 24)
-            kind = answer.headers.get("content-type", "").partition(";")[0]
+            kind = answer.header(b"content-type").partition(";")[0]
             lines = [json.loads(line) for line in whole.splitlines() if line.startswith(b"{")]
             return Heard(status=answer.status, kind=kind, lines=lines)
 

@@ -155,16 +155,17 @@ class Request:
 
     def to(self, *, provider: str, model: str) -> Request:
         """The same request, addressed to one provider's model."""
-        return Request(
-            id=self.id,
-            kind=self.kind,
-            body=self.body,
-            principal=self.principal,
-            deadline=self.deadline,
-            started=self.started,
-            model=model,
-            provider=provider,
-            stream=self.stream,
-            want_usage=self.want_usage,
-            asked_id=self.asked_id,
-        )
+        # Passing all of it by name costs twice as much.
+        addressed = Request.__new__(Request)
+        addressed.id = self.id
+        addressed.kind = self.kind
+        addressed.body = self.body
+        addressed.principal = self.principal
+        addressed.deadline = self.deadline
+        addressed.started = self.started
+        addressed.model = model
+        addressed.provider = provider
+        addressed.stream = self.stream
+        addressed.want_usage = self.want_usage
+        addressed.asked_id = self.asked_id
+        return addressed

@@ -27,7 +27,10 @@ class Attempt:
         self._catalog = catalog
 
     async def send(self, request: Request) -> Reply:
-        candidate = await find(request, self._catalog)
+        try:
+            candidate = plan(request.model, request.provider, self._catalog.view(), request.kind)
+        except ModelNotFound:
+            candidate = await find(request, self._catalog)
         if candidate.facts is not None or len(request.body.raw) > LARGE_BYTES:
             refuse_misfit(request, candidate, self._catalog)
         reply = await self._targets[candidate.provider].send(

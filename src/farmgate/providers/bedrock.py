@@ -27,7 +27,7 @@ from farmgate.wire.losses import Losses
 __all__ = ["BedrockProvider"]
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
-TOKENS_HEADER = "x-amzn-bedrock-input-token-count"
+TOKENS_HEADER = b"x-amzn-bedrock-input-token-count"
 LONGEST_COUNT = 10
 ASKS_NOTHING = b'{"messages":[]}'
 AT_ONCE = 8
@@ -113,7 +113,7 @@ class BedrockProvider(ProviderBase):
         async with await self._amazon.send(path_of(model, "invoke"), body, deadline=request.deadline) as answer:
             if answer.status != 200:
                 raise await refusal(answer, partial(decode_error, provider=self.name, model=model))
-            counted = answer.headers.get(TOKENS_HEADER, "")
+            counted = answer.header(TOKENS_HEADER)
             embedded = decode_embedding(await answer.whole(self._settings.answer_bytes), maker, provider=self.name)
         if embedded.tokens is None and counted.isdecimal() and len(counted) < LONGEST_COUNT:
             embedded.tokens = int(counted)

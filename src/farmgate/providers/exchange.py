@@ -73,9 +73,8 @@ async def ask(
     try:
         if answer.status != 200:
             raise await refusal(answer, codec.error)
-        kind = answer.headers.get("content-type", "").lower()
-        encoding = answer.headers.get("content-encoding", "identity")
-        if encoding not in ("identity", ""):
+        kind = answer.header(b"content-type").lower()
+        if answer.header(b"content-encoding") not in ("", "identity"):
             raise UpstreamInvalidResponse(f"{settings.name} compressed its answer, which it was asked not to.")
         if request.stream and kind.startswith(codec.stream_type):
             reply = stream(answer, codec.reader(), request=request, provider=settings.name)
@@ -101,7 +100,7 @@ async def refusal(answer: Answer, decode_error: Callable[[int, bytes], FarmError
     except FarmError:
         body = b""
     error = decode_error(answer.status, body)
-    after = answer.headers.get("retry-after", "")
+    after = answer.header(b"retry-after")
     if after.isdecimal():
         error.retry_after_s = min(float(after), LONGEST_RETRY_AFTER_S)
     return error

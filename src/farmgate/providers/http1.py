@@ -57,13 +57,13 @@ class Connection(asyncio.BaseProtocol):
         "_keep_alive",
         "_owed",
         "_parser",
-        "_raw_headers",
         "_sink",
         "_until_close",
         "_waiter",
         "deadline",
         "exchanges",
         "failure",
+        "headers",
         "idle_since",
         "is_open",
         "loop",
@@ -90,7 +90,8 @@ class Connection(asyncio.BaseProtocol):
 
     def _reset(self) -> None:
         self.status = 0
-        self._raw_headers: list[tuple[bytes, bytes]] = []
+        self.headers: dict[bytes, bytes] = {}
+        """Names in lower case; of a repeated header the last."""
         self._parser: httptools.HttpResponseParser = httptools.HttpResponseParser(self)
         self._body: deque[bytes] = deque()
         self._buffered = 0
@@ -129,6 +130,10 @@ class Connection(asyncio.BaseProtocol):
                 return None
             await self._wait()
         return self._taken()
+
+    def at_hand(self) -> bytes | None:
+        """What has arrived of the body, if that is all of it."""
+        return self._taken() if self._is_complete and self._body else None
 
     async def pour(self, sink: Sink) -> None:
         """Hand the rest of the body to `sink` as it arrives, without a task waking up in between.
@@ -184,11 +189,6 @@ class Connection(asyncio.BaseProtocol):
         if self._is_paused and self.is_open:
             self._is_paused = False
             self.transport.resume_reading()
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Names in lower case; of a repeated header the last."""
-        return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._raw_headers}
 
     @property
     def is_reusable(self) -> bool:
@@ -291,12 +291,12 @@ class Connection(asyncio.BaseProtocol):
         self._header_bytes += len(name) + len(value) + 4
         if self._header_bytes > MAX_HEADER_BYTES:
             raise ValueError("headers too large")
-        self._raw_headers.append((name, value))
+        self.headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         if status < 200:
-            self._raw_headers.clear()
+            self.headers.clear()
             return
         self.status = status
         self._keep_alive = self._parser.should_keep_alive()
@@ -304,7 +304,7 @@ class Connection(asyncio.BaseProtocol):
         self._until_close = not self._keep_alive and status not in BODILESS and not self._is_framed()
 
     def _is_framed(self) -> bool:
-        return any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self._raw_headers)
+        return b"content-length" in self.headers or b"transfer-encoding" in self.headers
 
     def on_body(self, data: bytes) -> None:
         self._body.append(data)

@@ -269,7 +269,7 @@ class OllamaProvider(ProviderBase):
         try:
             if answer.status != 200:
                 raise await refusal(answer, provider=self.name, model=model)
-            kind = answer.headers.get("content-type", "")
+            kind = answer.header(b"content-type")
             if not kind.startswith(("application/json", "application/x-ndjson")):
                 raise UpstreamInvalidResponse(
                     f"{self.name} answered with {kind[:80] or 'no content type'}: is it an Ollama server?"
@@ -308,7 +308,7 @@ async def refusal(answer: Answer, *, provider: str, model: str) -> FarmError:
     except FarmError:
         body = b""
     error = decode_error(answer.status, body, provider=provider, model=model)
-    after = answer.headers.get("retry-after", "")
+    after = answer.header(b"retry-after")
     if after.isdecimal():
         error.retry_after_s = min(float(after), 300.0)
     return error

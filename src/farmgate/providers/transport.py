@@ -54,6 +54,9 @@ class Closed:
     async def pour(self, sink: Sink) -> None:
         raise Broken("the answer was closed here")
 
+    def at_hand(self) -> bytes | None:
+        return None
+
     def hurry(self) -> None:
         pass
 
@@ -64,15 +67,18 @@ CLOSED = Closed()
 class Answer:
     """A provider's answer: status and headers are there, the body is read. Close it: that frees or ends the socket."""
 
-    __slots__ = ("_connection", "_pool", "_upstream", "headers", "status")
+    __slots__ = ("_connection", "_headers", "_pool", "_upstream", "status")
 
     def __init__(self, upstream: Upstream, pool: Pool, connection: Connection) -> None:
         self._upstream = upstream
         self._pool = pool
         self._connection: Connection | Closed = connection
         self.status = connection.status
-        self.headers: Mapping[str, str] = connection.headers
-        """Names in lower case; of a repeated header the last."""
+        self._headers = connection.headers
+
+    def header(self, name: bytes) -> str:
+        """A header's value, of a repeated one the last; empty where there is none. `name` is in lower case."""
+        return self._headers.get(name, b"").decode("latin-1")
 
     async def read(self) -> bytes | None:
         """The next bytes as they arrive, None at the end. Raises an UpstreamError when they stop coming."""
@@ -90,16 +96,20 @@ class Answer:
 
     async def whole(self, limit_bytes: int) -> bytes:
         """The whole body. Raises UpstreamInvalidResponse when it is larger than `limit_bytes`."""
-        pieces: list[bytes] = []
-        size = 0
-        while (data := await self.read()) is not None:
-            size += len(data)
-            if size > limit_bytes:
-                raise UpstreamInvalidResponse(
-                    f"{self._upstream.name}'s answer is larger than the limit of {limit_bytes} bytes."
-                )
-            pieces.append(data)
-        return b"".join(pieces)
+        # Most whole answers come with their head, and nothing is left to wait for.
+        body = self._connection.at_hand()
+        if body is None:
+            pieces: list[bytes] = []
+            size = 0
+            while size <= limit_bytes and (data := await self.read()) is not None:
+                pieces.append(data)
+                size += len(data)
+            body = b"".join(pieces)
+        if len(body) > limit_bytes:
+            raise UpstreamInvalidResponse(
+                f"{self._upstream.name}'s answer is larger than the limit of {limit_bytes} bytes."
+            )
+        return body
 
     def hurry(self) -> None:
         """All that is wanted of the answer is there: its body has a second left to end, so that the socket is kept."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -75,10 +75,10 @@ class Asking:
         self._codec = codec
         self._streaming = streaming
 
-    async def ask(self, exchange: Exchange, kind: Kind) -> None:
+    def ask(self, exchange: Exchange, kind: Kind) -> Awaitable[None]:
         """Answer one exchange."""
         codec = self._codec
-        await exchange.run(lambda: self.answer(exchange, kind), shape=codec.error, frame=codec.error_frame)
+        return exchange.run(lambda: self.answer(exchange, kind), shape=codec.error, frame=codec.error_frame)
 
     async def answer(self, exchange: Exchange, kind: Kind) -> None:
         """The same, within the exchange's `run`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 from farmgate.core.answer import fold
 from farmgate.core.errors import UnknownUrl
@@ -35,14 +35,14 @@ class OpenAISurface:
         self._asking = Asking(target, CODEC, streaming=streaming)
         self._models = models
 
-    async def chat(self, exchange: Exchange) -> None:
-        await self._asking.ask(exchange, Kind.CHAT)
+    def chat(self, exchange: Exchange) -> Awaitable[None]:
+        return self._asking.ask(exchange, Kind.CHAT)
 
-    async def completion(self, exchange: Exchange) -> None:
-        await self._asking.ask(exchange, Kind.COMPLETION)
+    def completion(self, exchange: Exchange) -> Awaitable[None]:
+        return self._asking.ask(exchange, Kind.COMPLETION)
 
-    async def embedding(self, exchange: Exchange) -> None:
-        await self._asking.ask(exchange, EMBEDDING)
+    def embedding(self, exchange: Exchange) -> Awaitable[None]:
+        return self._asking.ask(exchange, EMBEDDING)
 
     async def versioned(self, exchange: Exchange, endpoints: Mapping[str, Endpoint]) -> None:
         """POST /v1/models/{id}/versions/{version}/...: what stands behind it, asked of that version of the model."""
