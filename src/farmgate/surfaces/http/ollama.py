@@ -159,7 +159,7 @@ class OllamaSurface:
         await run(exchange, partial(self._pull, exchange))
 
     async def _pull(self, exchange: Exchange) -> None:
-        exchange.principal()
+        principal = exchange.principal()
         fields = await fields_of(exchange)
         name = model_in(fields)
         provider, model = self._puller(name)
@@ -167,7 +167,7 @@ class OllamaSurface:
         async def get(report: Report) -> None:
             await self._load(model, provider, report)
 
-        job = self._jobs.start("pull", f"{provider}/{model}", get)
+        job = self._jobs.start("pull", f"{provider}/{model}", get, principal=principal)
         # One turn of the loop: what is refused before anything is waited for has its true status.
         await asyncio.sleep(0)
         exchange.deadline = exchange.loop.time() + PULL_S
