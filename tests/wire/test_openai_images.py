@@ -111,3 +111,21 @@ def test_an_address_that_leads_into_a_private_network_is_refused(url: str) -> No
 def test_a_public_address_and_a_whole_image_pass(url: str) -> None:
     shows({"type": "image_url", "image_url": {"url": url}})
     shows({"type": "image_url", "image_url": url})
+
+
+@pytest.mark.parametrize("kind", ["video_url", "audio_url", "file_url", "text"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1/x", "http://2130706433/", "http://[::1]/", "file:///etc/passwd", "gopher://a.b/"]
+)
+def test_no_part_of_any_kind_names_a_private_address(kind: str, url: str) -> None:
+    name = "image_url" if kind == "text" else kind
+    for address in (url, {"url": url}):
+        with pytest.raises(BadRequest) as caught:
+            shows({"type": kind, "text": "a", name: address, "uuid": "a"})
+        assert (caught.value.code, caught.value.param) == ("url_not_allowed", "messages[0].content[1]")
+
+
+@pytest.mark.parametrize("url", ["https://example.com/x.mp4", "data:video/mp4;base64,AAAA"])
+def test_sound_and_video_from_the_public_internet_or_whole_pass(url: str) -> None:
+    shows({"type": "video_url", "video_url": {"url": url}})
+    shows({"type": "audio_url", "audio_url": url})

@@ -1,4 +1,4 @@
-"""Long tasks (pulling, loading) run here, owned by the gate and watched by those who asked; no client keeps one alive."""
+"""Long tasks (pulling, loading) run here, owned by the gate, watched by those who asked; no client keeps one alive."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from farmgate.wire.openai.rules import (
     integer,
     mapping,
     number,
+    public_address,
     text,
     wrong_type,
 )
@@ -222,6 +223,14 @@ def source(told: object, where: str, calls: set[str], *, is_image: bool) -> int:
     return int(is_image)
 
 
+def servers(value: object, name: str, _: ListLimits) -> None:
+    """Servers of tools, for a provider that calls them itself. The rest of their form is its business."""
+    for at, server in enumerate(value if type(value) is list else ()):
+        url = server.get("url") if type(server) is dict else None
+        if type(url) is str:
+            public_address(url, f"{name}[{at}].url")
+
+
 MESSAGES: dict[str, Rule] = {
     "model": text,
     "stream": boolean,
@@ -237,6 +246,7 @@ MESSAGES: dict[str, Rule] = {
     "thinking": thinking,
     "output_config": output_config,
     "output_format": output_format,
+    "mcp_servers": servers,
     "tools": tools,
     "tool_choice": tool_choice,
 }

@@ -34,6 +34,8 @@ __all__ = [
     "integer",
     "mapping",
     "number",
+    "public_address",
+    "public_addresses",
     "text",
     "wrong_type",
 ]
@@ -259,6 +261,7 @@ def content_part(part: object, where: str) -> int:
         raise InvalidMessages(f"`{where}.type` is missing.", param=where)
     if part["type"] == "text" and type(part.get("text")) is not str:
         raise InvalidMessages(f"`{where}.text` must be a string.", param=where)
+    public_addresses(part, where)
     if part["type"] != "image_url":
         return 0
     image = part.get("image_url")
@@ -276,6 +279,22 @@ def image_url(url: str, where: str) -> None:
         if not comma or not data or not head.startswith("data:image/") or not head.endswith(";base64"):
             raise InvalidImage(f"`{where}` must be `data:image/...;base64,...`.", param=where)
         return
+    public_address(url, where)
+
+
+def public_addresses(told: Mapping[str, object], where: str) -> None:
+    """Check what an object names as an address, of whatever kind it is: servers on our network take `video_url` and
+    `audio_url` as they take images, some of them beside any type."""
+    for name, value in told.items():
+        if not name.endswith("_url"):
+            continue
+        url = value.get("url") if isinstance(value, Mapping) else value
+        if isinstance(url, str) and not url.startswith("data:"):
+            public_address(url, where)
+
+
+def public_address(url: str, where: str) -> None:
+    """Raises UrlNotAllowed."""
     try:
         address = urlsplit(url)
         host = plain_host(address.hostname or "")

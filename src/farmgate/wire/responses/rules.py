@@ -13,6 +13,7 @@ from farmgate.wire.openai.rules import (
     integer,
     mapping,
     number,
+    public_addresses,
     text,
     wrong_type,
 )
@@ -113,6 +114,8 @@ def one_tool(tool: object, where: str) -> None:
         raise wrong_type(where, "an object", tool)
     if type(tool.get("type")) is not str:
         raise MissingParameter(f"`{where}.type` is required: `function`, or a tool of the provider's.", param=where)
+    # Where a tool is served, for a provider that calls it itself.
+    public_addresses(tool, where)
     if tool["type"] != "function":
         return
     called = tool.get("name")
@@ -145,11 +148,24 @@ def one_item(item: object, where: str) -> int:
     kind = item.get("type", "message")
     if type(kind) is not str:
         raise InvalidMessages(f"`{where}.type` must be a string.", param=f"{where}.type")
+    if kind not in ("message", "function_call_output"):
+        for field in ("content", "output"):
+            foreign_parts(item.get(field), f"{where}.{field}")
+        return 0
     field = "output" if kind == "function_call_output" else "content"
     parts = item.get(field)
-    if kind not in ("message", "function_call_output") or type(parts) is not list:
+    if type(parts) is not list:
         return 0
     return sum(one_part(part, f"{where}.{field}[{at}]") for at, part in enumerate(parts))
+
+
+def foreign_parts(told: object, where: str) -> None:
+    """Content whose form is a provider's business: no address in it leads into a private network either."""
+    if type(told) is dict:
+        public_addresses(told, where)
+    for at, part in enumerate(told if type(told) is list else ()):
+        if type(part) is dict:
+            public_addresses(part, f"{where}[{at}]")
 
 
 def one_part(part: object, where: str) -> int:
@@ -157,6 +173,7 @@ def one_part(part: object, where: str) -> int:
     if type(part) is not dict or type(part.get("type")) is not str:
         raise InvalidMessages(f"`{where}.type` is missing.", param=where)
     kind = part["type"]
+    public_addresses(part, where)
     address = part.get({"input_image": "image_url", "input_file": "file_url"}.get(kind, ""))
     if address is not None:
         if type(address) is not str:
