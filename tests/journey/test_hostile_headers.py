@@ -81,7 +81,9 @@ def test_no_header_of_a_caller_reaches_a_provider(gate: RealGate, model: str, pa
     body: dict[str, object] = {"model": model, "messages": HELLO, "max_tokens": 9}
     if path == RESPOND:
         body = {"model": model, "input": "Hello"}
-    for heard in heard_of(gate, path, body, CALLERS):
+    told = heard_of(gate, path, body, CALLERS)
+    assert told
+    for heard in told:
         assert {name for name, _ in heard} <= OURS
         assert not [name for name, value in heard if CANARY in value or KEY in value]
         assert len({name for name, _ in heard}) == len(heard)

@@ -6,11 +6,10 @@ import re
 from urllib.parse import quote
 
 from farmgate.core.errors import ModelNotFound
+from farmgate.core.model import LONGEST_NAME
 
 __all__ = ["segment"]
 
-LONGEST_NAME = 2048
-"""Characters of an ARN, the longest name any provider has."""
 # What a proxy on the way may take for the end of a path, or decode into something else, is in no model's name.
 STEERING = re.compile(r"[%?#;\\]")
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from tests.fakes.asking import REGION, asking, hi, use_keys
+from tests.fakes.asking import asking, hi, use_keys
+from tests.fakes.providers import PROJECT, PROVIDERS
 from tests.fakes.upstream import FakeUpstream, say, whole
 
 from farmgate.core.errors import FarmError
@@ -16,21 +17,12 @@ from farmgate.core.ports import Progress
 from farmgate.core.request import Kind
 from farmgate.core.words import Complete, Embed
 from farmgate.providers.anthropic import AnthropicProvider
-from farmgate.providers.azure import AzureProvider
-from farmgate.providers.bedrock import BedrockProvider
-from farmgate.providers.cohere import CohereProvider
 from farmgate.providers.gemini import GeminiProvider
-from farmgate.providers.ollama import OllamaProvider
-from farmgate.providers.openai import OpenAIProvider
 from farmgate.providers.provider import Provider
-from farmgate.providers.registry import ROWS
-from farmgate.providers.sagemaker import SageMakerProvider
-from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.triton import TritonProvider
 from farmgate.providers.vertex import VertexProvider
 
 PLAIN = "plain-1"
-OPEN = "/v1/projects/farm-project/locations/europe-west1/endpoints/openapi/chat/completions"
 NAMES = [
     *("..", ".", "../x", "a/../../b", "a/..", "./a", "/a", "a/", "a//b", "..\\x", "a\\..\\b", "a/..;/b"),
     *("m?key=1", "m#f", "m;v=1", "m&alt=x", "m:streamGenerateContent", "m:predict?x=", "m/converse", "m b", " "),
@@ -53,12 +45,7 @@ NAMES = [
     *("a" * 10_000, "../" * 3_000, "é" * 3_000, "a/" * 5_000),
 ]
 
-Make = Callable[[str], Provider]
 Ask = Callable[[Provider, str], Awaitable[object]]
-
-
-def settings(url: str, key: str | None = "CANARY-key", **options: object) -> ProviderSettings:
-    return ProviderSettings(name="up", url=url, api_key=key, options=options)
 
 
 async def chat(provider: Provider, model: str) -> None:
@@ -88,26 +75,19 @@ async def load(provider: Provider, model: str) -> None:
     await provider.load(model, reports.append)
 
 
-def vertex(url: str) -> Provider:
-    return VertexProvider(settings(url, project="farm-project", location="europe-west1"))
-
-
-def aws(url: str) -> Provider:
-    return BedrockProvider(settings(url, None, region=REGION))
+def whatever_version(name: str) -> str:
+    """Where one of Triton's models is loaded, in the versions its repository says."""
+    return f"/v2/repository/models/{quote(name.rpartition('@')[0], safe='')}/load"
 
 
 @dataclass(frozen=True)
 class Way:
     """One way a name goes out. `before` stands in front of every name; `also` tells what else may be asked for then."""
 
-    make: Make
+    provider: str
     ask: Ask
     before: str = ""
     also: Callable[[str], str] | None = None
-
-
-def triton(url: str) -> Provider:
-    return TritonProvider(settings(url, template="chatml"))
 
 
 def of_version(action: str) -> Callable[[str], str]:
@@ -121,34 +101,32 @@ def of_version(action: str) -> Callable[[str], str]:
 
 
 WAYS = {
-    "gemini chat": Way(lambda url: GeminiProvider(settings(url)), chat),
-    "gemini stream": Way(lambda url: GeminiProvider(settings(url)), stream),
-    "gemini embed": Way(lambda url: GeminiProvider(settings(url)), embed),
-    "gemini count": Way(lambda url: GeminiProvider(settings(url)), count),
-    "vertex chat": Way(vertex, chat, also=lambda _: OPEN),
-    "vertex embed": Way(vertex, embed),
-    "vertex count": Way(vertex, count),
-    "vertex claude": Way(vertex, stream, "anthropic/"),
-    "vertex claude count": Way(vertex, count, "anthropic/"),
-    "vertex open": Way(vertex, chat, "meta/"),
-    "bedrock chat": Way(aws, chat),
-    "bedrock stream": Way(aws, stream),
-    "bedrock embed": Way(aws, embed, "amazon.titan-embed-text-v2"),
-    "sagemaker": Way(lambda url: SageMakerProvider(settings(url, None, region=REGION)), chat),
-    "sagemaker stream": Way(lambda url: SageMakerProvider(settings(url, None, region=REGION)), stream),
-    "azure": Way(lambda url: AzureProvider(settings(url)), chat),
-    "azure dated": Way(lambda url: AzureProvider(settings(url, apiVersion="2024-10-21")), chat),
-    "triton": Way(triton, complete, also=of_version("generate")),
-    "triton stream": Way(triton, stream, also=of_version("generate_stream")),
-    "triton embed": Way(triton, embed, also=of_version("infer")),
-    "triton load": Way(
-        triton, load, also=lambda name: f"/v2/repository/models/{quote(name.rpartition('@')[0], safe='')}/load"
-    ),
-    "openai": Way(lambda url: OpenAIProvider(settings(url), ROWS["openai"]), chat),
-    "anthropic": Way(lambda url: AnthropicProvider(settings(url)), chat),
-    "anthropic count": Way(lambda url: AnthropicProvider(settings(url)), count),
-    "cohere": Way(lambda url: CohereProvider(settings(url)), chat),
-    "ollama": Way(lambda url: OllamaProvider(settings(url)), chat),
+    "gemini chat": Way("gemini", chat),
+    "gemini stream": Way("gemini", stream),
+    "gemini embed": Way("gemini", embed),
+    "gemini count": Way("gemini", count),
+    "vertex chat": Way("vertex", chat, also=lambda _: f"{PROJECT}/endpoints/openapi/chat/completions"),
+    "vertex embed": Way("vertex", embed),
+    "vertex count": Way("vertex", count),
+    "vertex claude": Way("vertex", stream, "anthropic/"),
+    "vertex claude count": Way("vertex", count, "anthropic/"),
+    "vertex open": Way("vertex", chat, "meta/"),
+    "bedrock chat": Way("bedrock", chat),
+    "bedrock stream": Way("bedrock", stream),
+    "bedrock embed": Way("bedrock", embed, "amazon.titan-embed-text-v2"),
+    "sagemaker": Way("sagemaker", chat),
+    "sagemaker stream": Way("sagemaker", stream),
+    "azure": Way("azure", chat),
+    "azure dated": Way("azure dated", chat),
+    "triton": Way("triton", complete, also=of_version("generate")),
+    "triton stream": Way("triton", stream, also=of_version("generate_stream")),
+    "triton embed": Way("triton", embed, also=of_version("infer")),
+    "triton load": Way("triton", load, also=whatever_version),
+    "openai": Way("openai", chat),
+    "anthropic": Way("anthropic", chat),
+    "anthropic count": Way("anthropic", count),
+    "cohere": Way("cohere", chat),
+    "ollama": Way("ollama", chat),
 }
 
 
@@ -167,9 +145,9 @@ async def refusal(asking: Awaitable[object]) -> FarmError | None:
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_name_is_one_step_of_the_path_or_is_refused_by_name(way: str) -> None:
-    make, ask, before, also = WAYS[way].make, WAYS[way].ask, WAYS[way].before, WAYS[way].also
+    ask, before, also = WAYS[way].ask, WAYS[way].before, WAYS[way].also
     async with FakeUpstream(say(whole({"error": "no"}, status=404))) as fake:
-        provider = make(fake.url)
+        provider = PROVIDERS[WAYS[way].provider](fake.url)
         with pytest.raises(FarmError):
             await ask(provider, before + PLAIN)
         plain = fake.asked[-1].path

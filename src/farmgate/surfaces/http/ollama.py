@@ -9,8 +9,8 @@ from functools import partial
 from typing import Protocol, TypeAlias, cast
 
 from farmgate.core.answer import fold
-from farmgate.core.errors import InvalidType, MissingParameter, NotSupported
-from farmgate.core.model import Capability, ModelInfo
+from farmgate.core.errors import InvalidType, MissingParameter, ModelNotFound, NotSupported
+from farmgate.core.model import LONGEST_NAME, Capability, ModelInfo
 from farmgate.core.ports import Report, Target
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Request
@@ -213,6 +213,8 @@ def model_in(fields: Mapping[str, object]) -> str:
         raise MissingParameter("`model` is required.", param="model")
     if not isinstance(told, str):
         raise InvalidType("`model` must be a string.", param="model")
+    if len(told) > LONGEST_NAME:
+        raise ModelNotFound(f"There is no model with a name of more than {LONGEST_NAME} characters.", param="model")
     return told
 
 

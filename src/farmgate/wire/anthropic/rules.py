@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import cast
 
 from farmgate.core.errors import InvalidMessages, InvalidValue, MissingParameter, TooManyItems
+from farmgate.wire.addresses import InvalidImage, image_url, public_address
 from farmgate.wire.openai.rules import (
-    InvalidImage,
     ListLimits,
     Rule,
     boolean,
-    image_url,
     integer,
     mapping,
     number,
-    public_address,
     text,
     wrong_type,
 )

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import cast
 
 from farmgate.core.errors import InvalidMessages, InvalidType, InvalidValue, MissingParameter, TooManyItems
+from farmgate.wire.addresses import foreign_parts, image_url, public_addresses
 from farmgate.wire.openai.rules import (
     ListLimits,
     Rule,
     boolean,
-    image_url,
     integer,
     mapping,
     number,
-    public_addresses,
     text,
     wrong_type,
 )
@@ -157,15 +156,6 @@ def one_item(item: object, where: str) -> int:
     if type(parts) is not list:
         return 0
     return sum(one_part(part, f"{where}.{field}[{at}]") for at, part in enumerate(parts))
-
-
-def foreign_parts(told: object, where: str) -> None:
-    """Content whose form is a provider's business: no address in it leads into a private network either."""
-    if type(told) is dict:
-        public_addresses(told, where)
-    for at, part in enumerate(told if type(told) is list else ()):
-        if type(part) is dict:
-            public_addresses(part, f"{where}[{at}]")
 
 
 def one_part(part: object, where: str) -> int:
