@@ -62,6 +62,9 @@ def test_a_response_of_another_key_is_404_like_one_that_is_none(gate: RealGate, 
     others = {"authorization": f"Bearer {OTHER_KEY}"}
     for method, path in (("GET", kept), ("DELETE", kept), ("GET", f"{kept}/input_items"), ("POST", f"{kept}/cancel")):
         refused(gate.call(method, path, headers=others), 404, "not_found", "response_id")
+    for theirs in (kept.rpartition("/")[2], "resp_unknown"):
+        continued = gate.call("POST", RESPOND, respond(previous_response_id=theirs), others)
+        refused(continued, 404, "previous_response_not_found", "previous_response_id")
     refused(gate.call("GET", kept, headers={"authorization": ""}), 401, "invalid_api_key")
     assert gate.call("GET", kept).status == 200
 

@@ -84,6 +84,8 @@ def test_a_model_that_cannot_be_had_ends_the_pull_with_an_error(gate: RealGate) 
     assert "no-such-model" in last["error"]
     refused = gate.call("POST", "/api/pull", {"model": "no-such-model", "stream": False})
     assert (refused.status, list(refused.json)) == (404, ["error"])
+    refused = gate.call("POST", "/api/pull", {"model": "x" * 10_000})
+    assert (refused.status, len(refused.body) < 200) == (404, True)
 
 
 def test_the_demo_answers_an_ollama_client(gate: RealGate) -> None:

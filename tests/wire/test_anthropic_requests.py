@@ -384,7 +384,11 @@ def test_what_only_anthropic_can_do_is_refused_where_somebody_else_answers() -> 
         with pytest.raises(UnsupportedParameter) as refused:
             encode_words(words, Losses("there"), dialect=Dialect.ANTHROPIC)
         assert refused.value.param == "messages[0].content[1]"
-    for name, value in (("mcp_servers", [{"url": "x"}]), ("container", "c"), ("inference_geo", "eu")):
+    for name, value in (
+        ("mcp_servers", [{"url": "https://tools.example/sse"}]),
+        ("container", "c"),
+        ("inference_geo", "eu"),
+    ):
         with pytest.raises(UnsupportedParameter):
             encode_words(words_of(**{name: value}), Losses("there"), dialect=Dialect.ANTHROPIC)
 
@@ -646,6 +650,7 @@ WRONG: list[tuple[dict[str, object], str, str | None]] = [
         "url_not_allowed",
         "messages[0].content[0].source",
     ),
+    ({"mcp_servers": [{"type": "url", "url": "http://10.0.0.1/sse"}]}, "url_not_allowed", "mcp_servers[0].url"),
     (
         {"messages": said({"type": "image", "source": {"type": "base64", "media_type": "text/html", "data": "AAAA"}})},
         "invalid_image",

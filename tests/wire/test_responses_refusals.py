@@ -14,7 +14,9 @@ from farmgate.core.words import Chat
 
 steady = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 
-IMAGE = {"type": "input_image", "image_url": "http://169.254.169.254/latest"}
+PRIVATE = "http://169.254.169.254/latest"
+IMAGE = {"type": "input_image", "image_url": PRIVATE}
+SCREEN: dict[str, Any] = {"type": "computer_call_output", "call_id": "c"}
 RECURSIVE = {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"$ref": "#/$defs/a"}}}
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"input": None}, "missing_required_parameter", "input"),
@@ -41,6 +43,11 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"input": [user([{"type": "input_file"}])]}, "invalid_messages", "input[0].content[0]"),
     ({"input": [user([{"type": "input_image", "file_id": "f"}])]}, "unsupported_parameter", "input[0].content[0]"),
     ({"input": [CALL, OUTPUT | {"output": [IMAGE]}]}, "url_not_allowed", "input[1].output[0]"),
+    ({"input": [user([{"type": "input_video", "video_url": PRIVATE}])]}, "url_not_allowed", "input[0].content[0]"),
+    ({"input": [SCREEN | {"output": {"image_url": PRIVATE}}]}, "url_not_allowed", "input[0].output"),
+    ({"input": [SCREEN | {"output": [{"file_url": PRIVATE}]}]}, "url_not_allowed", "input[0].output[0]"),
+    ({"input": [user([IMAGE]) | {"output": "x"}]}, "url_not_allowed", "input[0].content[0]"),
+    ({"tools": [{"type": "mcp", "server_url": PRIVATE}]}, "url_not_allowed", "tools[0]"),
     ({"input": [OUTPUT]}, "invalid_messages", "input[0].call_id"),
     ({"input": [CALL | {"name": None}]}, "invalid_messages", "input[0].name"),
     ({"input": [{"type": "reasoning", "summary": "x"}]}, "invalid_messages", "input[0].summary"),

@@ -7,7 +7,10 @@ from enum import StrEnum
 
 from farmgate.core.money import Price
 
-__all__ = ["CHAT_CAPABILITIES", "Capability", "Facts", "Health", "HealthStatus", "ModelInfo"]
+__all__ = ["CHAT_CAPABILITIES", "LONGEST_NAME", "Capability", "Facts", "Health", "HealthStatus", "ModelInfo"]
+
+LONGEST_NAME = 2048
+"""Characters of an ARN, the longest name of a model any provider has."""
 
 
 class Capability(StrEnum):

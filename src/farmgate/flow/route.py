@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Protocol
 
 from farmgate.core.errors import InvalidValue, ModelNotCapable, ModelNotFound
-from farmgate.core.model import Facts
+from farmgate.core.model import LONGEST_NAME, Facts
 from farmgate.core.request import Kind
 
 __all__ = ["Candidate", "Catalog", "ProviderView", "View", "plan", "who_gets", "written"]
@@ -116,6 +116,9 @@ def plan(model: str | None, provider: str | None, view: View, kind: Kind = Kind.
     """
     if kind in UPSTREAM_CHOOSES and not model:
         return unnamed(provider, view, kind)
+    if model is not None and len(model) > LONGEST_NAME:
+        # A name is kept: in the journal, in metrics, by caches.
+        raise ModelNotFound(f"There is no model with a name of more than {LONGEST_NAME} characters.", param="model")
     candidate = named(model, provider, view)
     if view.providers[candidate.provider].can(kind):
         return candidate

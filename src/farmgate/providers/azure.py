@@ -6,7 +6,6 @@ Source: https://learn.microsoft.com/azure/foundry/openai/api-version-lifecycle
 from __future__ import annotations
 
 import re
-from urllib.parse import quote
 
 from farmgate.core.errors import ModelNotCapable, ModelNotFound
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
@@ -27,7 +26,7 @@ __all__ = ["AzureProvider"]
 KINDS = frozenset({Kind.CHAT, Kind.COMPLETION, Kind.EMBEDDING})
 DATED = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
 UNDATED = ("v1", "latest", "preview")
-DEPLOYMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+DEPLOYMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 HEALTH_S = 5.0
 
 
@@ -92,7 +91,7 @@ class AzureProvider(ProviderBase):
             return "/openai/v1"
         if not DEPLOYMENT.fullmatch(deployment):
             raise ModelNotFound(f"{self.name} has no deployment {deployment[:100]!r}.", param="model")
-        return f"/openai/deployments/{quote(deployment, safe='')}"
+        return f"/openai/deployments/{deployment}"
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """The deployments of the settings: Azure lists them to those who administer the resource only."""

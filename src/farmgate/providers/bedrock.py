@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from farmgate.core.errors import ModelNotCapable, UpstreamInvalidResponse
+from farmgate.core.errors import ModelNotCapable, ModelNotFound, UpstreamInvalidResponse
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Reply
 from farmgate.core.request import Request
@@ -62,6 +62,7 @@ class BedrockProvider(ProviderBase):
         self._amazon = open_amazon(settings, service="bedrock", host="bedrock-runtime")
 
     async def send(self, request: Request) -> Reply:
+        self._refuse_resource(request.model or "")
         words = request.body.ask()
         match words:
             case Chat():
@@ -70,6 +71,14 @@ class BedrockProvider(ProviderBase):
                 return await self._embed(request, words)
             case _:
                 raise ModelNotCapable(f"{self.name} has no {request.kind} API: it chats and embeds.", param="model")
+
+    def _refuse_resource(self, model: str) -> None:
+        """An ARN names an account, a region and a kind of resource: the operator's to choose, not a caller's."""
+        known = (*self._settings.models, self._settings.default_model)
+        if model.startswith("arn:") and model not in known:
+            raise ModelNotFound(
+                f"{self.name} asks only for ARNs that stand in ai.providers.{self.name}.models.", param="model"
+            )
 
     async def _chat(self, request: Request, words: Chat) -> Reply:
         outgoing = encode_chat(request, words, provider=self.name, habits=self._habits)

@@ -13,6 +13,7 @@ from farmgate.core.words import Chat, Embed
 from farmgate.providers.checkup import checked_up
 from farmgate.providers.exchange import ProviderCodec, ask, refusal
 from farmgate.providers.many import Texts, batched, embed
+from farmgate.providers.paths import segment
 from farmgate.providers.provider import ProviderBase
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Upstream
@@ -162,8 +163,8 @@ def resource_of(model: str) -> str:
 
 
 def path_of(model: str) -> str:
-    """A model's path, whatever is in its name."""
-    return f"/models/{quoted(model.removeprefix('models/'))}"
+    """A model's path. Raises ModelNotFound."""
+    return f"/models/{segment(model.removeprefix('models/'))}"
 
 
 def fixed_fields(settings: ProviderSettings) -> Mapping[str, object]:

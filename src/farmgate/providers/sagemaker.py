@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import partial
 
 import msgspec
 
-from farmgate.core.errors import ModelNotCapable
+from farmgate.core.errors import ModelNotCapable, ModelNotFound
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request
 from farmgate.providers.amazon import HEADER, open_amazon, text_option
 from farmgate.providers.exchange import ProviderCodec, ask
-from farmgate.providers.paths import segment
 from farmgate.providers.provider import ProviderBase
 from farmgate.providers.settings import ProviderSettings
 from farmgate.wire.losses import Outgoing
@@ -27,6 +27,7 @@ from farmgate.wire.strictjson import encode
 __all__ = ["SageMakerProvider"]
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
+ENDPOINT = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 KINDS = frozenset({Kind.CHAT, Kind.COMPLETION, Kind.EMBEDDING})
 OWN_HEADERS = {
     "inference_component": "x-amzn-sagemaker-inference-component",
@@ -58,9 +59,11 @@ class SageMakerProvider(ProviderBase):
         if request.kind not in KINDS:
             raise ModelNotCapable(f"{self.name} has no {request.kind} API.", param="model")
         endpoint = request.model or ""
+        if not ENDPOINT.fullmatch(endpoint):
+            raise ModelNotFound(f"{self.name} has no endpoint {endpoint[:100]!r}.", param="model")
         streams = request.stream and request.kind is not Kind.EMBEDDING
         action = "invocations-response-stream" if streams else "invocations"
-        path = f"/endpoints/{segment(endpoint)}/{action}"
+        path = f"/endpoints/{endpoint}/{action}"
         outgoing = self._outgoing(request)
         lines = await self._amazon.lines(path, outgoing.body, deadline=request.deadline)
         return await ask(

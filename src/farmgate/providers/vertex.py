@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from farmgate.core.errors import FarmError, ModelNotCapable
+from farmgate.core.errors import FarmError, ModelNotCapable, ModelNotFound
 from farmgate.core.model import Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Kind, Request
@@ -20,6 +20,7 @@ from farmgate.providers.exchange import ProviderCodec, ask, refusal
 from farmgate.providers.gemini import CAPABILITIES, chat_codec, fixed_fields, whole_codec
 from farmgate.providers.many import Texts, batched, embed
 from farmgate.providers.openai import send
+from farmgate.providers.paths import segment
 from farmgate.providers.provider import ProviderBase
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Upstream
@@ -82,7 +83,7 @@ class VertexProvider(ProviderBase):
         )
 
     async def send(self, request: Request) -> Reply:
-        publisher, model = publisher_of(request.model or "")
+        publisher, model = self._named(request)
         match request.kind:
             case Kind.CHAT if publisher == "google":
                 return await self._chat(request, model)
@@ -94,6 +95,17 @@ class VertexProvider(ProviderBase):
                 return await self._embed(request, model)
             case _:
                 raise ModelNotCapable(f"{self.name} has no {request.kind} API for {model[:100]!r}.", param="model")
+
+    def _named(self, request: Request) -> tuple[str, str]:
+        """The publisher and the model's name there. A name with more steps is a resource of whatever project it says,
+        and some go out in a body, where nothing quotes them. Raises ModelNotFound."""
+        publisher, model = publisher_of(request.model or "")
+        if segment(publisher) != publisher or "/" in model:
+            raise ModelNotFound(
+                f"{self.name} has no model {(request.model or '')[:100]!r}: write `publisher/model`.", param="model"
+            )
+        segment(model)
+        return publisher, model
 
     async def _chat(self, request: Request, model: str) -> Reply:
         outgoing = encode_request(request, provider=self.name, flavor=VERTEX, fixed=self._fixed)
@@ -171,7 +183,7 @@ class VertexProvider(ProviderBase):
 
     async def count_tokens(self, request: Request) -> int | None:
         """As Google or Anthropic counts them; None for open models. Costs nothing there."""
-        publisher, model = publisher_of(request.model or "")
+        publisher, model = self._named(request)
         if publisher == "google":
             path = f"{await self._path(model, request.deadline)}:countTokens"
             body = encode_count(request, provider=self.name, flavor=VERTEX, resource="")
@@ -235,7 +247,7 @@ class VertexProvider(ProviderBase):
     async def _path(self, model: str, deadline: float | None, *, publisher: str = "google") -> str:
         """A publisher's model."""
         place = "/v1" if self._is_express else await self._place(deadline)
-        return f"{place}/publishers/{publisher}/models/{quoted(model)}"
+        return f"{place}/publishers/{publisher}/models/{segment(model)}"
 
     async def _lines(self, path: str, body: bytes, deadline: float | None) -> bytes:
         return await self._credential.headers(method="POST", path=path, body=body, deadline=deadline)

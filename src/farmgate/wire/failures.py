@@ -16,9 +16,10 @@ from farmgate.core.errors import (
     UpstreamTimeout,
 )
 
-__all__ = ["MESSAGE_LIMIT", "by_status", "mentions", "object_in", "refused_key", "sentence", "text_at"]
+__all__ = ["MESSAGE_LIMIT", "by_status", "mentions", "object_in", "refused_key", "sentence", "text_at", "word"]
 
 MESSAGE_LIMIT = 2_000
+LONGEST_WORD = 128
 
 
 def object_in(body: bytes) -> Mapping[str, object]:
@@ -33,6 +34,11 @@ def object_in(body: bytes) -> Mapping[str, object]:
 def text_at(told: Mapping[str, object], *names: str) -> str:
     """The first of these fields that is a text; empty if none is."""
     return next((value for name in names if isinstance(value := told.get(name), str) and value), "")
+
+
+def word(told: object) -> str | None:
+    """A provider's own word, if it is one: it is kept in the journal and told to whoever asked."""
+    return told if isinstance(told, str) and told.isprintable() and 0 < len(told) <= LONGEST_WORD else None
 
 
 def mentions(message: str, phrases: Collection[str]) -> bool:
@@ -72,5 +78,6 @@ def by_status(
         case 408 | 504:
             return UpstreamTimeout(text)
     if 400 <= status < 500:
-        return UpstreamRejected(text, status=status, type_=type_, code=code, param=param)
+        kind = word(type_) or "invalid_request_error"
+        return UpstreamRejected(text, status=status, type_=kind, code=word(code), param=word(param))
     return UpstreamError(text)

@@ -1,4 +1,4 @@
-"""Long tasks (pulling, loading) run here, owned by the gate and watched by whoever likes; no client keeps one alive."""
+"""Long tasks (pulling, loading) run here, owned by the gate, watched by those who asked; no client keeps one alive."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from farmgate.core.errors import FarmError, InternalError, JobNotFound, Overloaded, ShuttingDown
+from farmgate.core.identity import Principal
 from farmgate.core.ids import new_id
 from farmgate.core.ports import Progress, Report
 from farmgate.telemetry import log
@@ -52,6 +53,7 @@ class Job:
     def __init__(self, state: JobState) -> None:
         self._state = state
         self._changed = asyncio.Event()
+        self._askers: set[Principal] = set()
 
     @property
     def id(self) -> str:
@@ -60,6 +62,10 @@ class Job:
     def snapshot(self) -> JobState:
         """How it is now."""
         return self._state
+
+    def is_shown_to(self, principal: Principal) -> bool:
+        """Whether this caller began it or joined it."""
+        return principal in self._askers
 
     async def watch(self) -> AsyncIterator[JobState]:
         """The state now, then after every change; the last is the end.
@@ -72,6 +78,10 @@ class Job:
                 await self._changed.wait()
             seen = self._state
             yield seen
+
+    def join(self, principal: Principal) -> None:
+        """For its Jobs. Whoever asks for what runs already may see how far it is."""
+        self._askers.add(principal)
 
     def change(self, state: JobState) -> None:
         """For its Jobs. What comes after the end changes nothing."""
@@ -97,13 +107,14 @@ class Jobs:
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
-    def start(self, kind: str, title: str, run: Run) -> Job:
+    def start(self, kind: str, title: str, run: Run, *, principal: Principal) -> Job:
         """Begin a job, or join the one of this kind and title that runs. Raises Overloaded or ShuttingDown.
 
         `run` begins at the next turn of the event loop.
         """
         running = self._open.get((kind, title))
         if running is not None:
+            running.join(principal)
             return running
         if self._is_closed:
             raise ShuttingDown
@@ -118,15 +129,16 @@ class Jobs:
             started=self._clock(),
         )
         job = self._jobs[state.id] = self._open[kind, title] = Job(state)
+        job.join(principal)
         task = asyncio.get_running_loop().create_task(self._run(job, run), name=f"job {kind}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return job
 
-    def get(self, id: str) -> Job:
-        """A job by its id. Raises JobNotFound."""
+    def get(self, id: str, principal: Principal) -> Job:
+        """A job by its id, for one who asked for it. Raises JobNotFound: another's is as unknown as none."""
         job = self._jobs.get(id)
-        if job is None:
+        if job is None or not job.is_shown_to(principal):
             raise JobNotFound(
                 f"There is no job {id[:64]!r}. Old jobs are forgotten, and all of them when the gate stops."
             )

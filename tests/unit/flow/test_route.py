@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farmgate.core.errors import InvalidValue, ModelNotCapable, ModelNotFound
+from farmgate.core.model import LONGEST_NAME
 from farmgate.core.request import Kind
 from farmgate.flow.route import Candidate, ProviderView, View, plan, who_gets
 
@@ -251,3 +252,11 @@ def test_nobody_gets_a_model_where_nobody_is() -> None:
         who_gets("qwen3", None, View())
     with pytest.raises(InvalidValue):
         who_gets("qwen3", "nobody", WITH_CLOUD)
+
+
+def test_no_name_is_longer_than_what_is_kept_of_it() -> None:
+    assert plan("x" * LONGEST_NAME, None, OPEN).model == "x" * LONGEST_NAME
+    for model, provider in (("x" * (LONGEST_NAME + 1), None), ("b/" + "x" * LONGEST_NAME, None), ("x" * 3000, "b")):
+        with pytest.raises(ModelNotFound) as refused:
+            plan(model, provider, OPEN)
+        assert (refused.value.param, len(refused.value.message) < 200) == ("model", True)

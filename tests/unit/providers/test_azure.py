@@ -171,7 +171,7 @@ async def test_texts_are_embedded(version: str | None, path: str) -> None:
     assert (answer.vectors, answer.usage) == ({0: (0.5, -0.25), 1: (0.125, 1.0)}, Usage(prompt_tokens=10))
 
 
-@pytest.mark.parametrize("name", ["..", ".", "a/../b", "a b", "a?x=1", "", "-a", "ü"])
+@pytest.mark.parametrize("name", ["..", ".", "a/../b", "a b", "a?x=1", "", "-a", "ü", "a" * 65])
 async def test_a_name_no_deployment_can_have_leads_nowhere(name: str) -> None:
     async with FakeUpstream(say(whole())) as fake:
         error = await failure_of(provider_at(fake.url, version="2024-10-21"), request_for(CHAT, model=name))

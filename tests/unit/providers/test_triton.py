@@ -79,14 +79,6 @@ async def test_a_version_is_a_step_of_the_path(model: str, path: str) -> None:
     assert (got.text, got.usage) == ("The gate opens at dawn. Ça va ?", Usage(prompt_tokens=9, completion_tokens=7))
 
 
-async def test_no_name_leads_out_of_the_path() -> None:
-    provider = provider_at("http://127.0.0.1:1")
-    for model in ("..", ".", "..@1", "farm@.."):
-        with pytest.raises(ModelNotFound):
-            await answered(provider, completing(model=model))
-    await provider.close()
-
-
 async def test_a_stream_is_read_however_it_comes_and_its_connection_kept() -> None:
     for script in (say(streaming("stream.sse")), drip(streaming("stream.sse"))):
         async with FakeUpstream(script) as fake:

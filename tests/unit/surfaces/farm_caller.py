@@ -26,6 +26,7 @@ Step: TypeAlias = Part | FarmError | asyncio.Event
 Message: TypeAlias = MutableMapping[str, Any]
 
 KEY = "sk-farm-test"
+OTHER_KEY = "sk-farm-other"
 ANSWER: tuple[Step, ...] = (Text("Hel"), Text("lo"), Finish(), Usage(prompt_tokens=3, completion_tokens=2))
 
 
@@ -70,9 +71,11 @@ class Gate:
         self.jobs = Jobs(time.time)
         self.loads: list[tuple[str, str | None]] = []
         self.loading: Callable[[Report], Awaitable[None]] | None = None
-        digest = hashlib.sha256(KEY.encode()).hexdigest()
+        digests = {
+            hashlib.sha256(key.encode()).hexdigest(): name for key, name in ((KEY, "tests"), (OTHER_KEY, "others"))
+        }
         limits = HttpLimits(body_bytes=1 << 20, lists=ListLimits(messages=3, inputs=3))
-        self.desk = Desk(doorman=Doorman({digest: "tests"} if keys else {}), limits=limits, telemetry=Telemetry())
+        self.desk = Desk(doorman=Doorman(digests if keys else {}), limits=limits, telemetry=Telemetry())
         self.app = farm_app(
             self.desk,
             target=self.target,

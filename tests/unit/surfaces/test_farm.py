@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from fastapi.routing import APIRoute
-from tests.unit.surfaces.farm_caller import KEY, FakeTarget, Gate, ask, begin
+from tests.unit.surfaces.farm_caller import KEY, OTHER_KEY, FakeTarget, Gate, ask, begin
 
 from farmgate.core.errors import (
     EngineUnavailable,
@@ -389,6 +389,18 @@ async def test_closing_the_jobs_ends_their_streams() -> None:
 async def test_an_unknown_job_is_not_found(path: str) -> None:
     call = await ask(Gate(), "GET", path)
     assert (call.status, call.error["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("rest", ["", "/stream"])
+async def test_a_job_of_another_key_is_as_unknown_as_none(rest: str) -> None:
+    gate = Gate(keys=True)
+    mine, others = ({"x-api-key": key} for key in (KEY, OTHER_KEY))
+    job = (await ask(gate, "POST", "/api/ai/models/llama3.1/load", headers=mine)).json["job"]
+    assert (await ask(gate, "GET", f"/api/ai/jobs/{job}{rest}", headers=mine)).status == 200
+    refused = await ask(gate, "GET", f"/api/ai/jobs/{job}{rest}", headers=others)
+    unknown = await ask(gate, "GET", f"/api/ai/jobs/{job[::-1]}{rest}", headers=others)
+    assert (refused.status, unknown.status) == (404, 404)
+    assert refused.error["message"].replace(job, "") == unknown.error["message"].replace(job[::-1], "")
 
 
 # --------------------------------------------------------------------------------------------------------- the document

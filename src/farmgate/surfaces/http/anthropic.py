@@ -78,7 +78,7 @@ def name(exchange: Exchange) -> None:
 def hear(body: Body, exchange: Exchange) -> None:
     """Take what the dialect's headers say."""
     assert isinstance(body, AnthropicBody)
-    body.hear(version=exchange.header(VERSION), betas=exchange.header(BETA))
+    body.hear(version=exchange.header(VERSION), betas=exchange.header_list(BETA))
 
 
 def writer(request: Request, reply: Reply) -> StreamWriter:

@@ -219,6 +219,12 @@ class Exchange:
         """A header's value; of a repeated one the last, unless it may only come once."""
         return self._headers.get(name)
 
+    def header_list(self, name: bytes) -> bytes | None:
+        """The value of a header that is a list: lines of one name are one list."""
+        if name not in self._headers:
+            return None
+        return b",".join(value for known, value in self._scope["headers"] if known == name)
+
     def principal(self) -> Principal:
         """Who asks. Raises what Doorman.admit raises."""
         headers = self._headers

@@ -76,7 +76,7 @@ class House:
 
     # --------------------------------------------------------------------------------------------- loading, jobs
 
-    async def load(self, exchange: Exchange, _: Principal, name: str, query: QueryParams) -> None:
+    async def load(self, exchange: Exchange, principal: Principal, name: str, query: QueryParams) -> None:
         if not name:
             raise UnknownUrl("Name the model: POST /api/ai/models/{name}/load.")
         if len(name) > NAME_LIMIT:
@@ -86,7 +86,7 @@ class House:
         async def run(report: Report) -> None:
             await self._load(name, provider, report)
 
-        job = self._jobs.start("load", title_of(name, provider), run)
+        job = self._jobs.start("load", title_of(name, provider), run, principal=principal)
         # One turn of the loop: a name that is refused before anything is waited for is answered with the refusal.
         await asyncio.sleep(0)
         refused = job.snapshot().error
@@ -98,12 +98,12 @@ class House:
         told = LoadAnswer(message=f"Loading {name}: GET /api/ai/jobs/{job.id} tells how far it is.", job=job.id)
         await exchange.answer(202, told.json_bytes())
 
-    async def job(self, exchange: Exchange, _: Principal, id: str) -> None:
-        await exchange.answer(200, JobAnswer.of(self._jobs.get(id).snapshot()).json_bytes())
+    async def job(self, exchange: Exchange, principal: Principal, id: str) -> None:
+        await exchange.answer(200, JobAnswer.of(self._jobs.get(id, principal).snapshot()).json_bytes())
 
-    async def watch(self, exchange: Exchange, _: Principal, id: str) -> None:
+    async def watch(self, exchange: Exchange, principal: Principal, id: str) -> None:
         """The job goes on when its watcher leaves."""
-        states = states_of(self._jobs.get(id))
+        states = states_of(self._jobs.get(id, principal))
         exchange.deadline = exchange.loop.time() + WATCH_S
         exchange.watch()
         async with states:

@@ -37,7 +37,8 @@ from farmgate.surfaces.http.farm_models import (
     SampledRequest,
     TextContent,
 )
-from farmgate.wire.openai.rules import ListLimits, image_url
+from farmgate.wire.addresses import image_url
+from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.strictjson import kind_of
 
 __all__ = ["UnknownParameter", "chat_words", "embed_words", "generate_words", "prompt_words", "read"]

@@ -9,8 +9,8 @@ from functools import partial
 from typing import Protocol, TypeAlias, cast
 
 from farmgate.core.answer import fold
-from farmgate.core.errors import InvalidType, MissingParameter, NotSupported
-from farmgate.core.model import Capability, ModelInfo
+from farmgate.core.errors import InvalidType, MissingParameter, ModelNotFound, NotSupported
+from farmgate.core.model import LONGEST_NAME, Capability, ModelInfo
 from farmgate.core.ports import Report, Target
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Request
@@ -159,7 +159,7 @@ class OllamaSurface:
         await run(exchange, partial(self._pull, exchange))
 
     async def _pull(self, exchange: Exchange) -> None:
-        exchange.principal()
+        principal = exchange.principal()
         fields = await fields_of(exchange)
         name = model_in(fields)
         provider, model = self._puller(name)
@@ -167,7 +167,7 @@ class OllamaSurface:
         async def get(report: Report) -> None:
             await self._load(model, provider, report)
 
-        job = self._jobs.start("pull", f"{provider}/{model}", get)
+        job = self._jobs.start("pull", f"{provider}/{model}", get, principal=principal)
         # One turn of the loop: what is refused before anything is waited for has its true status.
         await asyncio.sleep(0)
         exchange.deadline = exchange.loop.time() + PULL_S
@@ -213,6 +213,8 @@ def model_in(fields: Mapping[str, object]) -> str:
         raise MissingParameter("`model` is required.", param="model")
     if not isinstance(told, str):
         raise InvalidType("`model` must be a string.", param="model")
+    if len(told) > LONGEST_NAME:
+        raise ModelNotFound(f"There is no model with a name of more than {LONGEST_NAME} characters.", param="model")
     return told
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import cast
 
 from farmgate.core.errors import InvalidMessages, InvalidValue, MissingParameter, TooManyItems
+from farmgate.wire.addresses import InvalidImage, image_url, public_address
 from farmgate.wire.openai.rules import (
-    InvalidImage,
     ListLimits,
     Rule,
     boolean,
-    image_url,
     integer,
     mapping,
     number,
@@ -222,6 +221,14 @@ def source(told: object, where: str, calls: set[str], *, is_image: bool) -> int:
     return int(is_image)
 
 
+def servers(value: object, name: str, _: ListLimits) -> None:
+    """Servers of tools, for a provider that calls them itself. The rest of their form is its business."""
+    for at, server in enumerate(value if type(value) is list else ()):
+        url = server.get("url") if type(server) is dict else None
+        if type(url) is str:
+            public_address(url, f"{name}[{at}].url")
+
+
 MESSAGES: dict[str, Rule] = {
     "model": text,
     "stream": boolean,
@@ -237,6 +244,7 @@ MESSAGES: dict[str, Rule] = {
     "thinking": thinking,
     "output_config": output_config,
     "output_format": output_format,
+    "mcp_servers": servers,
     "tools": tools,
     "tool_choice": tool_choice,
 }

@@ -25,9 +25,9 @@ from farmgate.core.words import (
     ThinkingPart,
     ToolUse,
 )
+from farmgate.wire.addresses import InvalidImage
 from farmgate.wire.fields import objects, whole_number
 from farmgate.wire.openai.reading import decode_tool
-from farmgate.wire.openai.rules import InvalidImage
 from farmgate.wire.strictjson import encode, kind_of
 
 __all__ = ["decode_chat", "decode_embed", "decode_generate", "decode_raw_generate"]

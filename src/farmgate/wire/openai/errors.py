@@ -13,7 +13,7 @@ from farmgate.core.errors import (
     UnsupportedParameter,
     UpstreamRejected,
 )
-from farmgate.wire.failures import by_status, refused_key, sentence
+from farmgate.wire.failures import by_status, refused_key, sentence, word
 from farmgate.wire.sse import frame
 from farmgate.wire.strictjson import encode
 
@@ -97,20 +97,14 @@ def told(body: bytes | Mapping[str, object]) -> tuple[str, str | None, str | Non
         return "", None, None, None
     inner = decoded.get("error", decoded)
     if isinstance(inner, str):
-        return inner, text_or_none(decoded.get("error_type")), None, None
+        return inner, word(decoded.get("error_type")), None, None
     if not isinstance(inner, Mapping):
         return "", None, None, None
     message = inner.get("message") or inner.get("detail") or ""
-    code = inner.get("code")
     return (
         message if isinstance(message, str) else "",
-        text_or_none(inner.get("type")),
+        word(inner.get("type")),
         # llama.cpp and vLLM repeat the HTTP status here as a number; a caller's `code` is always a word.
-        code if isinstance(code, str) else None,
-        text_or_none(inner.get("param")),
+        word(inner.get("code")),
+        word(inner.get("param")),
     )
-
-
-def text_or_none(value: object) -> str | None:
-    """The value if it is text."""
-    return value if isinstance(value, str) and value else None

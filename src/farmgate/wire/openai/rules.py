@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, cast
-from urllib.parse import urlsplit
 
 from farmgate.core.errors import (
-    BadRequest,
     InvalidMessages,
     InvalidType,
     InvalidValue,
     MissingParameter,
     TooManyItems,
 )
+from farmgate.wire.addresses import image_url, public_addresses
 from farmgate.wire.openai.schemas import check_schema
 from farmgate.wire.strictjson import kind_of
 
@@ -25,10 +22,8 @@ __all__ = [
     "COMPLETION",
     "EMBEDDING",
     "SAMPLING",
-    "InvalidImage",
     "ListLimits",
     "Rule",
-    "UrlNotAllowed",
     "boolean",
     "check",
     "integer",
@@ -49,18 +44,6 @@ class ListLimits:
     images: int = 256
 
 
-class InvalidImage(BadRequest):
-    """An image is not a valid `data:` URL of an image."""
-
-    code = "invalid_image"
-
-
-class UrlNotAllowed(BadRequest):
-    """An image address leads into a private network."""
-
-    code = "url_not_allowed"
-
-
 Rule: TypeAlias = Callable[[object, str, ListLimits], None]
 
 
@@ -70,6 +53,8 @@ def check(fields: Mapping[str, object], rules: Mapping[str, Rule], limits: ListL
         rule = rules.get(name)
         if rule is not None and value is not None:
             rule(value, name, limits)
+        elif rule is None and name.endswith("_url"):
+            public_addresses({name: value}, name)
 
 
 def wrong_type(name: str, wanted: str, value: object) -> InvalidType:
@@ -259,6 +244,7 @@ def content_part(part: object, where: str) -> int:
         raise InvalidMessages(f"`{where}.type` is missing.", param=where)
     if part["type"] == "text" and type(part.get("text")) is not str:
         raise InvalidMessages(f"`{where}.text` must be a string.", param=where)
+    public_addresses(part, where)
     if part["type"] != "image_url":
         return 0
     image = part.get("image_url")
@@ -267,59 +253,6 @@ def content_part(part: object, where: str) -> int:
         raise InvalidMessages(f"`{where}.image_url.url` must be a string.", param=where)
     image_url(url, where)
     return 1
-
-
-def image_url(url: str, where: str) -> None:
-    """An image is given whole or by a public address. The gate fetches neither, but a provider on our network might."""
-    if url.startswith("data:"):
-        head, comma, data = url.partition(",")
-        if not comma or not data or not head.startswith("data:image/") or not head.endswith(";base64"):
-            raise InvalidImage(f"`{where}` must be `data:image/...;base64,...`.", param=where)
-        return
-    try:
-        address = urlsplit(url)
-        host = plain_host(address.hostname or "")
-    except ValueError:
-        host = ""
-    if not host or address.scheme not in ("http", "https") or "\\" in url or is_private(host):
-        raise UrlNotAllowed(f"`{where}`: only public http(s) addresses and data: URLs are allowed.", param=where)
-
-
-def plain_host(host: str) -> str:
-    """A host as clients will resolve it; empty for one that two of them could read differently.
-
-    Browsers and most libraries turn full-width digits into digits and undo `%2e`. Raises UnicodeError, which is a
-    ValueError, for what is no name.
-    """
-    if "%" in host:
-        return ""
-    if not host.isascii():
-        host = host.encode("idna").decode()
-    return host.rstrip(".").lower()
-
-
-PRIVATE_NAMES = ("localhost", ".localhost", ".local", ".internal", ".lan", ".home.arpa")
-
-
-def is_private(host: str) -> bool:
-    """Whether a host is, or is written so as to be, an address that is not on the public internet."""
-    if host.endswith(PRIVATE_NAMES) or ("." not in host and ":" not in host and not host[:1].isdigit()):
-        return True
-    try:
-        address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(host)
-    except ValueError:
-        try:  # inet_aton reads what browsers and libcurl read too: 2130706433, 0x7f.1, 017700000001
-            address = ipaddress.IPv4Address(socket.inet_aton(host))
-        except (OSError, ValueError, UnicodeError):
-            return False
-    if isinstance(address, ipaddress.IPv6Address) and any(address in network for network in CARRIES_IPV4):
-        address = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    within = getattr(address, "sixtofour", None)
-    return not address.is_global or (within is not None and not cast("ipaddress.IPv4Address", within).is_global)
-
-
-# IPv4-compatible, IPv4-mapped and NAT64 addresses end in an IPv4 address, which is where they lead.
-CARRIES_IPV4 = tuple(map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0/96", "64:ff9b::/96")))
 
 
 SAMPLING: dict[str, Rule] = {
@@ -350,6 +283,7 @@ CHAT: dict[str, Rule] = SAMPLING | {
     "reasoning_effort": text,
 }
 COMPLETION: dict[str, Rule] = SAMPLING | {
+    "messages": messages,
     "prompt": prompt,
     "suffix": text,
     "echo": boolean,
@@ -358,6 +292,8 @@ COMPLETION: dict[str, Rule] = SAMPLING | {
 }
 EMBEDDING: dict[str, Rule] = {
     "model": text,
+    # Some servers embed a conversation, images and all.
+    "messages": messages,
     "input": inputs,
     "encoding_format": encoding_format,
     "dimensions": integer(1, 1 << 20),

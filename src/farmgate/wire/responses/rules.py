@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import cast
 
 from farmgate.core.errors import InvalidMessages, InvalidType, InvalidValue, MissingParameter, TooManyItems
+from farmgate.wire.addresses import foreign_parts, image_url, public_addresses
 from farmgate.wire.openai.rules import (
     ListLimits,
     Rule,
     boolean,
-    image_url,
     integer,
     mapping,
     number,
@@ -113,6 +113,8 @@ def one_tool(tool: object, where: str) -> None:
         raise wrong_type(where, "an object", tool)
     if type(tool.get("type")) is not str:
         raise MissingParameter(f"`{where}.type` is required: `function`, or a tool of the provider's.", param=where)
+    # Where a tool is served, for a provider that calls it itself.
+    public_addresses(tool, where)
     if tool["type"] != "function":
         return
     called = tool.get("name")
@@ -145,9 +147,13 @@ def one_item(item: object, where: str) -> int:
     kind = item.get("type", "message")
     if type(kind) is not str:
         raise InvalidMessages(f"`{where}.type` must be a string.", param=f"{where}.type")
+    if kind not in ("message", "function_call_output"):
+        for field in ("content", "output"):
+            foreign_parts(item.get(field), f"{where}.{field}")
+        return 0
     field = "output" if kind == "function_call_output" else "content"
     parts = item.get(field)
-    if kind not in ("message", "function_call_output") or type(parts) is not list:
+    if type(parts) is not list:
         return 0
     return sum(one_part(part, f"{where}.{field}[{at}]") for at, part in enumerate(parts))
 
@@ -157,6 +163,7 @@ def one_part(part: object, where: str) -> int:
     if type(part) is not dict or type(part.get("type")) is not str:
         raise InvalidMessages(f"`{where}.type` is missing.", param=where)
     kind = part["type"]
+    public_addresses(part, where)
     address = part.get({"input_image": "image_url", "input_file": "file_url"}.get(kind, ""))
     if address is not None:
         if type(address) is not str:

@@ -1,4 +1,4 @@
-"""Which images a request may show: given whole, or by an address that is public."""
+"""Which addresses a request may name: public ones; and images may be given whole."""
 
 from __future__ import annotations
 
@@ -111,3 +111,52 @@ def test_an_address_that_leads_into_a_private_network_is_refused(url: str) -> No
 def test_a_public_address_and_a_whole_image_pass(url: str) -> None:
     shows({"type": "image_url", "image_url": {"url": url}})
     shows({"type": "image_url", "image_url": url})
+
+
+@pytest.mark.parametrize("kind", ["video_url", "audio_url", "file_url", "text"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1/x", "http://2130706433/", "http://[::1]/", "file:///etc/passwd", "gopher://a.b/"]
+)
+def test_no_part_of_any_kind_names_a_private_address(kind: str, url: str) -> None:
+    name = "image_url" if kind == "text" else kind
+    for address in (url, {"url": url}):
+        with pytest.raises(BadRequest) as caught:
+            shows({"type": kind, "text": "a", name: address, "uuid": "a"})
+        assert (caught.value.code, caught.value.param) == ("url_not_allowed", "messages[0].content[1]")
+
+
+@pytest.mark.parametrize("url", ["https://example.com/x.mp4", "data:video/mp4;base64,AAAA"])
+def test_sound_and_video_from_the_public_internet_or_whole_pass(url: str) -> None:
+    shows({"type": "video_url", "video_url": {"url": url}})
+    shows({"type": "audio_url", "audio_url": url})
+
+
+INSIDE = "http://10.0.0.1/"
+PART = {"type": "image_url", "image_url": {"url": INSIDE}}
+SAID = [{"role": "user", "content": [PART]}]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "param"),
+    [
+        (Kind.EMBEDDING, {"input": "x", "messages": SAID}, "messages[0].content[0]"),
+        (Kind.COMPLETION, {"prompt": "x", "messages": SAID}, "messages[0].content[0]"),
+        (Kind.MODERATION, {"input": [{"type": "text", "text": "x"}, PART]}, "input[1]"),
+        (Kind.RERANK, {"query": "q", "documents": [{"text": "x", "image_url": INSIDE}]}, "documents[0]"),
+        (Kind.RERANK, {"query": "q", "documents": [{"text": "x", "content": [PART]}]}, "documents[0].content[0]"),
+        (Kind.IMAGE, {"prompt": "x", "image_url": INSIDE}, "image_url"),
+        (Kind.IMAGE, {"prompt": "x", "image": ["AAAA", INSIDE]}, "image"),
+        (Kind.SPEECH, {"input": "x", "voice": "v", "ref_audio": INSIDE}, "ref_audio"),
+        (Kind.CHAT, {"messages": [{"role": "user", "content": "x"}], "webhook_url": INSIDE}, "webhook_url"),
+    ],
+)
+def test_no_endpoint_takes_a_private_address(kind: Kind, fields: dict[str, object], param: str) -> None:
+    for url, is_allowed in ((INSIDE, False), ("https://example.com/a", True)):
+        body = json.dumps({"model": "m", **fields}).replace(INSIDE, url).encode()
+        try:
+            decode_request(body, kind, json_limits=JsonLimits(), list_limits=ListLimits())
+        except BadRequest as error:
+            told = (error.code, error.param)
+        else:
+            told = ("passes", None)
+        assert told == (("passes", None) if is_allowed else ("url_not_allowed", param))
