@@ -9,7 +9,9 @@ from binascii import crc32
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import msgspec
 from tests.fakes.eventstream import event, exception, stream_error
 from tests.fakes.recordings import RECORDINGS, recorded_events, recorded_lines
 from tests.fuzz.models import lines_in, sse_events
@@ -155,18 +157,21 @@ def bedrock_line(told: Mapping[str, object]) -> bytes:
 
 
 def json_of(value: object) -> bytes:
-    import msgspec
-
     return msgspec.json.encode(value)
 
 
 # -------------------------------------------------------------------------------------------------- HTTP/1.1
 
 
+class Still(asyncio.SelectorEventLoop):
+    """Never runs, and keeps nothing that should: a connection only takes futures and the time from it."""
+
+    def call_soon(self, *_: Any, **__: Any) -> Any: ...
+
+
 @functools.cache
 def loop() -> asyncio.AbstractEventLoop:
-    """Never runs: a connection only takes futures from it."""
-    return asyncio.new_event_loop()
+    return Still()
 
 
 def prove_http1(data: bytes) -> None:

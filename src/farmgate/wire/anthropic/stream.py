@@ -94,8 +94,9 @@ class StreamReader:
                 return True
             case "content_block_start":
                 block = told.content_block or ToldBlock()
+                before = len(parts)
                 self._begin(told.index, block, parts)
-                return block.type not in QUIET or bool(parts)
+                return block.type not in QUIET or len(parts) > before
             case "content_block_stop":
                 parts += self._calls.end(told.index)
             case "message_start":

@@ -180,7 +180,8 @@ class StreamReader:
         find = payload.find
         if (
             find(b'"finish_reason":null') < 0
-            or find(b'"delta":{') < 0
+            # Tool calls have an index too, but neither of these. The second is how Azure writes it.
+            or (find(b'"index":0,"delta":{') < 0 and find(b'"index":0,"logprobs":') < 0)
             or find(b'"content":""') >= 0
             or find(b'"error":') >= 0
             or (find(b'"usage":') >= 0 and find(b'"usage":null') < 0)
