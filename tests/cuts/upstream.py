@@ -41,6 +41,11 @@ class Cut:
         """Whether the cut loses nothing."""
         return self.at >= STREAMS[self.provider].whole_at
 
+    @property
+    def must_be_whole(self) -> bool:
+        """Whether neither the dialect nor HTTP says that anything is missing."""
+        return self.has_all and self.how in (How.CLEAN, How.CLOSE)
+
 
 PATHS = {b"/v1/chat/completions": "openai", b"/v1/messages": "anthropic", b"/api/chat": "ollama"}
 CUT = re.compile(rb"cut:(\d+)")

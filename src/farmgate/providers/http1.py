@@ -295,6 +295,8 @@ class Connection(asyncio.BaseProtocol):
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
+        if status < 100:
+            raise ValueError("no status")  # Its body would pass for the beginning of the next answer's.
         if status < 200:
             self._raw_headers.clear()
             return
