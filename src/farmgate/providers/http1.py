@@ -295,8 +295,6 @@ class Connection(asyncio.BaseProtocol):
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        if status < 100:
-            raise ValueError("no status")  # Its body would pass for the beginning of the next answer's.
         if status < 200:
             self._raw_headers.clear()
             return
@@ -309,6 +307,8 @@ class Connection(asyncio.BaseProtocol):
         return any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self._raw_headers)
 
     def on_body(self, data: bytes) -> None:
+        if not self.status:
+            raise ValueError("news with a body")  # It would pass for the beginning of the answer's.
         self._body.append(data)
         self._buffered += len(data)
         if self._buffered > HIGH_WATER:
