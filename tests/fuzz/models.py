@@ -66,7 +66,10 @@ def is_whole(dialect: str, stream: bytes) -> bool:
         return "messageStop" in names_in(stream)
     if dialect == "ollama":
         return any(line.get("done") or line.get("done_reason") for line in told(lines_in(stream)))
-    events = told(sse_events(stream))
+    payloads = sse_events(stream)
+    if dialect == "openai" and b"[DONE]" in payloads:
+        payloads = payloads[: payloads.index(b"[DONE]")]  # What is said behind it counts for nothing.
+    events = told(payloads)
     types = {str(event.get("type")) for event in events}
     match dialect:
         case "anthropic":
