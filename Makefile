@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help dev test clients lint format types contracts unit coverage lock generated bench clean
+.PHONY: help dev test clients fuzz cuts lint format types contracts unit coverage lock generated bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -20,6 +20,18 @@ CLIENTS ?= llm langchain langgraph adk crewai vercel
 
 clients: $(CLIENTS:%=$(VENV)-clients/%.stamp) ## real clients against a real gate, each in its own locked environment: CLIENTS='llm adk'
 	@$(BIN)/python tools/clients.py $(CLIENTS)
+
+SECONDS ?= 60
+TARGETS ?=
+
+fuzz: $(VENV)-fuzz/fuzz.stamp ## fuzz the readers of streams, each so long; what breaks them becomes a test: SECONDS=60 TARGETS='sse openai'
+	@$(VENV)-fuzz/bin/python tools/fuzz.py $(SECONDS) $(TARGETS)
+
+CUTS ?= 10000
+SEED ?= 1
+
+cuts: $(VENV)/dev.stamp ## streams cut at random bytes, through a real gate: CUTS=10000 SEED=1
+	@$(BIN)/python tools/cuts.py $(CUTS) $(SEED)
 
 lint: $(VENV)/dev.stamp ## ruff: style and correctness
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
@@ -50,7 +62,7 @@ bench: $(VENV)/dev.stamp ## the benchmarks of bench/README.md
 	@$(BIN)/python bench/run.py $(ARGS)
 
 clean: ## remove the virtual environment and caches
-	rm -rf $(VENV) $(VENV)-clients tests/live/clients/vercel/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage dist
+	rm -rf $(VENV) $(VENV)-clients $(VENV)-fuzz .fuzz tests/live/clients/vercel/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage dist
 
 # One virtual environment for both commands: what `make dev` needs first, the test tools on top.
 $(VENV)/bin/python:
@@ -80,4 +92,11 @@ $(VENV)-clients/%.stamp: requirements/clients/%.txt | $(VENV)/dev.stamp
 	@echo "installing the client $* ($<)"
 	@$(BIN)/uv venv -q --clear --no-project --python $(BIN)/python $(VENV)-clients/$*
 	@$(BIN)/uv pip install -q --python $(VENV)-clients/$*/bin/python --require-hashes --no-deps -r $<
+	@touch $@
+
+# The fuzzer and what the readers import, apart from the test tools: it needs a wheel for this Python.
+$(VENV)-fuzz/fuzz.stamp: requirements/fuzz.txt | $(VENV)/dev.stamp
+	@echo "installing the fuzzer ($<)"
+	@$(BIN)/uv venv -q --clear --no-project --python $(BIN)/python $(VENV)-fuzz
+	@$(BIN)/uv pip install -q --python $(VENV)-fuzz/bin/python --require-hashes --no-deps -r $<
 	@touch $@

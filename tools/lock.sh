@@ -12,5 +12,7 @@ for asked in requirements/clients/*.in; do
   compile "$asked" -o "$lock"
   if grep -q '^litellm==' "$lock"; then echo "$lock: litellm came in" >&2; exit 1; fi
 done
+# The fuzzer: what the readers import has the versions of the gate.
+compile requirements/fuzz.in -c requirements/run.txt -o requirements/fuzz.txt
 # The one in Node; its .npmrc leaves the addresses out.
 (cd tests/live/clients/vercel && npm install --package-lock-only --no-audit --no-fund --silent)

@@ -62,3 +62,10 @@ def test_each_byte_is_looked_at_once() -> None:
     for _ in range(1000):
         splitter.feed(b"x")
         assert splitter._scanned == len(splitter._buffer)
+
+
+def test_what_came_before_a_line_too_large_is_not_lost_with_it() -> None:
+    for rest in (b"0123456789\n", b"0123456789", b"0123456789\nc\n"):
+        with pytest.raises(LineTooLarge) as caught:
+            Splitter(4).feed(b"a\n\nb\n" + rest)
+        assert caught.value.found == [b"a", b"b"]

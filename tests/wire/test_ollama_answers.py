@@ -312,3 +312,13 @@ def test_a_pulls_error_line_is_its_error() -> None:
         pull(b'{"error":"write: no space left on device"}\n')
     with pytest.raises(UpstreamInvalidResponse):
         pull(b"nonsense\n")
+
+
+def test_what_came_before_a_broken_line_is_relayed_before_it_is_told() -> None:
+    reader = StreamReader(provider="ollama", model="m", frame_bytes=99)
+    good = b'{"message":{"content":"hi"},"done":false}\n'
+    event = reader.feed(good + b"x" * 200)
+    assert event is not None
+    assert (event.raw, event.parts) == (good, (Text("hi"),))
+    with pytest.raises(UpstreamInvalidResponse, match="larger than the limit"):
+        reader.end()

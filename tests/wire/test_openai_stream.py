@@ -428,3 +428,38 @@ def test_content_before_an_error_in_the_same_read_is_relayed_and_then_the_error_
     assert reader.is_done
     with pytest.raises(UpstreamError, match="out of memory"):
         reader.end()
+
+
+@choices_asked
+def test_a_second_answer_that_was_not_asked_for_must_end_too(one_choice: bool) -> None:
+    """However the frames are cut: one by one the frames in the middle are hardly looked at."""
+    frames = [frame(HI), frame(chunk({"content": "x"}, index=1)), frame(STOP)]
+    for pieces in (frames, [b"".join(frames)]):
+        with pytest.raises(UpstreamStreamTruncated):
+            read(pieces, reader_of(one_choice=one_choice))
+
+
+@choices_asked
+def test_a_frame_that_says_nothing_behind_the_role_is_no_content(one_choice: bool) -> None:
+    reader = reader_of(one_choice=one_choice)
+    for delta in ({"role": "assistant", "content": ""}, {}, {"role": "assistant"}):
+        event = reader.feed(frame(chunk({**delta})))
+        assert event is not None
+        assert not event.bears_content
+
+
+@choices_asked
+def test_what_came_before_a_frame_too_large_is_relayed(one_choice: bool) -> None:
+    reader = StreamReader(provider="p", show_usage=True, frame_bytes=200, one_choice=one_choice)
+    event = reader.feed(frame(HI) + frame(chunk({"content": "x" * 200})))
+    assert event is not None
+    assert event.raw == frame(HI)
+    with pytest.raises(UpstreamInvalidResponse, match="larger than the limit"):
+        reader.end()
+
+
+def test_a_frame_too_large_behind_the_end_is_nobodys_concern() -> None:
+    reader = StreamReader(provider="p", show_usage=True, frame_bytes=200)
+    assert reader.feed(frame(HI) + frame(STOP) + DONE + b"data: " + b"x" * 300) is not None
+    assert reader.feed(b"x" * 300) is None
+    reader.end()

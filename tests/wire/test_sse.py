@@ -133,3 +133,10 @@ def test_a_frame_is_read_as_it_was_written() -> None:
 def test_lines_of_json_can_be_joined_to_one_line() -> None:
     splitter = Splitter(joint=b" ")
     assert splitter.feed(b'data: {\ndata: "a":1}\n\n') == [b'{ "a":1}']
+
+
+def test_what_came_before_an_event_too_large_is_not_lost_with_it() -> None:
+    for rest in (b"data: 0123456789\n\n", b"data: 0123456789"):
+        with pytest.raises(FrameTooLarge) as caught:
+            Splitter(8).feed(b"data: a\n\ndata: b\n\n" + rest)
+        assert caught.value.found == [b"a", b"b"]

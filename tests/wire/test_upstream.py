@@ -40,9 +40,33 @@ def test_anything_else_is_the_providers_fault_and_told_as_one(data: bytes) -> No
         proved(data, decode, "p", "lies")
 
 
+LARGE = b"data: 0123456789"
+
+
 def test_a_frame_too_large_is_the_providers_fault() -> None:
     with pytest.raises(UpstreamInvalidResponse, match="larger than the limit"):
-        frames_of(Splitter(8), b"data: 0123456789", "p")
+        list(frames_of(Splitter(8), b"data: 0123456789", Reader(), provider="p"))
+
+
+def test_what_came_before_a_frame_too_large_is_told_before_it() -> None:
+    reader = Reader()
+    event = said_in(
+        map(bytes.decode, frames_of(Splitter(8), b"data: a\n\n" + LARGE, reader, provider="p")), reader.read, reader
+    )
+    assert event is not None
+    assert event.parts == (Text("a"),)
+    with pytest.raises(UpstreamInvalidResponse, match="larger than the limit"):
+        prove_end(reader, is_whole=False, provider="p")
+
+
+def test_a_frame_too_large_behind_the_end_is_nobodys_concern() -> None:
+    reader = Reader()
+    event = said_in(
+        map(bytes.decode, frames_of(Splitter(8), b"data: .\n\n" + LARGE, reader, provider="p")), reader.read, reader
+    )
+    assert event is not None
+    assert list(frames_of(Splitter(8), LARGE, reader, provider="p")) == []
+    prove_end(reader, is_whole=True, provider="p")
 
 
 def test_pieces_are_told_until_the_answer_is_over() -> None:

@@ -307,6 +307,8 @@ class Connection(asyncio.BaseProtocol):
         return b"content-length" in self.headers or b"transfer-encoding" in self.headers
 
     def on_body(self, data: bytes) -> None:
+        if not self.status:
+            raise ValueError("news with a body")  # It would pass for the beginning of the answer's.
         self._body.append(data)
         self._buffered += len(data)
         if self._buffered > HIGH_WATER:

@@ -140,6 +140,8 @@ class OllamaProvider(ProviderBase):
                 event = reader.end() if data is None else reader.feed(data)
                 if event is not None:
                     return event
+            if reader.failure is not None:
+                raise reader.failure
             await drain(answer)
             return None
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import struct
 from binascii import crc32
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Garbled", "Message", "MessageTooLarge", "Splitter"]
+__all__ = ["Broken", "Garbled", "Message", "MessageTooLarge", "Splitter"]
 
 PRELUDE = struct.Struct(">III")
 CHECKSUM = struct.Struct(">I")
@@ -23,20 +23,26 @@ TRUE, FALSE, TEXT = 0, 1, 7
 SIZES: Mapping[int, int | None] = {TRUE: 0, FALSE: 0, 2: 1, 3: 2, 4: 4, 5: 8, 6: None, TEXT: None, 8: 8, 9: 16}
 
 
-class Garbled(ValueError):
-    """The bytes are no event stream: a checksum, a length or a header is wrong."""
-
-
-class MessageTooLarge(ValueError):
-    """A message is larger than the limit."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One message. `headers` are those whose value is text: all that AWS's services tell there is."""
 
     headers: Mapping[str, str]
     payload: bytes
+
+
+class Broken(ValueError):
+    """The stream cannot be read any further. `found` is what the same bytes completed before that."""
+
+    found: Sequence[Message] = ()
+
+
+class Garbled(Broken):
+    """The bytes are no event stream: a checksum, a length or a header is wrong."""
+
+
+class MessageTooLarge(Broken):
+    """A message is larger than the limit."""
 
 
 class Splitter:
@@ -51,10 +57,18 @@ class Splitter:
         self._needed = OVERHEAD
 
     def feed(self, data: bytes) -> list[Message]:
-        """Every message that `data` completes. Raises Garbled, after which the stream is of no use."""
-        buffer = self._buffer
-        buffer += data
+        """Every message that `data` completes. Raises Broken, after which the stream is of no use."""
+        self._buffer += data
         found: list[Message] = []
+        try:
+            self._split(found)
+        except Broken as error:
+            error.found = found
+            raise
+        return found
+
+    def _split(self, found: list[Message]) -> None:
+        buffer = self._buffer
         begin = 0
         while len(buffer) - begin >= self._needed:
             total, header_bytes, checksum = PRELUDE.unpack_from(buffer, begin)
@@ -67,7 +81,6 @@ class Splitter:
             begin += total
             self._needed = OVERHEAD
         del buffer[:begin]
-        return found
 
     @property
     def holds_part(self) -> bool:

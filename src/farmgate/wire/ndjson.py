@@ -5,11 +5,17 @@ Source: https://github.com/ndjson/ndjson-spec
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 __all__ = ["LineTooLarge", "Splitter"]
 
 
 class LineTooLarge(ValueError):
-    """A line is larger than the limit."""
+    """A line is larger than the limit. `found` is what the same bytes completed before it."""
+
+    def __init__(self, found: Sequence[bytes] = ()) -> None:
+        super().__init__()
+        self.found = found
 
 
 class Splitter:
@@ -39,9 +45,10 @@ class Splitter:
         lines = bytes(buffer[:end]).split(b"\n")
         del buffer[: end + 1]
         self._scanned = len(buffer)
+        kept = self._kept(lines)
         if self._scanned > self._limit + 1:
-            raise LineTooLarge
-        return self._kept(lines)
+            raise LineTooLarge(kept)
+        return kept
 
     def end(self) -> list[bytes]:
         """The last line, where the stream ended without a newline behind it."""
@@ -52,6 +59,8 @@ class Splitter:
 
     def _kept(self, lines: list[bytes]) -> list[bytes]:
         bare = [line.removesuffix(b"\r") for line in lines]
-        if any(len(line) > self._limit for line in bare):
-            raise LineTooLarge
-        return [line for line in bare if line.strip()]
+        kept = [line for line in bare if line.strip()]
+        for at, line in enumerate(bare):
+            if len(line) > self._limit:
+                raise LineTooLarge([line for line in bare[:at] if line.strip()])
+        return kept

@@ -5,6 +5,8 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 __all__ = ["DONE", "FrameTooLarge", "Splitter", "frame"]
 
 DONE = b"data: [DONE]\n\n"
@@ -12,7 +14,11 @@ BOM = b"\xef\xbb\xbf"
 
 
 class FrameTooLarge(ValueError):
-    """An event is larger than the limit."""
+    """An event is larger than the limit. `found` is what the same bytes completed before it."""
+
+    def __init__(self, found: Sequence[bytes] = ()) -> None:
+        super().__init__()
+        self.found = found
 
 
 def frame(data: bytes) -> bytes:
@@ -81,7 +87,7 @@ class Splitter:
         end = buffer.find(b"\n\n", self._scanned)
         while end >= 0:
             if end - begin > self._limit:
-                raise FrameTooLarge
+                raise FrameTooLarge(found)
             payload = data_of(bytes(buffer[begin:end]), self._joint)
             if payload is not None:
                 found.append(payload)
@@ -90,7 +96,7 @@ class Splitter:
         if begin:
             del buffer[:begin]
         if len(buffer) > self._limit + 1:  # The first newline of its end may already be here.
-            raise FrameTooLarge
+            raise FrameTooLarge(found)
         self._scanned = max(0, len(buffer) - 1)
         return found
 

@@ -168,6 +168,9 @@ GARBLED = {
     "a negative length": OK + b"content-length: -2\r\n\r\nok",
     "a folded header": OK + b"a: b\r\n c\r\ncontent-length: 2\r\n\r\nok",
     "a bare CR": OK + b"a: b\rc: d\r\ncontent-length: 2\r\n\r\nok",
+    "a status that is none, with a body": b"HTTP/1.1 020 OK\r\ncontent-length: 2\r\n\r\nno" + BARE,
+    "news with a body": b"HTTP/1.1 199 News\r\ncontent-length: 2\r\n\r\nno" + BARE,
+    "news with chunks": b"HTTP/1.1 199 News\r\ntransfer-encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n" + BARE,
     "another protocol from now on": b"HTTP/1.1 101 Switching\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
     "too many headers": OK + b"".join(b"x-%d: %s\r\n" % (n, b"y" * 60) for n in range(1000)) + b"\r\n",
 }

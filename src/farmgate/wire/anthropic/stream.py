@@ -55,22 +55,18 @@ class StreamReader:
 
     def feed(self, data: bytes) -> Event | None:
         """What `data` completes, in one event; None if nothing. Raises FarmError for an error event or nonsense."""
-        payloads = frames_of(self._splitter, data, self._provider)
         kept: list[bytes] = []
         parts: list[Part] = []
         content = False
-        for payload in payloads:
-            if self.is_done:
-                break
-            try:
+        try:
+            for payload in frames_of(self._splitter, data, self, provider=self._provider):
                 told = self._look(payload)
-            except FarmError as error:
-                if not kept:
-                    raise
-                self.failure, self.is_done = error, True
-                break
-            kept.append(event_frame(told.type, payload))
-            content = self._note(told, parts) or content
+                kept.append(event_frame(told.type, payload))
+                content = self._note(told, parts) or content
+        except FarmError as error:
+            if not kept:
+                raise
+            self.failure, self.is_done = error, True
         if not kept:
             return None
         usage = parts[-1] if parts and isinstance(parts[-1], Usage) else None
@@ -98,8 +94,9 @@ class StreamReader:
                 return True
             case "content_block_start":
                 block = told.content_block or ToldBlock()
+                before = len(parts)
                 self._begin(told.index, block, parts)
-                return block.type not in QUIET or bool(parts)
+                return block.type not in QUIET or len(parts) > before
             case "content_block_stop":
                 parts += self._calls.end(told.index)
             case "message_start":

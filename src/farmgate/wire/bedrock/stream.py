@@ -10,8 +10,8 @@ from farmgate.wire.bedrock.errors import decode_exception
 from farmgate.wire.bedrock.usage import ToldUsage, usage_of
 from farmgate.wire.bedrock.words import ModelFields, ToldCitation, annotation_of, finish_of
 from farmgate.wire.calls import CallNumbers
-from farmgate.wire.eventstream import Garbled, Message, MessageTooLarge, Splitter
-from farmgate.wire.upstream import prove_end, proved, said_in
+from farmgate.wire.eventstream import Message, Splitter
+from farmgate.wire.upstream import messages_of, prove_end, proved, said_in
 
 __all__ = ["StreamReader"]
 
@@ -89,13 +89,7 @@ class StreamReader:
 
     def feed(self, data: bytes) -> Event | None:
         """What `data` completes, in one event; None if nothing. Raises FarmError for an exception or nonsense."""
-        try:
-            messages = self._splitter.feed(data)
-        except Garbled as error:
-            raise UpstreamInvalidResponse(f"{self._provider} sent a garbled stream: {error}.") from error
-        except MessageTooLarge as error:
-            raise UpstreamInvalidResponse(f"{self._provider} sent a message larger than the limit.") from error
-        return said_in(messages, self._parts, self)
+        return said_in(messages_of(self._splitter, data, self, provider=self._provider), self._parts, self)
 
     def end(self) -> Event | None:
         """The stream ended. Raises what broke it, or UpstreamStreamTruncated unless the answer is whole."""

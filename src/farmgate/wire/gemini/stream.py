@@ -34,7 +34,7 @@ class StreamReader:
 
     def feed(self, data: bytes) -> Event | None:
         """What `data` completes, in one event; None if nothing. Raises FarmError for an error in it or nonsense."""
-        return said_in(frames_of(self._splitter, data, self._provider), self._parts, self)
+        return said_in(frames_of(self._splitter, data, self, provider=self._provider), self._parts, self)
 
     def end(self) -> Event | None:
         """The stream ended. The usage, if it was not told yet; raises what broke it, or UpstreamStreamTruncated."""

@@ -5,15 +5,17 @@ A whole answer is a stream of one line.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
-from farmgate.core.errors import UpstreamInvalidResponse
+from farmgate.core.errors import FarmError, UpstreamInvalidResponse
 from farmgate.core.reply import Event, Finish, FinishReason, Logprobs, Part, Reasoning, Text, ToolDelta, Usage
 from farmgate.core.request import Dialect
 from farmgate.wire.counts import tokens
-from farmgate.wire.ndjson import LineTooLarge, Splitter
+from farmgate.wire.ndjson import Splitter
 from farmgate.wire.ollama.errors import decode_error_line
-from farmgate.wire.upstream import proved, truncated
+from farmgate.wire.upstream import lines_of, prove_end, proved, truncated
 
 __all__ = ["StreamReader"]
 
@@ -66,7 +68,7 @@ decode_line = msgspec.json.Decoder(Line).decode
 class StreamReader:
     """Reads one answer: bytes in, events out, and whether it came to its end."""
 
-    __slots__ = ("_calls", "_model", "_provider", "_splitter", "is_done")
+    __slots__ = ("_calls", "_model", "_provider", "_splitter", "failure", "is_done")
 
     def __init__(self, *, provider: str, model: str, frame_bytes: int = 8 << 20) -> None:
         self._splitter = Splitter(frame_bytes)
@@ -74,13 +76,12 @@ class StreamReader:
         self._model = model
         self._calls = 0
         self.is_done = False
+        self.failure: FarmError | None = None
+        """What broke the stream behind lines that are still to be relayed; `end` raises it."""
 
     def feed(self, data: bytes) -> Event | None:
         """What `data` completes, in one event; None if nothing. Raises FarmError for an error line or nonsense."""
-        try:
-            return self._event(self._splitter.feed(data))
-        except LineTooLarge as error:
-            raise UpstreamInvalidResponse(f"{self._provider} sent a line larger than the limit.") from error
+        return self._event(lambda: self._splitter.feed(data))
 
     def end(self) -> Event | None:
         """The stream ended: what its last line said if no newline followed it.
@@ -88,26 +89,26 @@ class StreamReader:
         Raises UpstreamStreamTruncated unless the answer is whole.
         """
         try:
-            event = self._event(self._splitter.end())
-        except LineTooLarge as error:
-            raise UpstreamInvalidResponse(f"{self._provider} sent a line larger than the limit.") from error
+            event = self._event(self._splitter.end)
         except UpstreamInvalidResponse as error:
             raise truncated(self._provider) from error
-        if not self.is_done:
-            raise truncated(self._provider)
+        prove_end(self, is_whole=self.is_done, provider=self._provider)
         return event
 
-    def _event(self, lines: list[bytes]) -> Event | None:
+    def _event(self, feed: Callable[[], list[bytes]]) -> Event | None:
         parts: list[Part] = []
         read: list[bytes] = []
-        for line in lines:
-            if self.is_done:
-                break
-            parts += self._parts(line)
-            read.append(line)
+        try:
+            for line in lines_of(feed, self, provider=self._provider):
+                parts += self._parts(line)
+                read.append(line)
+        except FarmError as error:
+            if not read:
+                raise
+            self.failure, self.is_done = error, True
         # Relayed as they came to a caller who speaks this dialect.
         raw = b"".join(line + b"\n" for line in read)
-        return Event(tuple(parts), raw=raw, dialect=Dialect.OLLAMA) if parts else None
+        return Event(tuple(parts), raw=raw, dialect=Dialect.OLLAMA) if read else None
 
     def _parts(self, payload: bytes) -> list[Part]:
         line = self._look(payload)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -117,7 +117,17 @@ class StreamReader:
     its absence does not make it partial.
     """
 
-    __slots__ = ("_finished", "_one_choice", "_provider", "_seen", "_show_usage", "_splitter", "failure", "is_done")
+    __slots__ = (
+        "_finished",
+        "_has_said",
+        "_one_choice",
+        "_provider",
+        "_seen",
+        "_show_usage",
+        "_splitter",
+        "failure",
+        "is_done",
+    )
 
     def __init__(
         self, *, provider: str, show_usage: bool, frame_bytes: int = 8 << 20, one_choice: bool = False
@@ -132,21 +142,34 @@ class StreamReader:
         self._show_usage = show_usage
         self._seen: set[int] = set()
         self._finished: set[int] = set()
+        self._has_said = False
         self.is_done = False
         self.failure: FarmError | None = None
         """What broke the stream behind frames that are still to be relayed; `end` raises it."""
 
     def feed(self, data: bytes) -> Event | None:
         """What `data` completes, in one event; None if nothing. Raises FarmError for an error frame or nonsense."""
+        if self.is_done:
+            return None
         try:
             payloads = self._splitter.feed(data)
         except FrameTooLarge as error:
-            raise UpstreamInvalidResponse(f"{self._provider} sent a frame larger than the limit.") from error
-        if not payloads or self.is_done:
+            return self._before(error)
+        if not payloads:
             return None
-        if self._one_choice and self._seen and len(payloads) == 1 and self._is_middle(payloads[0]):
+        if self._one_choice and self._has_said and len(payloads) == 1 and self._is_middle(payloads[0]):
             return Frames(frame(payloads[0]), payloads, bears_content=True, usage=None)
         return self._look_into(payloads)
+
+    def _before(self, broken: FrameTooLarge) -> Event | None:
+        """What came before a frame that is too large."""
+        event = self._look_into(broken.found)
+        if not self.is_done:
+            failure = UpstreamInvalidResponse(f"{self._provider} sent a frame larger than the limit.")
+            if event is None:
+                raise failure from broken
+            self.failure, self.is_done = failure, True
+        return event
 
     def _is_middle(self, payload: bytes) -> bool:
         """Whether a frame says that the only answer goes on: by far the most of them do.
@@ -157,7 +180,8 @@ class StreamReader:
         find = payload.find
         if (
             find(b'"finish_reason":null') < 0
-            or find(b'"delta":{') < 0
+            # Tool calls have an index too, but neither of these. The second is how Azure writes it.
+            or (find(b'"index":0,"delta":{') < 0 and find(b'"index":0,"logprobs":') < 0)
             or find(b'"content":""') >= 0
             or find(b'"error":') >= 0
             or (find(b'"usage":') >= 0 and find(b'"usage":null') < 0)
@@ -166,7 +190,7 @@ class StreamReader:
         proved(payload, decode_raw, self._provider, NO_CHUNK)  # No other is ever relayed.
         return True
 
-    def _look_into(self, payloads: list[bytes]) -> Event | None:
+    def _look_into(self, payloads: Sequence[bytes]) -> Event | None:
         kept: list[bytes] = []
         content = False
         usage: Usage | None = None
@@ -179,7 +203,7 @@ class StreamReader:
             try:
                 head = self._look(payload)
             except FarmError as error:
-                if not kept:
+                if not kept and usage is None:
                     raise
                 self.failure, self.is_done = error, True
                 break
@@ -195,6 +219,7 @@ class StreamReader:
                 kept.append(payload)
         if not kept and usage is None:
             return None
+        self._has_said = self._has_said or content
         return Frames(b"".join(map(frame, kept)), kept, bears_content=content, usage=usage)
 
     def end(self) -> Event | None:

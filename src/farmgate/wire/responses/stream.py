@@ -134,24 +134,20 @@ class StreamReader:
 
     def feed(self, data: bytes) -> Event | None:
         """What `data` completes, in one event; None if nothing. Raises FarmError for a failure or nonsense."""
-        payloads = frames_of(self._splitter, data, self._provider)
         heads: list[Head] = []
         frames: list[bytes] = []
         usage: Usage | None = None
-        for payload in payloads:
-            if self.is_done:
-                break
-            try:
+        try:
+            for payload in frames_of(self._splitter, data, self, provider=self._provider):
                 head = self._look(payload)
                 if head.type in ENDS:
                     usage = self._last(head)
-            except FarmError as error:
-                if not heads:
-                    raise
-                self.failure, self.is_done = error, True
-                break
-            heads.append(head)
-            frames.append(typed_frame(head.type, payload))
+                heads.append(head)
+                frames.append(typed_frame(head.type, payload))
+        except FarmError as error:
+            if not heads:
+                raise
+            self.failure, self.is_done = error, True
         if not heads:
             return None
         return Frames(b"".join(frames), heads, bears_content=any(map(bears_content, heads)), usage=usage)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from farmgate.core.errors import FarmError, UpstreamInvalidResponse
+from farmgate.core.errors import FarmError
 from farmgate.core.reply import Event
-from farmgate.wire.eventstream import Garbled, Message, MessageTooLarge, Splitter
+from farmgate.wire.eventstream import Message, Splitter
 from farmgate.wire.sagemaker.errors import decode_exception
+from farmgate.wire.upstream import messages_of
 
 __all__ = ["Inner", "StreamReader"]
 
@@ -37,13 +38,7 @@ class StreamReader:
 
     def feed(self, data: bytes) -> Event | None:
         """What `data` completes, in one event. Raises FarmError for an exception in the stream or nonsense."""
-        try:
-            messages = self._splitter.feed(data)
-        except Garbled as error:
-            raise UpstreamInvalidResponse(f"{self._provider} sent a garbled stream: {error}.") from error
-        except MessageTooLarge as error:
-            raise UpstreamInvalidResponse(f"{self._provider} sent a part larger than the limit.") from error
-        payload = b"".join(self._payloads(messages))
+        payload = b"".join(self._payloads(data))
         event = self._inner.feed(payload) if payload and not self._inner.is_done else None
         if self._inner.is_done:
             self.failure = None  # The answer is whole, whatever is said behind it.
@@ -58,16 +53,19 @@ class StreamReader:
             raise self.failure
         return self._inner.end()
 
-    def _payloads(self, messages: list[Message]) -> list[bytes]:
+    def _payloads(self, data: bytes) -> list[bytes]:
         payloads: list[bytes] = []
-        for message in messages:
-            headers = message.headers
-            kind = headers.get(":message-type")
-            if kind == "event":
-                if headers.get(":event-type") == "PayloadPart":
-                    payloads.append(message.payload)
-                continue
-            name = headers.get(":exception-type") or headers.get(":error-code") or "no name"
-            self.failure = decode_exception(name, message.payload, provider=self._provider)
-            break
+        try:
+            for message in messages_of(self._splitter, data, self, provider=self._provider):
+                payloads += self._payload(message)
+        except FarmError as error:
+            self.failure = error
         return payloads
+
+    def _payload(self, message: Message) -> list[bytes]:
+        """A part of the container's stream; nothing for what is none. Raises an exception that the service sent."""
+        headers = message.headers
+        if headers.get(":message-type") == "event":
+            return [message.payload] if headers.get(":event-type") == "PayloadPart" else []
+        name = headers.get(":exception-type") or headers.get(":error-code") or "no name"
+        raise decode_exception(name, message.payload, provider=self._provider)

@@ -80,17 +80,13 @@ class StreamReader:
 
     def feed(self, data: bytes) -> Event | None:
         """What `data` completes, in one event; None if nothing. Raises FarmError for an error in it or nonsense."""
-        payloads = frames_of(self._splitter, data, self._provider)
         texts: list[str] = []
-        for payload in payloads:
-            if self.is_done:
-                break
-            try:
-                texts.append(self.read(payload))
-            except FarmError as error:
-                if not any(texts):
-                    raise
-                self.failure, self.is_done = error, True
+        try:
+            texts.extend(map(self.read, frames_of(self._splitter, data, self, provider=self._provider)))
+        except FarmError as error:
+            if not any(texts):
+                raise
+            self.failure, self.is_done = error, True
         text = "".join(texts)
         return Event((Text(text),)) if text else None
 
