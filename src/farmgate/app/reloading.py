@@ -101,7 +101,10 @@ class Reloading:
                 wish = await self._take()
                 if wish is not None:
                     reload = await self._fulfil(wish)
-                    self._tell(reload, told)
+                    self._note(wish, reload)
+                    # Who cannot be told, as a closed terminal, does not end what runs.
+                    with contextlib.suppress(OSError):
+                        told(reload, self._running.gate)
                     wish.done.set_result(reload)
         finally:
             for left in filter(None, (wish, self._wish)):
@@ -147,6 +150,7 @@ class Reloading:
             changes=changes,
             needs_restart=needs_restart(changes),
             warnings=warnings,
+            mends=wish.reads and self.last is not None and bool(self.last.problems),
         )
 
     def _load(self) -> Config:
@@ -159,8 +163,8 @@ class Reloading:
     def _failed(self, wish: Wish, problems: tuple[str, ...]) -> Reload:
         return Reload(at_unix=time.time(), config=self.config, files=wish.files, problems=problems)
 
-    def _tell(self, reload: Reload, told: Told) -> None:
-        self._telemetry.config_reloaded(reload.ending)
+    def _note(self, wish: Wish, reload: Reload) -> None:
+        """For the log and the metrics. A switch reads nothing: it cannot mend what was last read."""
         if reload.ending != "failed":
             changed = ", ".join(change.path for change in reload.changes) or "nothing"
             log.info("config_reloaded", generation=reload.config.generation, changed=changed)
@@ -168,7 +172,6 @@ class Reloading:
             # Once: a storm of reloads of the same broken file says nothing new.
             for problem in reload.problems:
                 log.warning("not_reloaded", reason=problem)
-        self.last = reload
-        # Who cannot be told, as a closed terminal, does not end what runs.
-        with contextlib.suppress(OSError):
-            told(reload, self._running.gate)
+        if wish.reads:
+            self._telemetry.config_reloaded(reload.ending)
+            self.last = reload

@@ -19,7 +19,7 @@ class Reload:
     """One reload. `config` is what is in use after it: with `problems`, still the one from before.
 
     `files` are those whose change set it off, none where somebody asked. `needs_restart` are the changes that are
-    read but take effect at the next start.
+    read but take effect at the next start. `mends`: what was read before this could not be used.
     """
 
     at_unix: float
@@ -29,6 +29,7 @@ class Reload:
     needs_restart: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    mends: bool = False
 
     @property
     def ending(self) -> Ending:
@@ -38,8 +39,8 @@ class Reload:
 
     @property
     def is_nothing(self) -> bool:
-        """A file changed, but what it says did not; nobody asked."""
-        return self.ending == "unchanged" and bool(self.files)
+        """A file changed, but what it says did not; nobody asked, and nobody waits to hear that it is well again."""
+        return self.ending == "unchanged" and bool(self.files) and not self.mends
 
 
 class Source(Protocol):

@@ -194,10 +194,13 @@ async def test_a_gate_that_cannot_be_made_changes_nothing(
 async def test_a_switch_holds_over_reloads_and_while_the_file_is_broken_until_it_is_taken_back(tmp_path: Path) -> None:
     async with staged(tmp_path) as stage:
         stage.files.path.write_text("a: [")
+        failed = await stage.reloading.reload()
         reload = await stage.reloading.switch({"streaming": False})
+        assert stage.reloading.last is failed
+        assert stage.metric("farmgate_config_last_reload_success ") == "0.0"
         assert list(map(str, reload.changes)) == ["ai.features.streaming: true → false"]
         stage.files.say("second")
-        await stage.reloading.reload()
+        assert (await stage.reloading.reload()).mends
         assert (stage.text, stage.reloading.config.ai.features.streaming) == ("second", False)
         assert (await stage.reloading.switch({"streaming": False})).ending == "unchanged"
         assert len(stage.built) == 2
