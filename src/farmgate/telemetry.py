@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Literal
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -139,6 +140,8 @@ class Telemetry:
         self._errors: Counter[str] = Counter()
         self._journal_failures = 0
         self._responses_lost = 0
+        self._reloads: Counter[str] = Counter()
+        self._last_reload_success = True
         self.count_in_flight: Callable[[], int] = lambda: 0
 
     def ended(self, call: Call, *, overhead_s: float) -> None:
@@ -171,6 +174,11 @@ class Telemetry:
         if not self._responses_lost:
             log.error("response_lost", reason=error.strerror or type(error).__name__)
         self._responses_lost += 1
+
+    def config_reloaded(self, outcome: Literal["changed", "unchanged", "failed"]) -> None:
+        """Count one reading anew of the configuration."""
+        self._reloads[outcome] += 1
+        self._last_reload_success = outcome != "failed"
 
     def _of(self, call: Call) -> Series:
         key = (call.provider, call.model)
@@ -226,6 +234,21 @@ class Telemetry:
             "Responses whose file could not be written or deleted.",
             value=self._responses_lost,
         )
+
+        yield from self._collect_reloads()
+
+    def _collect_reloads(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "farmgate_config_last_reload_success",
+            "1 if the configuration could be used when it was last read.",
+            value=self._last_reload_success,
+        )
+        reloads = CounterMetricFamily(
+            "farmgate_config_reloads", "Readings anew of the configuration, by how they ended.", labels=("outcome",)
+        )
+        for outcome in ("changed", "unchanged", "failed"):
+            reloads.add_metric((outcome,), self._reloads[outcome])
+        yield reloads
 
     def render(self) -> bytes:
         """The metrics in Prometheus' text format."""

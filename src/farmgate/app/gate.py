@@ -26,6 +26,7 @@ from farmgate.flow.route import plan, who_gets
 from farmgate.providers.provider import CountsTokens
 from farmgate.providers.registry import LOCAL, ROWS, is_cloud, tells, version_joint
 from farmgate.surfaces.cli.house import Finding
+from farmgate.surfaces.http.admin import Administration
 from farmgate.surfaces.http.anthropic import AnthropicSurface
 from farmgate.surfaces.http.auth import Doorman
 from farmgate.surfaces.http.exchange import Desk, Exchange, HttpLimits, Receive, Scope, Send
@@ -55,6 +56,7 @@ class Shared:
     engines: Lender
     weights: Weights
     is_draining: Callable[[], bool]
+    administration: Callable[[], Administration | None] = lambda: None
 
 
 class Gate:
@@ -83,7 +85,13 @@ class Gate:
             telemetry=shared.telemetry,
             in_flight=config.server.limits.in_flight,
         )
+        self._loads = 0
         self.front = self._front()
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing that was begun here goes on any more."""
+        return not self.front.open and not self._loads
 
     def _target(self, name: str, entry: Entry) -> Target:
         """What is asked: our own providers directly, those from outside with care."""
@@ -113,7 +121,10 @@ class Gate:
 
     def _front(self) -> Front:
         desk = Desk(
-            doorman=Doorman({key.sha256: key.name for key in self.config.keys}),
+            doorman=Doorman(
+                {key.sha256: key.name for key in self.config.keys},
+                admins={key.name for key in self.config.keys if key.is_admin},
+            ),
             limits=http_limits(self.config.server.limits),
             telemetry=self._shared.telemetry,
         )
@@ -128,7 +139,7 @@ class Gate:
             streaming=streaming,
         )
         anthropic = AnthropicSurface(self.target, self, count=self.count, streaming=streaming)
-        health = HealthSurface(self._shared.is_draining)
+        health = HealthSurface(self._shared.is_draining, lambda: self.config.generation)
         posts: dict[str, Endpoint] = {}
 
         async def versioned(exchange: Exchange) -> None:
@@ -182,6 +193,7 @@ class Gate:
                         load=self.load,
                         jobs=self._shared.jobs,
                         streaming=self.config.ai.features.streaming,
+                        administration=self._shared.administration(),
                     )
                 )
             await made[0](scope, receive, send)
@@ -274,7 +286,12 @@ class Gate:
     async def load(self, model: str, provider: str | None, report: Report) -> None:
         """Make a model ready. One that is not there is got by the provider named, or by the default one."""
         candidate = who_gets(model, provider, self.catalog.view())
-        await self.providers[candidate.provider].load(candidate.model, report)
+        # A job outlives the request that began it: its provider stays open till then.
+        self._loads += 1
+        try:
+            await self.providers[candidate.provider].load(candidate.model, report)
+        finally:
+            self._loads -= 1
         log.info("model_loaded", provider=candidate.provider, model=candidate.model)
         await self.catalog.refresh(at_once=True)
         self.catalog.learn_soon()

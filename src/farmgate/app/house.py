@@ -15,9 +15,11 @@ from farmgate.admin.prices import Beside
 from farmgate.app.entries import check_entries, find_entries
 from farmgate.app.gate import Gate, Shared
 from farmgate.app.known import known_beside
+from farmgate.app.reloading import Reloading
 from farmgate.app.running import Running
 from farmgate.config import Config
 from farmgate.config.process import variables
+from farmgate.config.reloads import Reload, Source
 from farmgate.core.errors import FarmError
 from farmgate.core.ports import Journal, Report
 from farmgate.core.usage import Call
@@ -26,6 +28,7 @@ from farmgate.engines.weights import ModelStore
 from farmgate.stores.journal import FileJournal, MemoryJournal, read_calls
 from farmgate.stores.responses import DiskResponses, MemoryResponses, NoResponses
 from farmgate.surfaces.cli.house import Finding, OpenGate
+from farmgate.surfaces.http.admin import Administration
 from farmgate.surfaces.http.server import Server, ServerSettings, listen
 from farmgate.telemetry import Telemetry, configure_logging, log, log_like_a_command
 from farmgate.work.jobs import Jobs
@@ -91,23 +94,33 @@ class House:
         sock: socket.socket,
         *,
         ready: Callable[[OpenGate, Callable[[], None]], None],
-        reload: Callable[[], Config | None] | None = None,
-        reloaded: Callable[[OpenGate], None] | None = None,
+        reload: Source | None = None,
+        reloaded: Callable[[Reload, OpenGate], None] | None = None,
     ) -> None:
-        configure_logging(level=config.log.level, as_json=config.log.format == "json")
+        log_as(config)
         draining = asyncio.Event()
-        async with self._shared(config, is_draining=draining.is_set) as shared:
+        administration: Callable[[], Administration | None] = lambda: reloading  # noqa: E731 - made further down
+        async with self._shared(config, is_draining=draining.is_set, administration=administration) as shared:
             # Before there is a task group: what is wrong with the configuration is told as it is, not in a group.
             gate = await self._build(config, shared)
             gate.catalog.learn_soon()
 
             async def build(fresh: Config) -> Gate:
-                made = await self._build(fresh, shared)
+                try:
+                    made = await self._build(fresh, shared)
+                finally:
+                    # Every gate counts its own when it is made, one that comes to nothing too.
+                    shared.telemetry.count_in_flight = lambda: running.in_flight
                 made.catalog.learn_soon()
-                shared.telemetry.count_in_flight = lambda: running.in_flight
                 return made
 
-            running = Running(gate, build)
+            def told(reload: Reload, gate: Gate) -> None:
+                log_as(reload.config)
+                if reloaded is not None:
+                    reloaded(reload, gate)
+
+            running = Running(gate)
+            reloading = Reloading(running, build, reload, shared.telemetry)
             async with asyncio.TaskGroup() as tasks:
 
                 def drain_began() -> None:
@@ -116,9 +129,7 @@ class House:
                     tasks.create_task(shared.jobs.close())
 
                 server = Server(running, server_settings(config), drain_began=drain_began)
-                helpers = [tasks.create_task(warm_up(gate, shared))]
-                if reload is not None:
-                    helpers.append(tasks.create_task(running.watch(reload, reloaded or (lambda _: None))))
+                helpers = [tasks.create_task(warm_up(gate, shared)), tasks.create_task(reloading.run(told))]
                 try:
                     await server.serve(sock, lambda: ready(gate, server.stop))
                 finally:
@@ -140,7 +151,13 @@ class House:
         return gate
 
     @contextlib.asynccontextmanager
-    async def _shared(self, config: Config, *, is_draining: Callable[[], bool]) -> AsyncIterator[Shared]:
+    async def _shared(
+        self,
+        config: Config,
+        *,
+        is_draining: Callable[[], bool],
+        administration: Callable[[], Administration | None] = lambda: None,
+    ) -> AsyncIterator[Shared]:
         telemetry = Telemetry()
         weights = self.weights(config)
         engines = Engines(weights, log_directory=config.home / "log", environment=variables())
@@ -157,6 +174,7 @@ class House:
                 engines=engines,
                 weights=weights,
                 is_draining=is_draining,
+                administration=administration,
             )
         finally:
             tending.cancel()
@@ -172,6 +190,11 @@ class House:
             result = stop()
             if asyncio.iscoroutine(result):
                 await result
+
+
+def log_as(config: Config) -> None:
+    """Log what the configuration says, as it says."""
+    configure_logging(level=config.log.level, as_json=config.log.format == "json")
 
 
 def open_journal(config: Config, telemetry: Telemetry) -> Journal:

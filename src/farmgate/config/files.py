@@ -22,6 +22,7 @@ class Files:
     def __init__(self, cwd: Path) -> None:
         self.cwd = cwd
         self.read: list[Path] = []
+        self.silent: list[Path] = []
 
     def name(self, path: Path) -> str:
         return str(path.relative_to(self.cwd)) if path.is_relative_to(self.cwd) else str(path)
@@ -72,6 +73,9 @@ class Files:
                 root = read_js(path, name, environ)
             case _:
                 raise ConfigError(f"{name}: the name of a configuration ends in {one_of('.' + e for e in EXTENSIONS)}")
+        if not root.value and not any("{" in line.partition("#")[0] for line in text.splitlines()):
+            # Not even `{}` is written there.
+            self.silent.append(path)
         if root.value is None:
             return Node({}, root.place)
         if not isinstance(root.value, dict):

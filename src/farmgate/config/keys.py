@@ -22,6 +22,7 @@ MIN_CHARACTERS = 16
 EMPTY_HASH = hashlib.sha256(b"").hexdigest()
 # `anonymous` is what calls without a key are recorded as.
 RESERVED = ("anonymous",)
+ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class ApiKey:
 
     name: str
     sha256: str
+    is_admin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +57,30 @@ def from_entries(
         elif wrong := wrong_name(entry.name) or wrong_secret(secret, entry.sha256):
             problems.append(f"{place}: keys.{index} {wrong}")
         else:
-            found.append(Written(ApiKey(name=entry.name, sha256=digest(secret, entry.sha256)), place))
+            key = ApiKey(name=entry.name, sha256=digest(secret, entry.sha256), is_admin=entry.admin)
+            found.append(Written(key, place))
     return found
 
 
 def from_file(path: Path, files: Files, problems: list[str]) -> list[Written]:
-    """The keys of a file with lines `name key` or `name sha256`; `#` starts a comment line."""
+    """The keys of a file with lines `name key` or `name sha256`, and ` admin` behind it; `#` starts a comment line."""
     found = []
     for number, line in enumerate(files.text(path).splitlines(), 1):
         words = line.split()
         place = f"{files.name(path)}:{number}"
         if not words or words[0].startswith("#"):
             continue
-        if len(words) != 2:
-            problems.append(f"{place}: a line is `name key` or `name sha256`")
+        if len(words) not in (2, 3) or words[2:] not in ([], [ADMIN]):
+            problems.append(f"{place}: a line is `name key` or `name sha256`, and `admin` behind it for an admin's")
             continue
-        name, secret = words
+        name, secret = words[:2]
         is_hash = bool(HASH.fullmatch(secret))
         key, sha256 = (None, secret) if is_hash else (secret, None)
         if wrong := wrong_name(name) or wrong_secret(key, sha256):
             problems.append(f"{place}: the key {wrong}")
         else:
-            found.append(Written(ApiKey(name=name, sha256=digest(key, sha256)), place))
+            is_admin = len(words) == 3
+            found.append(Written(ApiKey(name=name, sha256=digest(key, sha256), is_admin=is_admin), place))
     return found
 
 

@@ -75,6 +75,7 @@ def load_config(
         log=root.log,
         source=load.source,
         watched=tuple(dict.fromkeys(load.files.read)),
+        silent=tuple(load.files.silent),
         notices=(*load.notices, *notices_of(root, settled.tree, settled.left_out)),
         left_out=settled.left_out,
         provider_places=places_of_providers(settled.tree),
@@ -172,4 +173,7 @@ def ours(load: Load, home: Variable) -> Iterator[Setting]:
 
 def key_settings(written: list[Written]) -> Iterator[Setting]:
     for one in written:
-        yield Setting(f"keys.{one.key.name}", f"sha256 {masked(one.key.sha256)}", Origin(one.place))
+        key, origin = one.key, Origin(one.place)
+        yield Setting(f"keys.{key.name}", f"sha256 {masked(key.sha256)}", origin, key.sha256)
+        if key.is_admin:
+            yield Setting(f"keys.{key.name}.admin", True, origin)

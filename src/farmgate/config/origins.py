@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from farmgate.config.nodes import Node, Path, at
@@ -31,11 +32,19 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One value of the configuration, as it may be shown."""
+    """One value of the configuration, as it may be shown.
+
+    `digest` stands for the value itself where that is secret, so that two can be told apart without either.
+    """
 
     path: str
     value: object
     origin: Origin
+    digest: str | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def is_secret(self) -> bool:
+        return self.digest is not None
 
 
 def masked(secret: str) -> str:
@@ -64,14 +73,34 @@ def settings_of(root: BaseModel, tree: Node) -> Iterator[Setting]:
     for path, value in leaves(root, ()):
         node = at(tree, path)
         origin = Origin(node.place, node.via) if node else Origin("default")
-        yield Setting(".".join(map(str, path)), shown_value(path, value, origin.via), origin)
+        name = ".".join(map(str, path))
+        if value is None or not holds_secret(path, value, filled_from(node)):
+            yield Setting(name, list(value) if isinstance(value, tuple) else value, origin)
+            continue
+        reveal = getattr(value, "get_secret_value", None)
+        secret = str(reveal() if reveal else value)
+        yield Setting(name, "****" if isinstance(value, (list, tuple)) else masked(secret), origin, digest_of(secret))
 
 
-def shown_value(path: Path, value: object, via: str) -> object:
-    if value is None or not is_secret(path, via):
-        return list(value) if isinstance(value, tuple) else value
-    reveal = getattr(value, "get_secret_value", None)
-    return masked(str(reveal() if reveal else value))
+def holds_secret(path: Path, value: object, via: str) -> bool:
+    """Whether a value, or one within its lists, is hidden."""
+    if is_secret(path, via):
+        return True
+    if isinstance(value, Mapping):
+        return any(holds_secret((*path, str(key)), child, "") for key, child in value.items())
+    return isinstance(value, (list, tuple)) and any(holds_secret(path, child, "") for child in value)
+
+
+def filled_from(node: Node | None) -> str:
+    """What a `${...}` in the value, or in one within its list, was filled from."""
+    if node is None or node.via or not isinstance(node.value, (list, dict)):
+        return node.via if node else ""
+    inner = node.value if isinstance(node.value, list) else node.value.values()
+    return next(filter(None, map(filled_from, inner)), "")
+
+
+def digest_of(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def leaves(value: object, path: Path) -> Iterator[tuple[Path, object]]:

@@ -146,6 +146,7 @@ class KeyEntry(Section):
     name: str = Field(description="Name shown in usage and logs; never secret.")
     key: SecretStr | None = Field(None, description="The key, at least 16 characters: write ${VAR} or ${file:/path}.")
     sha256: str | None = Field(None, description="SHA-256 of the key in hexadecimal, instead of the key itself.")
+    admin: bool = Field(False, description="Whether it may use /api/admin: see and change what runs.")
 
 
 class Timeouts(Section):
@@ -269,7 +270,9 @@ class Root(Section):
     server: Server = Field(default_factory=Server, description="Where Farmgate listens and what it accepts.")
     keys: tuple[KeyEntry, ...] = Field((), description="API keys of callers.")
     key_file: str | None = Field(
-        None, min_length=1, description="File with more keys, one `name key` or `name sha256` per line."
+        None,
+        min_length=1,
+        description="File with more keys, one `name key` or `name sha256` per line; ` admin` behind it for an admin.",
     )
     ai: Ai = Field(default_factory=Ai, description="Providers, and which of them answers.")
     journal: Journal = Field(default_factory=Journal, description="The local record of every call.")

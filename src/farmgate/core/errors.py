@@ -6,12 +6,14 @@
     │   ├── MissingParameter  InvalidMessages  TooManyItems  UnsupportedParameter  ContextLengthExceeded
     │   └── AmbiguousCredentials  NotSupported
     ├── InvalidApiKey              401
+    ├── NotAnAdmin                 403
     ├── NotFound                   404  UnknownUrl  ModelNotFound  JobNotFound  ResponseNotFound
     │   └── PreviousResponseNotFound
     ├── MethodNotAllowed           405
     ├── RequestTimeout             408  the body did not come
     ├── RequestTooLarge            413
     ├── UnsupportedMediaType       415  UnsupportedEncoding
+    ├── ConfigInvalid              422
     ├── HeadersTooLarge            431
     ├── ClientGone                 499  nobody is listening any more
     ├── InternalError              500  our own bug
@@ -34,6 +36,7 @@ __all__ = [
     "AmbiguousCredentials",
     "BadRequest",
     "ClientGone",
+    "ConfigInvalid",
     "ContextLengthExceeded",
     "DuplicateKey",
     "EngineUnavailable",
@@ -53,6 +56,7 @@ __all__ = [
     "MissingParameter",
     "ModelNotCapable",
     "ModelNotFound",
+    "NotAnAdmin",
     "NotFound",
     "NotSupported",
     "Overloaded",
@@ -197,6 +201,14 @@ class InvalidApiKey(FarmError):
     code = "invalid_api_key"
 
 
+class NotAnAdmin(FarmError):
+    """This API key is not an admin's: use one that has `admin: true` under `keys` in the configuration."""
+
+    status = 403
+    type = "permission_error"
+    code = "not_an_admin"
+
+
 class NotFound(FarmError):
     """There is nothing by that name."""
 
@@ -280,6 +292,14 @@ class UnsupportedEncoding(FarmError):
     status = 415
     type = "invalid_request_error"
     code = "unsupported_encoding"
+
+
+class ConfigInvalid(FarmError):
+    """The configuration cannot be used; the one from before stays in use."""
+
+    status = 422
+    type = "invalid_request_error"
+    code = "config_invalid"
 
 
 class HeadersTooLarge(FarmError):

@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Container, Mapping, MutableMapping
 from typing import Any, TypeAlias
 
 from farmgate.core.errors import FarmError, InvalidValue
@@ -66,7 +66,14 @@ class FakeTarget:
 class Gate:
     """The app, and what it was given."""
 
-    def __init__(self, target: FakeTarget | None = None, *, keys: bool = False, streaming: bool = True) -> None:
+    def __init__(
+        self,
+        target: FakeTarget | None = None,
+        *,
+        keys: bool = False,
+        streaming: bool = True,
+        admins: Container[str] = frozenset(),
+    ) -> None:
         self.target = target or FakeTarget()
         self.jobs = Jobs(time.time)
         self.loads: list[tuple[str, str | None]] = []
@@ -75,7 +82,8 @@ class Gate:
             hashlib.sha256(key.encode()).hexdigest(): name for key, name in ((KEY, "tests"), (OTHER_KEY, "others"))
         }
         limits = HttpLimits(body_bytes=1 << 20, lists=ListLimits(messages=3, inputs=3))
-        self.desk = Desk(doorman=Doorman(digests if keys else {}), limits=limits, telemetry=Telemetry())
+        doorman = Doorman(digests if keys else {}, admins=admins)
+        self.desk = Desk(doorman=doorman, limits=limits, telemetry=Telemetry())
         self.app = farm_app(
             self.desk,
             target=self.target,

@@ -13,6 +13,7 @@ from farmgate.surfaces.cli.exits import Exit
 from farmgate.surfaces.cli.keyboard import is_there, listen_to_keys, single_keys
 from farmgate.surfaces.cli.models import HEAD, row_of
 from farmgate.surfaces.cli.panel import default_text, keys_line, panel, record
+from farmgate.surfaces.cli.reloaded import Notices, reload_lines, reloaded_record
 from farmgate.surfaces.cli.serving import facts_of, listen, reload_on_hangup, run_loop, url_of
 from farmgate.surfaces.cli.session import Session
 from farmgate.surfaces.cli.starter import try_starter
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import socket
 
     from farmgate.config import Config
+    from farmgate.config.reloads import Reload
     from farmgate.surfaces.cli.house import OpenGate
 
 __all__ = ["dev"]
@@ -47,7 +49,7 @@ def dev(session: Session, *, host: str | None, port: int | None, pull: bool) -> 
     start_again_with_engine(session, config)
     with contextlib.ExitStack() as stack:
         sock = stack.enter_context(listen(session, config))
-        run_loop(DevServer(session, Watch(config, load, session.out), sock).live(config, pull=pull))
+        run_loop(DevServer(session, Watch(config, load), sock).live(config, pull=pull))
     return Exit.OK
 
 
@@ -85,6 +87,7 @@ class DevServer:
         self._session = session
         self._out = session.out
         self._watch = watch
+        self._notices = Notices()
         self._sock = sock
         self._url = url_of(sock)
         self._gate: OpenGate | None = None
@@ -92,6 +95,8 @@ class DevServer:
 
     async def live(self, config: Config, *, pull: bool) -> None:
         """Prepare, serve, end."""
+        self._config = config
+        self._notices.new(config.notices)
         house = self._session.house
         for finding in await house.prepare(config, self._out.progress):
             self._out.say(f"{finding.name}: {finding.text}")
@@ -119,7 +124,7 @@ class DevServer:
     def _ready(self, gate: OpenGate, stop: Callable[[], None]) -> None:
         self._gate = gate
         reload_on_hangup(self._watch.ask)
-        facts = facts_of(self._session, self._watch.config, gate, self._url)
+        facts = facts_of(self._session, self._config, gate, self._url)
         if self._out.json:
             self._out.record(record(facts, "ready"))
             return
@@ -137,12 +142,15 @@ class DevServer:
 
         return quit_now
 
-    def _reloaded(self, gate: OpenGate) -> None:
+    def _reloaded(self, reload: Reload, gate: OpenGate) -> None:
         self._gate = gate
-        if self._out.json:
-            self._out.record(record(facts_of(self._session, self._watch.config, gate, self._url), "reloaded"))
+        for line in reload_lines(reload, self._notices.new(reload.warnings), default_text(gate.default)):
+            self._out.say(line)
+        if reload.problems or reload.is_nothing:
             return
-        self._out.say(f"reloaded: default {default_text(gate.default)}")
+        if self._out.json:
+            self._out.record(reloaded_record(facts_of(self._session, reload.config, gate, self._url), reload))
+            return
         for finding in gate.findings:
             if not finding.is_there:
                 self._out.say(f"  {finding.name}: {finding.text}")

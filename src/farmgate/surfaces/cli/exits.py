@@ -32,6 +32,7 @@ class WrongUse(BadRequest):
 
 # A code says more than a status: a provider that refused our key answers 502 to our own callers.
 BY_CODE: Mapping[str, Exit] = {
+    "config_invalid": Exit.CONFIG,
     "upstream_auth_failed": Exit.AUTH,
     "overloaded": Exit.LIMIT,
     "usage": Exit.USAGE,

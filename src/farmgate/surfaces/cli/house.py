@@ -11,6 +11,7 @@ from typing import Protocol
 
 from farmgate.admin.prices import Beside
 from farmgate.config import Config
+from farmgate.config.reloads import Reload, Source
 from farmgate.core.model import Health, ModelInfo
 from farmgate.core.ports import Report, Target, Weights
 from farmgate.core.usage import Call
@@ -76,13 +77,13 @@ class House(Protocol):
         sock: socket.socket,
         *,
         ready: Callable[[OpenGate, Callable[[], None]], None],
-        reload: Callable[[], Config | None] | None = None,
-        reloaded: Callable[[OpenGate], None] | None = None,
+        reload: Source | None = None,
+        reloaded: Callable[[Reload, OpenGate], None] | None = None,
     ) -> None:
         """Serve until SIGTERM, SIGINT or the stop that `ready` is given (called once answers can be given).
 
-        `reload` is asked every half second for a new configuration (None: nothing changed); requests in flight keep
-        what they started with.
+        `reload` is looked at every half second; requests in flight keep what they started with. `reloaded` hears of
+        every reload, those that changed nothing and those that failed included.
         """
 
     async def prepare(self, config: Config, report: Callable[[str], Report]) -> tuple[Finding, ...]:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import socket
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,11 @@ from farmgate.core.request import Kind, Request
 if TYPE_CHECKING:
     from farmgate.config import Config
 
-__all__ = ["RemoteGate", "find", "reachable_host"]
+__all__ = ["Reloaded", "RemoteGate", "find", "reachable_host"]
 
 PROBE_S = 0.3
 LIST_S = 10.0
+RELOAD_S = 120.0
 WHOLE_BYTES = 64 << 20
 READ_BYTES = 64 << 10
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
@@ -39,6 +41,17 @@ def find(config: Config) -> RemoteGate | None:
         return None
     gate = RemoteGate(config.server.host, config.server.port, key=config.variable("FARM_KEY"))
     return gate if gate.is_alive() else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reloaded:
+    """What a running Farmgate tells of its reload; `record` is all of it."""
+
+    record: Mapping[str, object]
+    generation: str
+    changed: tuple[str, ...]
+    needs_restart: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 class GateRefused(FarmError):
@@ -61,7 +74,7 @@ class RemoteGate:
     def is_alive(self) -> bool:
         """Whether a Farmgate answers there, quickly."""
         try:
-            told = self._get("/health/live", timeout_s=PROBE_S)
+            told = self._ask("GET", "/health/live", timeout_s=PROBE_S)
         except FarmError:
             return False
         return isinstance(told, Mapping) and told.get("status") == "ok"
@@ -72,11 +85,26 @@ class RemoteGate:
 
         from farmgate.wire.farm_models import decode_models
 
-        told = self._get("/api/ai/models", timeout_s=LIST_S)
+        told = self._ask("GET", "/api/ai/models", timeout_s=LIST_S)
         try:
             return decode_models(told)
         except msgspec.ValidationError as error:
             raise UpstreamInvalidResponse(f"{self.url} does not list models as Farmgate does.") from error
+
+    def reload(self) -> Reloaded:
+        """Have it read its configuration anew. Raises FarmError; `config_invalid` has every problem in its message."""
+        told = self._ask("POST", "/api/admin/config/reload", timeout_s=RELOAD_S)
+        try:
+            assert isinstance(told, dict)
+            return Reloaded(
+                record=told,
+                generation=str(told["generation"]),
+                changed=tuple(str(change["text"]) for change in told["changed"]),
+                needs_restart=tuple(map(str, told["needsRestart"])),
+                warnings=tuple(map(str, told["warnings"])),
+            )
+        except (AssertionError, KeyError, TypeError) as error:
+            raise UpstreamInvalidResponse(f"{self.url} does not tell of a reload as Farmgate does.") from error
 
     async def send(self, request: Request) -> Reply:
         """Ask it to chat. Raises FarmError. Closing the reply hangs up, which cancels the answer there."""
@@ -100,10 +128,10 @@ class RemoteGate:
     def headers(self) -> dict[str, str]:
         return {"authorization": f"Bearer {self._key}"} if self._key else {}
 
-    def _get(self, path: str, *, timeout_s: float) -> object:
+    def _ask(self, method: str, path: str, *, timeout_s: float) -> object:
         connection = self.connection(timeout_s)
         try:
-            connection.request("GET", path, headers=self.headers())
+            connection.request(method, path, headers=self.headers())
             response = connection.getresponse()
             body = response.read(WHOLE_BYTES)
             if response.status != 200:

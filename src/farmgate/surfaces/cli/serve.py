@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from farmgate.surfaces.cli.exits import Exit
 from farmgate.surfaces.cli.panel import advice, default_text, ready_line, record
+from farmgate.surfaces.cli.reloaded import Notices, reload_lines, reloaded_record
 from farmgate.surfaces.cli.serving import facts_of, listen, reload_on_hangup, run_loop, url_of
 from farmgate.surfaces.cli.session import Session
 from farmgate.surfaces.cli.watch import Watch
 
 if TYPE_CHECKING:
     from farmgate.config import Config
+    from farmgate.config.reloads import Reload
     from farmgate.surfaces.cli.house import OpenGate
 
 __all__ = ["serve"]
@@ -29,13 +31,13 @@ def serve(session: Session, *, host: str | None, port: int | None) -> Exit:
         return session.load(environment=environment, overrides={"server.host": host, "server.port": port})
 
     config = load()
-    watch = Watch(config, load, out)
+    watch = Watch(config, load)
     with listen(session, config) as sock:
         url = url_of(sock)
 
         def ready(gate: OpenGate, stop: Callable[[], None]) -> None:
             reload_on_hangup(watch.ask)
-            facts = facts_of(session, watch.config, gate, url)
+            facts = facts_of(session, config, gate, url)
             if out.json:
                 out.record({**record(facts, "ready"), "notices": [*facts.notices, *dev_only(config)]})
                 return
@@ -46,11 +48,13 @@ def serve(session: Session, *, host: str | None, port: int | None) -> Exit:
                     out.say(line)
             out.say(ready_line(facts))
 
-        def reloaded(gate: OpenGate) -> None:
-            if out.json:
-                out.record(record(facts_of(session, watch.config, gate, url), "reloaded"))
-            else:
-                out.say(f"reloaded: default {default_text(gate.default)}")
+        notices = Notices(config.notices)
+
+        def reloaded(reload: Reload, gate: OpenGate) -> None:
+            for line in reload_lines(reload, notices.new(reload.warnings), default_text(gate.default)):
+                out.say(line)
+            if out.json and not (reload.problems or reload.is_nothing):
+                out.record(reloaded_record(facts_of(session, reload.config, gate, url), reload))
 
         run_loop(session.house.serve(config, sock, ready=ready, reload=watch, reloaded=reloaded))
     return Exit.OK

@@ -196,6 +196,16 @@ def rm(
 
 
 @app.command()
+def reload(
+    context: typer.Context, config: ConfigPath = None, env: Env = None, json: Json = False, quiet: Quiet = False
+) -> int:
+    """Have a running Farmgate read its configuration anew."""
+    from farmgate.surfaces.cli.reload import reload as do
+
+    return do(session_of(context, config, env, json, quiet))
+
+
+@app.command()
 def usage(
     context: typer.Context,
     since: Annotated[str, typer.Option("--since", metavar="SPAN", help="30m, 24h, 7d, 2w or all.")] = "24h",

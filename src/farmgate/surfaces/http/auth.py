@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from farmgate.core.errors import AmbiguousCredentials, BadRequest, InvalidApiKey
 from farmgate.core.identity import ANONYMOUS, Principal
@@ -32,9 +32,11 @@ class Doorman:
     a browser send requests to 127.0.0.1 under a name of its own (DNS rebinding).
     """
 
-    def __init__(self, names_by_sha256: Mapping[str, str]) -> None:
-        """`names_by_sha256`: the name of each key, by the hexadecimal SHA-256 of the key."""
-        self._principals = {digest: Principal(key_name=name) for digest, name in names_by_sha256.items()}
+    def __init__(self, names_by_sha256: Mapping[str, str], *, admins: Container[str] = frozenset()) -> None:
+        """`names_by_sha256`: the name of each key, by the hexadecimal SHA-256 of the key. `admins`: names of keys."""
+        self._principals = {
+            digest: Principal(key_name=name, is_admin=name in admins) for digest, name in names_by_sha256.items()
+        }
         self._recent: dict[bytes, Principal] = {}
         """Valid keys seen lately, whole: hashing one again costs as much as routing a request."""
 

@@ -25,6 +25,14 @@ from farmgate import __version__
 from farmgate.core.errors import BadRequest, FarmError, InternalError, MethodNotAllowed, UnknownUrl
 from farmgate.core.identity import Principal
 from farmgate.core.ports import Target
+from farmgate.surfaces.http.admin import Administration, Admins
+from farmgate.surfaces.http.admin_models import (
+    ConfigAnswer,
+    ConfigRefused,
+    FeaturesAnswer,
+    FeaturesRequest,
+    ReloadAnswer,
+)
 from farmgate.surfaces.http.exchange import Desk, Exchange, Receive, Scope, Send
 from farmgate.surfaces.http.farm_asks import Asks
 from farmgate.surfaces.http.farm_house import HealthCheck, House, Load
@@ -54,7 +62,15 @@ Work: TypeAlias = Callable[[Exchange, Principal], Awaitable[None]]
 
 
 def farm_app(
-    desk: Desk, *, target: Target, models: Models, health: HealthCheck, load: Load, jobs: Jobs, streaming: bool
+    desk: Desk,
+    *,
+    target: Target,
+    models: Models,
+    health: HealthCheck,
+    load: Load,
+    jobs: Jobs,
+    streaming: bool,
+    administration: Administration | None = None,
 ) -> FastAPI:
     """What answers under /api/. `streaming`: whether streams are answered at all (`ai.features.streaming`)."""
     app = FastAPI(
@@ -74,7 +90,7 @@ def farm_app(
         app.add_exception_handler(kind, refused)
     asks = Asks(target, streaming=streaming)
     house = House(models=models, health=health, load=load, jobs=jobs)
-    add_routes(app, Routes(desk, app, asks, house))
+    add_routes(app, Routes(desk, app, asks, house, Admins(administration)))
     return app
 
 
@@ -128,11 +144,12 @@ class Routes:
     A parameter that is not used is there to be documented: it is read, with the key checked first, by who answers.
     """
 
-    def __init__(self, desk: Desk, app: FastAPI, asks: Asks, house: House) -> None:
+    def __init__(self, desk: Desk, app: FastAPI, asks: Asks, house: House, admins: Admins) -> None:
         self._desk = desk
         self._app = app
         self._asks = asks
         self._house = house
+        self._admins = admins
         self._document = b""
 
     def _answering(self, work: Work) -> Response:
@@ -178,6 +195,22 @@ class Routes:
         """How every provider is."""
         return self._answering(self._house.health)
 
+    async def get_config(self) -> Response:
+        """The configuration in effect, how the last reload ended, and who said what. Admins only."""
+        return self._answering(self._admins.config)
+
+    async def reload_config(self) -> Response:
+        """Read the configuration anew and put it in place whole, or tell every problem and change nothing."""
+        return self._answering(self._admins.reload)
+
+    async def get_features(self) -> Response:
+        """What is switched on, and who said so. Admins only."""
+        return self._answering(self._admins.features)
+
+    async def switch_features(self) -> Response:
+        """Switch features until the next start; null takes a switch back. Admins only."""
+        return self._answering(self._admins.switch)
+
     async def openapi(self) -> Response:
         return self._answering(self._tell_openapi)
 
@@ -199,6 +232,10 @@ def add_routes(app: FastAPI, routes: Routes) -> None:
     get(app, "/api/ai/jobs/{id}", routes.get_job, JobAnswer)
     get(app, "/api/ai/jobs/{id}/stream", routes.watch_job, stream_of=JobAnswer)
     get(app, "/api/ai/health", routes.health, HealthAnswer)
+    get(app, "/api/admin/config", routes.get_config, ConfigAnswer)
+    add(app, "POST", "/api/admin/config/reload", routes.reload_config, ReloadAnswer, refused=ConfigRefused)
+    get(app, "/api/admin/features", routes.get_features, FeaturesAnswer)
+    asking(app, "PATCH", "/api/admin/features", routes.switch_features, FeaturesRequest, FeaturesAnswer)
     app.add_api_route("/api/openapi.json", routes.openapi, methods=["GET"], include_in_schema=False)
 
 
@@ -222,9 +259,23 @@ def post(
     stream_of: Model | None = None,
     status: int = 200,
 ) -> None:
+    asking(app, "POST", path, route, asked, answer, stream_of=stream_of, status=status)
+
+
+def asking(
+    app: FastAPI,
+    method: str,
+    path: str,
+    route: AnyRoute,
+    asked: Model,
+    answer: Model | None,
+    *,
+    stream_of: Model | None = None,
+    status: int = 200,
+) -> None:
     required = any(field.is_required() for field in asked.model_fields.values())
     body = {"required": required, "content": {"application/json": {"schema": reference(asked)}}}
-    add(app, "POST", path, route, answer, stream_of, status=status, extra={"requestBody": body})
+    add(app, method, path, route, answer, stream_of, status=status, extra={"requestBody": body})
 
 
 def add(
@@ -233,12 +284,15 @@ def add(
     path: str,
     route: AnyRoute,
     answer: Model | None,
-    stream_of: Model | None,
+    stream_of: Model | None = None,
     *,
     status: int = 200,
+    refused: Model | None = None,
     extra: dict[str, Any] | None = None,
 ) -> None:
     responses: dict[int | str, dict[str, Any]] = {"default": {"model": ErrorAnswer, "description": "What went wrong."}}
+    if refused is not None:
+        responses[422] = {"model": refused, "description": "Nothing was changed."}
     if stream_of is not None:
         # The schema is that of one event's data.
         responses[200] = {"content": {"text/event-stream": {"schema": reference(stream_of)}}}
@@ -257,7 +311,7 @@ def add(
 
 # -------------------------------------------------------------------------------------------------------- the document
 
-ASKED: tuple[Model, ...] = (ChatRequest, GenerateRequest, EmbedRequest, LoadRequest)
+ASKED: tuple[Model, ...] = (ChatRequest, GenerateRequest, EmbedRequest, LoadRequest, FeaturesRequest)
 STREAMED: tuple[Model, ...] = (Piece, JobAnswer)
 
 

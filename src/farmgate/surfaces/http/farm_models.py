@@ -39,6 +39,7 @@ __all__ = [
     "SampledRequest",
     "TextAnswer",
     "TextContent",
+    "Told",
     "UsageAnswer",
 ]
 

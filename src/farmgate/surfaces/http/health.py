@@ -12,10 +12,12 @@ __all__ = ["HealthSurface"]
 
 
 class HealthSurface:
-    """`is_draining`: shutting down; a balancer should send new requests elsewhere."""
+    """`is_draining`: shutting down; a balancer should send new requests elsewhere. `generation`: of the configuration
+    in effect, so that a fleet can be seen to agree."""
 
-    def __init__(self, is_draining: Callable[[], bool]) -> None:
+    def __init__(self, is_draining: Callable[[], bool], generation: Callable[[], str]) -> None:
         self._is_draining = is_draining
+        self._generation = generation
 
     async def live(self, exchange: Exchange) -> None:
         """The event loop turns."""
@@ -23,8 +25,10 @@ class HealthSurface:
 
     async def ready(self, exchange: Exchange) -> None:
         """New requests are welcome."""
-        draining = self._is_draining()
-        await exchange.answer(503 if draining else 200, encode({"status": "draining" if draining else "ok"}))
+        draining, generation = self._is_draining(), self._generation()
+        told = {"status": "draining" if draining else "ok", "config": generation}
+        header = (b"x-farmgate-config", generation.encode())
+        await exchange.answer(503 if draining else 200, encode(told), (header,))
 
     async def metrics(self, exchange: Exchange) -> None:
         """Prometheus' text format."""

@@ -14,6 +14,7 @@ import pytest
 
 from farmgate.admin.prices import Beside
 from farmgate.config import Config, ConfigError
+from farmgate.config.reloads import Reload, Source
 from farmgate.core.errors import FarmError, ModelNotFound
 from farmgate.core.model import Health, HealthStatus, ModelInfo
 from farmgate.core.ports import Progress, Report
@@ -161,8 +162,8 @@ class FakeHouse:
         sock: socket.socket,
         *,
         ready: Callable[[OpenGate, Callable[[], None]], None],
-        reload: Callable[[], Config | None] | None = None,
-        reloaded: Callable[[OpenGate], None] | None = None,
+        reload: Source | None = None,
+        reloaded: Callable[[Reload, OpenGate], None] | None = None,
     ) -> None:
         self.served.append(config)
         stopped = asyncio.Event()
@@ -204,9 +205,13 @@ class Serving:
     """What a server under way can be told."""
 
     stop: Callable[[], None]
-    reload: Callable[[], Config | None]
-    reloaded: Callable[[OpenGate], None]
+    reload: Source
+    reloaded: Callable[[Reload, OpenGate], None]
     gate: FakeGate
+
+    def read(self) -> Config | None:
+        """The configuration, where its files changed. Raises ConfigError."""
+        return None if self.reload.look() is None else self.reload.load()
 
 
 class Terminal(io.StringIO):

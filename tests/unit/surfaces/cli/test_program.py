@@ -12,7 +12,7 @@ import pytest
 from tests.unit.surfaces.cli.fakes import FakeHouse, Shell
 
 from farmgate import __version__
-from farmgate.core.errors import FarmError, ModelNotFound
+from farmgate.core.errors import ConfigInvalid, FarmError, ModelNotFound
 from farmgate.surfaces.cli.program import joined
 from farmgate.surfaces.cli.verbs import app, config_app
 
@@ -170,7 +170,7 @@ def test_every_command_is_in_the_documentation() -> None:
     text = (ROOT / "docs" / "cli.md").read_text()
     commands = [f"farmgate {command.callback.__name__}" for command in app.registered_commands if command.callback]
     commands += [f"farmgate config {command.name}" for command in config_app.registered_commands]
-    assert len(commands) == 14
+    assert len(commands) == 15
     assert [command for command in commands if f"## `{command}" not in text] == []
 
 
@@ -187,6 +187,7 @@ def test_every_farm_error_has_an_exit_code_other_than_usage_or_config() -> None:
     def all_of(kind: type[FarmError]) -> list[type[FarmError]]:
         return [kind, *(deeper for each in kind.__subclasses__() for deeper in all_of(each))]
 
-    for kind in set(all_of(FarmError)) - set(all_of(WrongUse)):
+    for kind in set(all_of(FarmError)) - set(all_of(WrongUse)) - {ConfigInvalid}:
         error = kind.__new__(kind)
         assert exit_of(error) not in (Exit.OK, Exit.USAGE, Exit.CONFIG)
+    assert exit_of(ConfigInvalid()) is Exit.CONFIG

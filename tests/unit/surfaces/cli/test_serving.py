@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 from tests.unit.surfaces.cli.fakes import STARTER, FakeHouse, Serving, Shell
 
-from farmgate.config import process
+from farmgate.config import ConfigError, process
+from farmgate.config.changes import differences, needs_restart
+from farmgate.config.reloads import Reload
 from farmgate.core.errors import Unavailable
+from farmgate.surfaces.cli import watch
 from farmgate.surfaces.cli.house import Finding
 from farmgate.surfaces.cli.out import Out
 from farmgate.surfaces.cli.panel import Facts, panel
@@ -155,76 +158,75 @@ def test_a_taken_address_is_said_before_anything_slow(shell: Shell, house: FakeH
 # -------------------------------------------------------------------------------------------------- reloading
 
 
-@pytest.mark.usefixtures("has_weights")
-def test_a_changed_file_is_read_again(shell: Shell, house: FakeHouse) -> None:
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are written in one go here: nobody is waited for."""
+    monkeypatch.setattr(watch, "SETTLE_S", 0)
+
+
+@pytest.mark.usefixtures("has_weights", "settled")
+@pytest.mark.parametrize("verb", ["serve", "dev"])
+def test_a_changed_file_is_read_again_and_what_changed_is_said(shell: Shell, house: FakeHouse, verb: str) -> None:
     path = Path("farm.config.yaml")
     path.write_text("log: {level: info}\n")
-    given: list[object] = []
 
     def during(serving: Serving) -> None:
-        given.append(serving.reload())
-        path.write_text("log: {level: debug}  # changed\n")
-        config = serving.reload()
-        assert config is not None
-        given.extend((config.log.level, serving.reload()))
-        serving.reloaded(serving.gate)
+        assert serving.read() is None
+        path.write_text("log: {level: debug}  # changed\nserver: {drain: {timeoutS: 1}}\n")
+        assert serving.reload.look() == (path.absolute(),)
+        before, config = house.served[0], serving.reload.load()
+        assert config.log.level == "debug"
+        assert serving.read() is None
+        changes = differences(before, config)
+        restart, warnings = needs_restart(changes), ("a warning",)
+        reload = Reload(
+            at_unix=0, config=config, files=(path,), changes=changes, needs_restart=restart, warnings=warnings
+        )
+        serving.reloaded(reload, serving.gate)
+        serving.reloaded(reload, serving.gate)
 
     house.during = during
-    ran = shell("serve")
-    assert given == [None, "debug", None]
-    assert "reloading farm.config.yaml\n" in ran.err
-    assert "reloaded: default starter (local)" in ran.err
+    ran = shell(verb)
+    assert (
+        "reloading farm.config.yaml\n  server.drain.timeoutS: 600 → 1.0\n  log.level: info → debug\n"
+        "  at the next start: server.drain.timeoutS\nnote: a warning\nreloaded: default starter (local)\n"
+    ) in ran.err
+    assert ran.err.count("note: a warning") == 1
 
 
-@pytest.mark.usefixtures("has_weights")
-def test_a_wrong_file_changes_nothing_and_is_said_once(shell: Shell, house: FakeHouse) -> None:
+@pytest.mark.usefixtures("has_weights", "settled")
+def test_a_wrong_file_is_told_and_read_once(shell: Shell, house: FakeHouse) -> None:
     path = Path("farm.config.yaml")
     path.write_text("log: {level: info}\n")
-    given: list[object] = []
 
     def during(serving: Serving) -> None:
         path.write_text("log: {levle: debug}\n")
-        given.extend((serving.reload(), serving.reload()))
+        with pytest.raises(ConfigError, match="levle"):
+            serving.read()
+        assert serving.read() is None
+        serving.reloaded(Reload(at_unix=0, config=house.served[0], problems=("no",)), serving.gate)
         path.write_text("log: {level: warning}\n")
-        config = serving.reload()
+        config = serving.read()
         assert config is not None
-        given.append(config.log.level)
+        assert config.log.level == "warning"
 
     house.during = during
-    ran = shell("dev")
-    assert given == [None, None, "warning"]
-    assert ran.err.count("not reloaded: farm.config.yaml:1") == 1
-    assert "stays in use" in ran.err
+    assert "the configuration from before stays in use\n" in shell("dev").err
 
 
-@pytest.mark.usefixtures("has_weights")
+@pytest.mark.usefixtures("has_weights", "settled")
 def test_a_first_file_is_noticed_and_flags_still_win(shell: Shell, house: FakeHouse) -> None:
     given: list[object] = []
 
     def during(serving: Serving) -> None:
         Path("farm.config.yaml").write_text("server: {port: 4444}\nlog: {level: debug}\n")
-        config = serving.reload()
+        config = serving.read()
         assert config is not None
         given.extend((config.server.port, config.log.level, config.environment))
 
     house.during = during
     shell("dev", "--port", "0")
     assert given == [0, "debug", "development"]
-
-
-@pytest.mark.usefixtures("has_weights")
-def test_a_file_that_says_the_same_reloads_nothing(shell: Shell, house: FakeHouse) -> None:
-    path = Path("farm.config.yaml")
-    path.write_text("log: {level: info}\n")
-    given: list[object] = []
-
-    def during(serving: Serving) -> None:
-        path.write_text("# a comment\nlog: {level: info}\n")
-        given.append(serving.reload())
-
-    house.during = during
-    shell("dev")
-    assert given == [None]
 
 
 # -------------------------------------------------------------------------------------------------- the panel
@@ -349,8 +351,10 @@ def test_the_panel_stands_for_what_info_would_log(shell: Shell, house: FakeHouse
 @pytest.mark.usefixtures("has_weights")
 def test_after_a_reload_what_does_not_answer_is_told(shell: Shell, house: FakeHouse) -> None:
     house.gate.findings = (Finding(name="ollama", is_there=False, text="it cannot be reached"),)
-    house.during = lambda serving: serving.reloaded(serving.gate)
-    assert shell("dev").err.endswith("reloaded: default starter (local)\n  ollama: it cannot be reached\n")
+    house.during = lambda serving: serving.reloaded(Reload(at_unix=0, config=house.served[0]), serving.gate)
+    assert shell("dev").err.endswith(
+        "reloaded: nothing changed, default starter (local)\n  ollama: it cannot be reached\n"
+    )
 
 
 @pytest.mark.usefixtures("has_weights")

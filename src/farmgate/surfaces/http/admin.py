@@ -1,0 +1,127 @@
+"""What admins see and change under /api/admin: the configuration in effect, and the switches on top of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from farmgate.config import Config
+from farmgate.config.features import features_of
+from farmgate.config.reloads import Reload
+from farmgate.core.errors import ConfigInvalid, NotAnAdmin, NotFound
+from farmgate.core.identity import Principal
+from farmgate.surfaces.http.admin_models import (
+    ConfigAnswer,
+    ConfigRefused,
+    FeatureEntry,
+    FeaturesAnswer,
+    FeaturesRequest,
+    LastReload,
+    ReloadAnswer,
+    SettingEntry,
+    moment,
+    reload_answer,
+)
+from farmgate.surfaces.http.exchange import Exchange
+from farmgate.surfaces.http.farm_asks import fields_of
+from farmgate.surfaces.http.farm_models import ErrorObject
+
+__all__ = ["Administration", "Admins"]
+
+
+class Administration(Protocol):
+    """Who changes what runs."""
+
+    @property
+    def config(self) -> Config:
+        """What is in effect."""
+
+    @property
+    def loaded_unix(self) -> float: ...
+
+    @property
+    def last(self) -> Reload | None:
+        """The last reload; None before the first."""
+
+    @property
+    def needs_restart(self) -> tuple[str, ...]:
+        """Settings that were changed since the start and take effect at the next."""
+
+    async def reload(self) -> Reload: ...
+
+    async def switch(self, features: Mapping[str, bool | None]) -> Reload: ...
+
+
+class NotServed(NotFound):
+    """Nothing is administered here: this gate is not being served."""
+
+
+class Admins:
+    """The endpoints. Each lets in admins only."""
+
+    def __init__(self, administration: Administration | None) -> None:
+        self._administration = administration
+
+    def _admitted(self, exchange: Exchange, principal: Principal) -> Administration:
+        """Raises NotAnAdmin. Without keys the browser's word is taken for who sends it: a page of another site must
+        not change what runs on this machine."""
+        if not principal.is_admin:
+            raise NotAnAdmin
+        if not exchange.desk.doorman.needs_key and exchange.header(b"sec-fetch-site") in (b"cross-site", b"same-site"):
+            raise NotAnAdmin("A web page of another site may not ask this.")
+        if self._administration is None:
+            raise NotServed
+        return self._administration
+
+    async def config(self, exchange: Exchange, principal: Principal) -> None:
+        there = self._admitted(exchange, principal)
+        config, last = there.config, there.last
+        told = ConfigAnswer(
+            generation=config.generation,
+            loaded_at=moment(there.loaded_unix),
+            environment=config.environment,
+            files=tuple(map(str, config.watched)),
+            last_reload=LastReload.of(last) if last is not None else None,
+            needs_restart=there.needs_restart,
+            warnings=config.notices,
+            settings=tuple(SettingEntry.of(*setting) for setting in config.origins()),
+        )
+        await exchange.answer(200, told.json_bytes())
+
+    async def reload(self, exchange: Exchange, principal: Principal) -> None:
+        there = self._admitted(exchange, principal)
+        exchange.watch()
+        reload = await there.reload()
+        if reload.problems:
+            await refuse_config(exchange, reload)
+            return
+        told: ReloadAnswer = reload_answer(reload)
+        await exchange.answer(200, told.json_bytes())
+
+    async def features(self, exchange: Exchange, principal: Principal) -> None:
+        await tell_features(exchange, self._admitted(exchange, principal).config)
+
+    async def switch(self, exchange: Exchange, principal: Principal) -> None:
+        there = self._admitted(exchange, principal)
+        asked = await fields_of(exchange, FeaturesRequest)
+        reload = await there.switch(asked.switches())
+        if reload.problems:
+            await refuse_config(exchange, reload)
+            return
+        await tell_features(exchange, reload.config)
+
+
+async def tell_features(exchange: Exchange, config: Config) -> None:
+    entries = {name: FeatureEntry.of(feature) for name, feature in features_of(config).items()}
+    told = FeaturesAnswer.model_validate({"generation": config.generation, **entries})
+    await exchange.answer(200, told.json_bytes())
+
+
+async def refuse_config(exchange: Exchange, reload: Reload) -> None:
+    """The error as every other, and beside it every problem on its own."""
+    error = ConfigInvalid("\n".join((ConfigInvalid.__doc__ or "", *reload.problems)))
+    exchange.desk.telemetry.failed(error.code)
+    told = ConfigRefused(
+        error=ErrorObject.of(error), generation=reload.config.generation, problems=tuple(reload.problems)
+    )
+    await exchange.answer(error.status, told.json_bytes())
