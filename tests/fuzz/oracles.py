@@ -173,7 +173,7 @@ class Received:
     """What one connection took for an answer."""
 
     status: int
-    headers: dict[str, str]
+    headers: dict[bytes, bytes]
     body: bytes
     failure: str
     is_clean: bool
