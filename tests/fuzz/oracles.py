@@ -212,10 +212,10 @@ def prove_answer(loop: asyncio.AbstractEventLoop, data: bytes) -> None:
         assert received(loop, pieces) == whole, "another cut says something else"
     if whole.failure:
         return
-    length = whole.headers.get("content-length")
+    length = whole.headers.get(b"content-length")
     if whole.status in BODILESS:
         assert not whole.body, "an answer that has no body has one"
-    elif whole.headers.get("transfer-encoding", "").lower().endswith("chunked"):
+    elif whole.headers.get(b"transfer-encoding", b"").lower().endswith(b"chunked"):
         assert b"0" in data[data.index(b"\n") :], "chunks without a last one passed for whole"
     elif length is not None:
         assert len(whole.body) == int(length), "a body that is too short passed for whole"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from functools import cache, lru_cache
-from importlib.resources import files
+from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
@@ -131,4 +131,4 @@ def is_meant(rule: str, name: str) -> bool:
 @cache
 def table() -> Table:
     """The whole table: a few milliseconds, once."""
-    return msgspec.json.decode(files("farmgate.admin").joinpath("models.json").read_bytes(), type=Table)
+    return msgspec.json.decode(Path(__file__).with_name("models.json").read_bytes(), type=Table)

@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from farmgate.admin.catalog import Listed, ModelCatalog
 from farmgate.app.careful import CarefulSource, CarefulTarget, careful_close, careful_health, careful_kinds
@@ -26,7 +27,6 @@ from farmgate.flow.route import plan, who_gets
 from farmgate.providers.provider import CountsTokens
 from farmgate.providers.registry import LOCAL, ROWS, is_cloud, tells, version_joint
 from farmgate.surfaces.cli.house import Finding
-from farmgate.surfaces.http.admin import Administration
 from farmgate.surfaces.http.anthropic import AnthropicSurface
 from farmgate.surfaces.http.auth import Doorman
 from farmgate.surfaces.http.exchange import Desk, Exchange, HttpLimits, Receive, Scope, Send
@@ -41,6 +41,10 @@ from farmgate.wire.estimate import estimate
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.strictjson import JsonLimits
 from farmgate.work.jobs import Jobs
+
+if TYPE_CHECKING:
+    # What is behind it (pydantic's models) is imported for the first request that needs it.
+    from farmgate.surfaces.http.admin import Administration
 
 __all__ = ["Gate", "Shared"]
 

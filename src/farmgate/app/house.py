@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeAlias, assert_never
+from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from farmgate.admin.prices import Beside
 from farmgate.app.entries import check_entries, find_entries
@@ -28,10 +28,13 @@ from farmgate.engines.weights import ModelStore
 from farmgate.stores.journal import FileJournal, MemoryJournal, read_calls
 from farmgate.stores.responses import DiskResponses, MemoryResponses, NoResponses
 from farmgate.surfaces.cli.house import Finding, OpenGate
-from farmgate.surfaces.http.admin import Administration
 from farmgate.surfaces.http.server import Server, ServerSettings, listen
 from farmgate.telemetry import Telemetry, configure_logging, log, log_like_a_command
 from farmgate.work.jobs import Jobs
+
+if TYPE_CHECKING:
+    # What is behind it (pydantic's models) is imported for the first request that needs it.
+    from farmgate.surfaces.http.admin import Administration
 
 __all__ = ["House"]
 
