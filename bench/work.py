@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from farmgate.admin.catalog import Listed, ModelCatalog
+from farmgate.flow.attempt import Pace
 from farmgate.flow.chain import chain
+from farmgate.flow.health import Ward
 from farmgate.providers.http1 import Connection
 from farmgate.providers.openai import OpenAIProvider
 from farmgate.providers.pool import Pool
@@ -139,7 +141,15 @@ def front() -> Front:
         {"openai": Listed(source=provider, models=("m",), asks=False)}, default_provider="openai", clock=time.monotonic
     )
     journal = MemoryJournal(keep=1)
-    target = chain({"openai": provider}, catalog=catalog, journal=journal, telemetry=telemetry, in_flight=10)
+    target = chain(
+        {"openai": provider},
+        catalog=catalog,
+        journal=journal,
+        telemetry=telemetry,
+        in_flight=10,
+        ward=Ward(),
+        pace=Pace(),
+    )
     desk = Desk(
         doorman=Doorman({hashlib.sha256(KEY.encode()).hexdigest(): "work"}), limits=HttpLimits(), telemetry=telemetry
     )

@@ -25,6 +25,7 @@ from farmgate.app.gate import Gate, Shared
 from farmgate.config import load
 from farmgate.core.model import HealthStatus, ModelInfo
 from farmgate.core.ports import Lease, Purpose, Report
+from farmgate.flow.health import Health, Quota, Ward
 from farmgate.providers.openai import OpenAIProvider
 from farmgate.providers.registry import ROWS
 from farmgate.stores.responses import NoResponses
@@ -209,7 +210,7 @@ async def stage(providers: Sequence[Provider], folder: Path) -> AsyncIterator[St
             provider.name: entry_of(provider, upstreams[provider.name].url if provider.has_wire else "")
             for provider in providers
         }
-        (folder / "farm.config.json").write_text(json.dumps({"ai": {"providers": entries}}))
+        (folder / "farm.config.json").write_text(json.dumps({"ai": {"providers": entries, "attempts": {"retries": 0}}}))
         config = load(folder / "farm.config.json", cwd=folder, environ={"HOME": str(folder)})
         local = next(provider for provider in providers if provider.name == "local")
         engine = Engine(upstreams["local"].url, local.model)
@@ -219,6 +220,7 @@ async def stage(providers: Sequence[Provider], folder: Path) -> AsyncIterator[St
             responses=NoResponses(),
             jobs=Jobs(time.time),
             engines=engine,
+            ward=Forgetful(),
             weights=engine,
             is_draining=lambda: False,
         )
@@ -231,6 +233,20 @@ async def stage(providers: Sequence[Provider], folder: Path) -> AsyncIterator[St
             yield Stage(gate, upstreams)
         finally:
             await gate.stop()
+
+
+class Unlimited(Quota):
+    """A quota that is never used up."""
+
+    def cool(self, now: float, retry_after_s: float | None) -> None:
+        """One cell's 429 is no reason to refuse the next cell."""
+
+
+class Forgetful(Ward):
+    """Health of targets that does not carry over from one cell to the next."""
+
+    def of(self, key: str, quota: str | None = None) -> Health:
+        return Health(Unlimited())
 
 
 def entry_of(provider: Provider, url: str) -> Json:

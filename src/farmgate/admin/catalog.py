@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -16,7 +16,9 @@ from farmgate.admin.prices import Beside, first_of
 from farmgate.core.errors import FarmError
 from farmgate.core.model import Facts, ModelInfo
 from farmgate.core.ports import Clock
+from farmgate.flow.plan import plan
 from farmgate.flow.route import ProviderView, View
+from farmgate.flow.routes import Route
 from farmgate.telemetry import log
 
 __all__ = ["Listed", "ModelCatalog", "Source"]
@@ -68,10 +70,16 @@ class ModelCatalog:
         beside: Beside | None = None,
         wall_clock: Clock = time.time,
         left_out: Iterable[str] = (),
+        routes: Mapping[str, Route] | None = None,
+        falls_back: bool = True,
+        region: str | None = None,
     ) -> None:
         """`beside`: what is known of models from others than their providers; `wall_clock` is in seconds since 1970."""
         self._providers = dict(providers)
         self._left_out = frozenset(left_out)
+        self._routes = routes or {}
+        self._falls_back = falls_back
+        self._region = region
         self._default = default_provider
         self._clock = clock
         self._beside = beside or Beside()
@@ -98,7 +106,19 @@ class ModelCatalog:
                 info = infos.get(model) or ModelInfo(name=model, provider=name)
                 said = self._beside.said(name, model)
                 found[name, model] = with_facts(info, first_of(said, info, self.published(name, model)))
-        return list(found.values())
+        return [*self._named(found), *found.values()]
+
+    def _named(self, found: Mapping[tuple[str, str], ModelInfo]) -> Iterator[ModelInfo]:
+        """The names operators gave, each with what is known of its first target. What has a `*` is no name."""
+        for name in self._routes:
+            if "*" in name:
+                continue
+            try:
+                first = plan(name, None, self._view).first
+            except FarmError:
+                continue
+            info = found.get((first.provider, first.model)) or ModelInfo(name=name, provider=first.provider)
+            yield replace(info, name=name, description=f"stands for {first.key}")
 
     def published(self, provider: str, model: str) -> Facts:
         return self._beside.published(provider, model, at_unix=self._wall_clock())
@@ -196,6 +216,9 @@ class ModelCatalog:
             default_provider=self._default,
             facts=self._facts(),
             left_out=self._left_out,
+            routes=self._routes,
+            falls_back=self._falls_back,
+            region=self._region,
         )
 
     def _facts(self) -> dict[tuple[str, str], Facts]:

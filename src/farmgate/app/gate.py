@@ -13,6 +13,7 @@ from farmgate.admin.catalog import Listed, ModelCatalog
 from farmgate.app.careful import CarefulSource, CarefulTarget, careful_close, careful_health, careful_kinds
 from farmgate.app.entries import DEMO, Entries, is_built_in, is_open, make_provider, missing_key
 from farmgate.app.known import known_beside
+from farmgate.app.routed import pace_of, routes_of
 from farmgate.config import Config
 from farmgate.config.schema import Limits
 from farmgate.config.schema import Provider as Entry
@@ -23,7 +24,9 @@ from farmgate.core.request import Request
 from farmgate.core.words import Chat
 from farmgate.flow.attempt import find
 from farmgate.flow.chain import chain
-from farmgate.flow.route import plan, who_gets
+from farmgate.flow.health import Ward
+from farmgate.flow.plan import plan
+from farmgate.flow.route import who_gets
 from farmgate.providers.provider import CountsTokens
 from farmgate.providers.registry import LOCAL, ROWS, is_cloud, tells, version_joint
 from farmgate.surfaces.cli.house import Finding
@@ -58,6 +61,7 @@ class Shared:
     responses: Responses
     jobs: Jobs
     engines: Lender
+    ward: Ward
     weights: Weights
     is_draining: Callable[[], bool]
     administration: Callable[[], Administration | None] = lambda: None
@@ -81,6 +85,9 @@ class Gate:
             clock=time.monotonic,
             left_out=config.left_out,
             beside=known_beside(config),
+            routes=routes_of(config),
+            falls_back=config.ai.features.fallback,
+            region=config.ai.region,
         )
         self.target = chain(
             {name: self._target(name, entry) for name, entry in entries.entries.items()},
@@ -88,6 +95,8 @@ class Gate:
             journal=shared.journal,
             telemetry=shared.telemetry,
             in_flight=config.server.limits.in_flight,
+            ward=shared.ward,
+            pace=pace_of(config),
         )
         self._loads = 0
         self.front = self._front()
@@ -206,7 +215,7 @@ class Gate:
 
     async def count(self, request: Request) -> Counted:
         """The tokens of a conversation: counted by the provider that would answer, where it can, or estimated."""
-        candidate = await find(request, self.catalog)
+        candidate = (await find(request, self.catalog)).first
         provider, model = candidate.provider, candidate.model
         addressed = request.to(provider=provider, model=model)
         there = self.providers[provider]
@@ -234,7 +243,7 @@ class Gate:
         if view.default_provider is None:
             return None
         with contextlib.suppress(FarmError):
-            candidate = plan(None, None, view)
+            candidate = plan(None, None, view).first
             return candidate.provider, candidate.model
         return view.default_provider, None
 

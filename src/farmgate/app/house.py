@@ -25,6 +25,7 @@ from farmgate.core.ports import Journal, Report
 from farmgate.core.usage import Call
 from farmgate.engines.lifecycle import Engines
 from farmgate.engines.weights import ModelStore
+from farmgate.flow.health import Ward
 from farmgate.stores.journal import FileJournal, MemoryJournal, read_calls
 from farmgate.stores.responses import DiskResponses, MemoryResponses, NoResponses
 from farmgate.surfaces.cli.house import Finding, OpenGate
@@ -175,6 +176,7 @@ class House:
                 responses=responses,
                 jobs=jobs,
                 engines=engines,
+                ward=Ward(),
                 weights=weights,
                 is_draining=is_draining,
                 administration=administration,

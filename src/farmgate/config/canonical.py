@@ -31,6 +31,7 @@ class Canonical:
         """`node` as a section; None, and a problem, where it is something else than a mapping."""
         if node.value is None:
             return replace(node, value={})
+        node = written_out(node, model)
         if not isinstance(node.value, dict):
             self.problems.append(f"{node.place}: {dotted(path)} must be a mapping, `key: value`")
             return None
@@ -74,7 +75,7 @@ class Canonical:
             return node
         children: dict[str, Node] = {}
         for name, child in node.value.items():
-            pattern, wanted = MODEL_NAMES if path == ("ai", "models") else PROVIDER_NAMES
+            pattern, wanted = MODEL_NAMES if path in (("ai", "models"), ("ai", "routes")) else PROVIDER_NAMES
             if not pattern.fullmatch(name):
                 place = child.key_place or child.place
                 self.problems.append(f"{place}: {quoted(name)} in {dotted(path)} is not a name: use {wanted}")
@@ -85,6 +86,18 @@ class Canonical:
     def unknown(self, key: str, child: Node, path: Path, known: tuple[str, ...]) -> None:
         hint = suggestion(key, known) or f"; it takes {', '.join(known)}"
         self.problems.append(f"{child.key_place or child.place}: unknown key {quoted(key)} in {dotted(path)}{hint}")
+
+
+def written_out(node: Node, model: type[BaseModel]) -> Node:
+    """A section that was written as one value, or as a list, in full."""
+    name: str | None = getattr(model, "shorthand", None)
+    if name is None or not isinstance(node.value, str | list):
+        return node
+    is_list = get_origin(model.model_fields[name].annotation) is tuple
+    if isinstance(node.value, list) and not is_list:
+        return node
+    value = replace(node, value=[node]) if is_list and isinstance(node.value, str) else node
+    return replace(node, value={name: value})
 
 
 def dotted(path: Path) -> str:

@@ -9,9 +9,12 @@ from farmgate.config.environment import ENVIRONMENTS
 from farmgate.config.errors import quoted, suggestion
 from farmgate.config.nodes import Node, Path, nearest
 from farmgate.config.overrides import CREATED_BY_VARIABLE
-from farmgate.config.schema import Ai, Provider, Server
+from farmgate.config.schema import Ai, Provider, Route, Server
 
-__all__ = ["bind_problem", "default_model_problems", "is_loopback", "routing_problems"]
+__all__ = ["bind_problem", "default_model_problems", "is_loopback", "route_problems", "routing_problems"]
+
+BUILT_IN = ("local", "demo")
+"""Providers that are there without being written."""
 
 
 def place_of(tree: Node, path: Path) -> str:
@@ -40,6 +43,42 @@ def routing_problems(
                 "enable it, or route to another provider"
             )
     return problems
+
+
+def route_problems(ai: Ai, tree: Node, left_out: Collection[str]) -> list[str]:
+    """Routes whose targets are of providers that are not there, and names that fall back to themselves."""
+    problems = []
+    for name, route in ai.routes.items():
+        where: Path = ("ai", "routes", name)
+        place = place_of(tree, where)
+        if name.count("*") > 1:
+            problems.append(f"{place}: the name {quoted(name)} in ai.routes holds more than one `*`")
+        for target in route.targets:
+            provider, _, model = target.target.partition("/")
+            if provider not in ai.providers and provider not in (*left_out, *CREATED_BY_VARIABLE, *BUILT_IN):
+                hint = suggestion(provider, ai.providers) or f": add `{provider}: {{}}` there"
+                told = f"{quoted(target.target)} is of {quoted(provider)}, which is not in ai.providers{hint}"
+                problems.append(f"{place}: ai.routes.{name}: {told}")
+            if "*" in model and "*" not in name:
+                problems.append(f"{place}: ai.routes.{name}: {quoted(target.target)} has a `*` and the name has none")
+        if circle := circle_from(name, ai.routes):
+            problems.append(f"{place}: ai.routes.{name} falls back to itself: {' -> '.join(circle)}")
+    return problems
+
+
+def circle_from(name: str, routes: Mapping[str, Route]) -> list[str] | None:
+    """The way from a name over its fallbacks back to it."""
+    ways = [[name]]
+    seen = set()
+    while ways:
+        way = ways.pop()
+        for other in routes[way[-1]].fallback:
+            if other == name:
+                return [*way, other]
+            if other in routes and other not in seen:
+                seen.add(other)
+                ways.append([*way, other])
+    return None
 
 
 def default_model_problems(ai: Ai, tree: Node, environment: str) -> list[str]:

@@ -12,7 +12,6 @@ __all__ = ["notices_of"]
 NOT_BUILT = {
     "caching": ("caching", "answers are not cached"),
     "rate_limiting": ("rateLimiting", "callers are not limited"),
-    "fallback": ("fallback", "a provider that fails is not replaced by another"),
 }
 STARTABLE = ("ollama",)
 PULLABLE = ("ollama", "local")

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    SecretStr,
+)
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
 
 from farmgate.config.environment import ENVIRONMENTS
 
 __all__ = [
     "Ai",
+    "Attempts",
     "Drain",
     "Features",
     "Journal",
@@ -25,7 +35,9 @@ __all__ = [
     "Rates",
     "Responses",
     "Root",
+    "Route",
     "Server",
+    "Target",
     "Timeouts",
 ]
 
@@ -86,6 +98,7 @@ ApiSecret = Annotated[SecretStr, AfterValidator(header_safe)]
 Headers = Annotated[Mapping[str, str], AfterValidator(header_fields)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Tokens = Annotated[int, BeforeValidator(not_a_bool), Field(ge=1, le=1 << 40)]
+Weight = Annotated[float, BeforeValidator(not_a_bool), Field(gt=0, le=1000, allow_inf_nan=False)]
 Usd = Annotated[float, BeforeValidator(not_a_bool), Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 Ability = Literal["tools", "vision", "audio", "files", "structured", "reasoning"]
 
@@ -101,6 +114,17 @@ class Section(BaseModel):
         validate_by_alias=True,
         hide_input_in_errors=True,
     )
+    shorthand: ClassVar[str | None] = None
+    """The setting that a plain value, or a list, stands for in place of the whole section."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler(core_schema)
+        if cls.shorthand is None:
+            return schema
+        own = handler.resolve_ref_schema(schema)["properties"][to_camel(cls.shorthand)]
+        forms = [{"type": "string"}, *([own] if own.get("type") == "array" else [])]
+        return {"anyOf": [schema, *forms]}
 
 
 class Limits(Section):
@@ -214,7 +238,54 @@ class Features(Section):
     streaming: bool = Field(True, description="Answer in streams. Off: requests for a stream are refused.")
     caching: bool = Field(False, description="Answer repeated requests from a cache. Not built yet.")
     rate_limiting: bool = Field(False, description="Limit requests per caller. Not built yet.")
-    fallback: bool = Field(False, description="Ask another provider when one fails. Not built yet.")
+    fallback: bool = Field(True, description="Ask another target when one fails.")
+
+
+class Target(Section):
+    """One provider's model behind a name. Written as `provider/model` alone where nothing else is said."""
+
+    shorthand = "target"
+
+    target: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}/[!-~]+$", max_length=512)] = Field(
+        description="`provider/model`; `*` in the model stands for what the `*` of the route's name matched."
+    )
+    weight: Weight = Field(1, description="Share of the requests among targets of the same priority.")
+    priority: Whole = Field(0, ge=0, le=100, description="The lowest is asked first; others when all before it fail.")
+    region: Name | None = Field(None, description="Where it is: targets in `ai.region` come before others.")
+    quota: Name | None = Field(
+        None, description="Name of a rate limit it shares: all that share it rest when one of them is limited."
+    )
+
+
+class Route(Section):
+    """What a name leads to. Written as a target alone, or a list of targets, where nothing else is said."""
+
+    shorthand = "targets"
+
+    targets: tuple[Target, ...] = Field(min_length=1, max_length=64, description="Who may answer.")
+    balance: Literal["leastInFlight", "weighted", "latency", "cost"] = Field(
+        "leastInFlight",
+        description="Which target is asked first: the one with the fewest requests in flight, by weight, "
+        "the one quickest to its first token, or the cheapest.",
+    )
+    sticky: Literal["off", "caller", "session"] = Field(
+        "off",
+        description="What stays with one target: the requests of one key, or those with the same `prompt_cache_key`, "
+        "`safety_identifier` or `user`.",
+    )
+    fallback: tuple[Name, ...] = Field(
+        (), max_length=16, description="Names asked, in order and once each, when no target could answer."
+    )
+
+
+class Attempts(Section):
+    """How often and how long targets are tried for one request, before anything of an answer is sent."""
+
+    retries: Whole = Field(2, ge=0, le=5, description="Most further calls of a target that failed in passing.")
+    calls: Whole = Field(4, ge=1, le=10, description="Most calls for one request, of all targets together.")
+    first_content_s: Seconds = Field(
+        30, description="Longest wait for a target's first content while another is left to ask."
+    )
 
 
 class Ai(Section):
@@ -232,6 +303,12 @@ class Ai(Section):
     models: Mapping[str, Model] = Field(
         default_factory=dict, description="What is known of models, by provider/model or by model of any provider."
     )
+    routes: Mapping[str, Route] = Field(
+        default_factory=dict,
+        description="Names of your own for models, each with its targets. `*` in a name matches anything.",
+    )
+    region: Name | None = Field(None, description="Where this Farmgate runs: targets there come before others.")
+    attempts: Attempts = Field(default_factory=Attempts, description="How often and how long targets are tried.")
     features: Features = Field(default_factory=Features, description="What is switched on.")
 
 

@@ -23,7 +23,7 @@
     │   ├── UpstreamRateLimited    429  the provider's own limit
     │   ├── UpstreamRejected       4xx  the provider says the request is wrong
     │   └── UpstreamTimeout        504
-    └── Unavailable                503  Overloaded  ShuttingDown  EngineUnavailable
+    └── Unavailable                503  Overloaded  ShuttingDown  EngineUnavailable  NoTargetLeft
 
 The docstring of a class is its default message.
 """
@@ -56,6 +56,7 @@ __all__ = [
     "MissingParameter",
     "ModelNotCapable",
     "ModelNotFound",
+    "NoTargetLeft",
     "NotAnAdmin",
     "NotFound",
     "NotSupported",
@@ -98,6 +99,10 @@ class FarmError(Exception):
         self.retry_after_s = retry_after_s
         self.request_id: str | None = None
         """Under which its caller and the log know it; set where it is told."""
+        self.attempts = 0
+        """How often a provider was asked before this was told; 0 where that is not known."""
+        self.should_retry: bool | None = None
+        """False: the gate has tried again itself, and a caller who does so at once would only multiply the calls."""
         super().__init__(self.message)
 
 
@@ -412,3 +417,9 @@ class EngineUnavailable(Unavailable):
     """The local engine is not running."""
 
     code = "engine_unavailable"
+
+
+class NoTargetLeft(Unavailable):
+    """No target that could answer is well."""
+
+    code = "no_target_left"

@@ -224,10 +224,12 @@ class Reply:
         "_next",
         "_pour",
         "_taps",
+        "attempts",
         "content_type",
         "dropped",
         "event",
         "failure",
+        "fallback",
         "is_closed",
         "model",
         "provider",
@@ -261,6 +263,10 @@ class Reply:
         self.event: Event | None = None
         """The whole answer, until it is read."""
         self.dropped: tuple[str, ...] = ()
+        self.attempts = 1
+        """How often a provider was asked until this came."""
+        self.fallback = ""
+        """What was wanted first, `provider/model`, where another answers; else empty."""
         self.content_type = "application/json"
         """Of a whole answer's bytes."""
         self.is_closed = False

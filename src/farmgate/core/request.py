@@ -153,11 +153,11 @@ class Request:
         self.want_usage = want_usage
         self.asked_id = asked_id
 
-    def to(self, *, provider: str, model: str) -> Request:
-        """The same request, addressed to one provider's model."""
+    def to(self, *, provider: str, model: str, call: int = 1) -> Request:
+        """The same request, addressed to one provider's model. `call` counts from 1; each has an id of its own."""
         # Passing all of it by name costs twice as much.
         addressed = Request.__new__(Request)
-        addressed.id = self.id
+        addressed.id = self.id if call == 1 else f"{self.id}.{call}"
         addressed.kind = self.kind
         addressed.body = self.body
         addressed.principal = self.principal

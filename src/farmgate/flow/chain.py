@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from farmgate.core.ports import Journal, Target
 from farmgate.flow.admit import Admit
-from farmgate.flow.attempt import Attempt
+from farmgate.flow.attempt import Attempt, Pace
+from farmgate.flow.health import Ward
 from farmgate.flow.meter import Meter
 from farmgate.flow.route import Catalog
 from farmgate.telemetry import Telemetry
@@ -15,8 +16,15 @@ __all__ = ["chain"]
 
 
 def chain(
-    providers: Mapping[str, Target], *, catalog: Catalog, journal: Journal, telemetry: Telemetry, in_flight: int
+    providers: Mapping[str, Target],
+    *,
+    catalog: Catalog,
+    journal: Journal,
+    telemetry: Telemetry,
+    in_flight: int,
+    ward: Ward,
+    pace: Pace,
 ) -> Admit:
     """What a request walks through: admit, then route and attempt, then the meter of the provider that is asked."""
     metered = {name: Meter(target, journal=journal, telemetry=telemetry) for name, target in providers.items()}
-    return Admit(Attempt(metered, catalog), most=in_flight, telemetry=telemetry)
+    return Admit(Attempt(metered, catalog, ward=ward, pace=pace), most=in_flight, telemetry=telemetry)

@@ -1,8 +1,9 @@
 """Is a target well? What was seen of each is kept here, and turned into: may be asked, may be probed, is left out.
 
-A target is one provider's model with one credential. Five failures in a row, or half of at least twenty calls within
-thirty seconds, open its breaker; then it is left out for a while that grows with each time, until two probes, one at a
-time, went well. A rate limit is no failure: it is a cooldown of the quota it belongs to, whoever shares it.
+A target is one provider's model with one credential. Five failures in a row, or half of at least twenty calls since the
+first failure within thirty seconds, open its breaker; then it is left out for a while that grows with each time, until
+two probes, one at a time, went well. A rate limit is no failure: it is a cooldown of the quota it belongs to, whoever
+shares it.
 """
 
 from __future__ import annotations
@@ -78,17 +79,21 @@ class State(Enum):
 
 
 class Quota:
-    """A provider's limit that one or more targets share. `cooled_until` is on the monotonic clock."""
+    """A provider's limit that one or more targets share. Times are on the monotonic clock.
 
-    __slots__ = ("cooled_until",)
+    `told_until`: until then the provider itself wants not to be asked; the rest is a guess of ours.
+    """
+
+    __slots__ = ("cooled_until", "told_until")
 
     def __init__(self) -> None:
-        self.cooled_until = -math.inf
+        self.cooled_until = self.told_until = -math.inf
 
     def cool(self, now: float, retry_after_s: float | None) -> None:
         """The limit is used up for `retry_after_s`; the latest answer counts, also where it says less."""
         told = COOLDOWN_S if retry_after_s is None else retry_after_s
         self.cooled_until = now + min(max(told, 0.0), LONGEST_COOLDOWN_S)
+        self.told_until = -math.inf if retry_after_s is None else self.cooled_until
 
 
 class Budget:
@@ -201,7 +206,9 @@ class Health:
     def succeeded(self, now: float) -> None:
         """A call that began since the last change of the breaker went well."""
         self._in_a_row = 0
-        self._count(now, failures=0)
+        if self._failures or self._failures_before:
+            # Without a failure there is nothing to compare them with.
+            self._count(now, failures=0)
         if self.open_until != -math.inf and now >= self.open_until:
             self._probes_well += 1
             if self._probes_well >= PROBES_TO_CLOSE:

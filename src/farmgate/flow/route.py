@@ -1,4 +1,4 @@
-"""Who answers: from the name a caller uses, and the kind of answer wanted, to a provider's model. Pure."""
+"""Which provider's model a name means, for the kind of answer that is wanted. Pure; `plan.py` asks for every target."""
 
 from __future__ import annotations
 
@@ -11,8 +11,23 @@ from typing import Protocol
 from farmgate.core.errors import InvalidValue, ModelNotCapable, ModelNotFound
 from farmgate.core.model import LONGEST_NAME, Facts
 from farmgate.core.request import Kind
+from farmgate.flow.routes import Route, matching, sorted_wildcards
 
-__all__ = ["Candidate", "Catalog", "ProviderView", "View", "plan", "who_gets", "written"]
+__all__ = [
+    "DEFAULT_NAMES",
+    "Candidate",
+    "Catalog",
+    "ProviderView",
+    "View",
+    "at",
+    "in_order",
+    "names_provider",
+    "not_in_use",
+    "resolve",
+    "shown",
+    "who_gets",
+    "written",
+]
 
 DEFAULT_NAMES = ("default", "")
 VERSION_JOINTS = ("-", ":", "@")
@@ -22,11 +37,25 @@ UPSTREAM_CHOOSES = frozenset({Kind.MODERATION, Kind.IMAGE})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One provider's model, in the provider's own words, and what limits it where somebody said so."""
+    """One provider's model, in the provider's own words, and what limits it where somebody said so.
+
+    `tier`: 0 for what was wanted, and the place in the list of fallbacks for what stands in for it. The rest is as
+    `RouteTarget` has it.
+    """
 
     provider: str
     model: str
     facts: Facts | None = field(default=None, compare=False)
+    tier: int = 0
+    weight: float = 1.0
+    priority: int = 0
+    region: str | None = None
+    quota: str | None = None
+    key: str = field(init=False, compare=False)
+    """Names the target among all of the process."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", f"{self.provider}/{self.model}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +108,21 @@ class View:
     left_out: frozenset[str] = frozenset()
     facts: Mapping[tuple[str, str], Facts] = field(default_factory=dict)
     """What limits a provider's model, by both names, for models somebody said it of."""
+    routes: Mapping[str, Route] = field(default_factory=dict)
+    falls_back: bool = True
+    """Whether another target is asked when one fails."""
+    region: str | None = None
+    """Where this gate is: targets there come before others."""
+    remembered: dict[object, object] = field(default_factory=dict, compare=False, repr=False)
+    """What was worked out once from the rest, by whoever works it out."""
+
+    def routed(self, name: str) -> tuple[Route, str] | None:
+        """The route of a name, and what its `*` stands for."""
+        return matching(name, self.routes, self.wildcards) if self.routes else None
+
+    @cached_property
+    def wildcards(self) -> tuple[tuple[str, str, Route], ...]:
+        return sorted_wildcards(self.routes)
 
     def candidate(self, provider: str, model: str) -> Candidate:
         """A provider's model, with what limits it."""
@@ -108,7 +152,7 @@ class Catalog(Protocol):
         """Look again at what the providers have; asked for when a name is not known."""
 
 
-def plan(model: str | None, provider: str | None, view: View, kind: Kind = Kind.CHAT) -> Candidate:
+def resolve(model: str | None, provider: str | None, view: View, kind: Kind = Kind.CHAT) -> Candidate:
     """Who answers to this name. Raises ModelNotFound, ModelNotCapable or InvalidValue, with what there is instead.
 
     `provider/model` names both; a plain name is looked for at the default provider, then at the others in order; no
@@ -177,6 +221,11 @@ def who_gets(model: str, provider: str | None, view: View) -> Candidate:
     Raises ModelNotFound or InvalidValue. One that may have models it does not list is not taken to have this one: that
     would keep a model from the provider that can get it.
     """
+    routed = view.routed(model) if provider is None else None
+    if routed is not None:
+        route, matched = routed
+        target = route.targets[0]
+        return Candidate(provider=target.provider, model=target.model.replace("*", matched))
     listed = {name: replace(known, is_open=False) for name, known in view.providers.items()}
     try:
         return named(model, provider, View(providers=listed, default_provider=view.default_provider))

@@ -17,6 +17,7 @@ from farmgate.app.reloading import Reloading
 from farmgate.app.running import Running
 from farmgate.config import Config, ConfigError, load
 from farmgate.config.reloads import Reload
+from farmgate.flow.health import Ward
 from farmgate.stores.journal import MemoryJournal
 from farmgate.stores.responses import NoResponses
 from farmgate.telemetry import Telemetry
@@ -68,6 +69,7 @@ class Stage:
             responses=NoResponses(),
             jobs=Jobs(time.time),
             engines=nobody,
+            ward=Ward(),
             weights=nobody,
             is_draining=lambda: False,
         )

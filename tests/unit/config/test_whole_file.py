@@ -95,7 +95,7 @@ def test_with_the_key_it_loads_in_production(folder: Folder, whole_yaml: str) ->
 
 def test_every_setting_that_does_nothing_yet_is_said(folder: Folder, whole_yaml: str) -> None:
     notices = "\n".join(folder.load(whole_yaml).notices)
-    for name in ("features.caching", "features.rateLimiting", "features.fallback", "huggingface.device"):
+    for name in ("features.caching", "features.rateLimiting", "huggingface.device"):
         assert f"ai.{name}" in notices or f"ai.providers.{name}" in notices
     assert "streaming" not in notices
     assert "autoStart" not in notices

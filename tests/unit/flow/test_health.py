@@ -80,7 +80,7 @@ def test_five_failures_in_a_row_open_it() -> None:
 def test_half_of_twenty_calls_open_it() -> None:
     health = Health()
     for call in range(19):
-        ask(health, FAILURE if call % 2 else None, at=call * 0.1)
+        ask(health, None if call % 2 else FAILURE, at=call * 0.1)
     assert health.state(2.0) is State.CLOSED
     ask(health, FAILURE, at=2.0)
     assert health.state(2.0) is State.OPEN

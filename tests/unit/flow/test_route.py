@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from farmgate.core.errors import InvalidValue, ModelNotCapable, ModelNotFound
 from farmgate.core.model import LONGEST_NAME
 from farmgate.core.request import Kind
-from farmgate.flow.route import Candidate, ProviderView, View, plan, who_gets
+from farmgate.flow.route import Candidate, ProviderView, View, resolve, who_gets
 
 VIEW = View(
     default_provider="ollama",
@@ -85,7 +85,7 @@ CASES = [
 
 @pytest.mark.parametrize(("view", "model", "provider", "answers", "as_model"), CASES)
 def test_who_answers(view: View, model: str | None, provider: str | None, answers: str, as_model: str) -> None:
-    assert plan(model, provider, view) == Candidate(provider=answers, model=as_model)
+    assert resolve(model, provider, view) == Candidate(provider=answers, model=as_model)
 
 
 def test_one_version_of_a_model_is_found_however_the_provider_writes_it() -> None:
@@ -104,9 +104,9 @@ def test_one_version_of_a_model_is_found_however_the_provider_writes_it() -> Non
         ("gemini@001", "b", "gemini@001"),
         ("x@1", "c", "x-1"),
     ]:
-        assert plan(model, None, view) == Candidate(provider=provider, model=name)
+        assert resolve(model, None, view) == Candidate(provider=provider, model=name)
     with pytest.raises(ModelNotFound):
-        plan("gpt-4o@1999", "a", view)
+        resolve("gpt-4o@1999", "a", view)
 
 
 ABLE = View(
@@ -121,23 +121,23 @@ ABLE = View(
 
 
 def test_a_model_is_asked_of_a_provider_that_gives_the_kind_of_answer_wanted() -> None:
-    assert plan("m", None, ABLE, Kind.CHAT) == Candidate(provider="chats", model="m")
-    assert plan("m", None, ABLE, Kind.RERANK) == Candidate(provider="ranks", model="m")
-    assert plan(None, None, ABLE, Kind.RERANK) == Candidate(provider="ranks", model="two")
+    assert resolve("m", None, ABLE, Kind.CHAT) == Candidate(provider="chats", model="m")
+    assert resolve("m", None, ABLE, Kind.RERANK) == Candidate(provider="ranks", model="m")
+    assert resolve(None, None, ABLE, Kind.RERANK) == Candidate(provider="ranks", model="two")
 
 
 @pytest.mark.parametrize(("model", "provider"), [("one", None), ("m", "chats"), ("chats/one", None), ("chats/m", None)])
 def test_what_a_model_cannot_do_is_told_with_who_can(model: str, provider: str | None) -> None:
     with pytest.raises(ModelNotCapable) as caught:
-        plan(model, provider, ABLE, Kind.RERANK)
+        resolve(model, provider, ABLE, Kind.RERANK)
     assert (caught.value.status, caught.value.code, caught.value.param) == (404, "model_not_capable", "model")
     assert "These can: ranks." in caught.value.message
 
 
 def test_a_provider_chooses_the_model_where_the_api_lets_callers_leave_it_out() -> None:
-    assert plan(None, None, ABLE, Kind.IMAGE) == Candidate(provider="ranks", model="")
+    assert resolve(None, None, ABLE, Kind.IMAGE) == Candidate(provider="ranks", model="")
     with pytest.raises(ModelNotCapable):
-        plan(None, None, ABLE, Kind.MODERATION)
+        resolve(None, None, ABLE, Kind.MODERATION)
 
 
 UNKNOWN = [
@@ -159,14 +159,14 @@ def test_a_name_nobody_has_is_told_with_what_there_is(
     view: View, model: str | None, provider: str | None, message: str
 ) -> None:
     with pytest.raises(ModelNotFound) as caught:
-        plan(model, provider, view)
+        resolve(model, provider, view)
     assert caught.value.message.startswith(message)
     assert (caught.value.status, caught.value.code, caught.value.param) == (404, "model_not_found", "model")
 
 
 def test_an_unknown_provider_is_told_with_those_there_are() -> None:
     with pytest.raises(InvalidValue) as caught:
-        plan("gpt-4", "opena", VIEW)
+        resolve("gpt-4", "opena", VIEW)
     assert caught.value.message == "There is no provider 'opena'. There is: openai, ollama, huggingface, bare."
     assert caught.value.param == "provider"
 
@@ -188,11 +188,11 @@ HOSTILE = [
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_name_is_an_unknown_one_and_is_told_short_and_harmless(name: str) -> None:
     with pytest.raises(ModelNotFound) as caught:
-        plan(name, None, VIEW)
+        resolve(name, None, VIEW)
     assert len(caught.value.message) <= 300
     assert caught.value.message.isprintable()
     with pytest.raises(InvalidValue) as other:
-        plan("gpt-4", name, VIEW)
+        resolve("gpt-4", name, VIEW)
     assert len(other.value.message) <= 300
     assert other.value.message.isprintable()
 
@@ -206,7 +206,7 @@ def test_whoever_answers_is_there_and_no_name_does_more_harm_than_not_to_be_foun
     model: str | None, provider: str | None
 ) -> None:
     with contextlib.suppress(InvalidValue, ModelNotFound):
-        found = plan(model, provider, VIEW)
+        found = resolve(model, provider, VIEW)
         assert found.model in VIEW.providers[found.provider].models
 
 
@@ -214,7 +214,7 @@ def test_a_provider_that_is_left_out_is_named_where_its_model_may_be_meant() -> 
     view = View(providers={"local": ProviderView(models=frozenset({"starter"}))}, left_out=frozenset({"openai"}))
     for model, provider in (("gpt-4", None), ("openai/gpt-4", None), ("gpt-4", "openai")):
         with pytest.raises((ModelNotFound, InvalidValue), match=r"not in use: openai \(`farmgate doctor` says why\)"):
-            plan(model, provider, view)
+            resolve(model, provider, view)
 
 
 WITH_CLOUD = View(
@@ -255,8 +255,8 @@ def test_nobody_gets_a_model_where_nobody_is() -> None:
 
 
 def test_no_name_is_longer_than_what_is_kept_of_it() -> None:
-    assert plan("x" * LONGEST_NAME, None, OPEN).model == "x" * LONGEST_NAME
+    assert resolve("x" * LONGEST_NAME, None, OPEN).model == "x" * LONGEST_NAME
     for model, provider in (("x" * (LONGEST_NAME + 1), None), ("b/" + "x" * LONGEST_NAME, None), ("x" * 3000, "b")):
         with pytest.raises(ModelNotFound) as refused:
-            plan(model, provider, OPEN)
+            resolve(model, provider, OPEN)
         assert (refused.value.param, len(refused.value.message) < 200) == ("model", True)

@@ -171,7 +171,7 @@ async def test_switches_are_told_and_set(gate: AdminGate) -> None:
     assert gate.there.asked == [{"streaming": False, "rateLimiting": True, "fallback": None}]
     assert told["streaming"] == {"value": False, "origin": "PATCH /api/admin/features", "overridden": True}
     assert told["rateLimiting"]["note"] == "not built yet: callers are not limited"
-    assert told["fallback"] == {"value": False, "origin": "default", "overridden": False}
+    assert told["fallback"] == {"value": True, "origin": "default", "overridden": False}
     assert (await ask(gate, "GET", "/api/admin/features", None, ADMIN)).json == told
 
 

@@ -333,9 +333,15 @@ class Exchange:
 
 
 @lru_cache(maxsize=1024)
-def answered_by(provider: str, model: str, dropped: tuple[str, ...] = ()) -> tuple[tuple[bytes, bytes], ...]:
-    """Headers that tell who answers, and what they could not be told; what cannot stand in a header is left out."""
+def answered_by(
+    provider: str, model: str, dropped: tuple[str, ...] = (), attempts: int = 1, fallback: str = ""
+) -> tuple[tuple[bytes, bytes], ...]:
+    """Headers that tell who answers, after how many calls and instead of whom, and what they could not be told; what
+    cannot stand in a header is left out."""
     told = [(b"x-farmgate-provider", provider), (b"x-farmgate-model", model)]
+    told.append((b"x-farmgate-attempts", str(attempts)))
+    if fallback:
+        told.append((b"x-farmgate-fallback", fallback))
     if dropped:
         told.append((b"x-farmgate-dropped", ", ".join(dropped)))
     return tuple((name, value.encode()) for name, value in told if HEADER_VALUE.fullmatch(value))
@@ -343,16 +349,21 @@ def answered_by(provider: str, model: str, dropped: tuple[str, ...] = ()) -> tup
 
 def served_by(reply: Reply) -> tuple[tuple[bytes, bytes], ...]:
     """The headers of a reply."""
-    return answered_by(reply.provider, reply.model, reply.dropped)
+    return answered_by(reply.provider, reply.model, reply.dropped, reply.attempts, reply.fallback)
 
 
 def error_headers(error: FarmError) -> tuple[tuple[bytes, bytes], ...]:
-    """When to come back, and which methods there are."""
+    """When to come back, whether to try again at all, and which methods there are."""
     headers: list[tuple[bytes, bytes]] = []
     if error.retry_after_s is not None:
         whole_s = max(1, round(error.retry_after_s))
         headers.append((b"retry-after", str(whole_s).encode()))
         headers.append((b"retry-after-ms", str(round(error.retry_after_s * 1000)).encode()))
+    if error.attempts:
+        headers.append((b"x-farmgate-attempts", str(error.attempts).encode()))
+    if error.should_retry is False:
+        # The SDKs of OpenAI and Anthropic heed it: without it each of their retries becomes as many calls as ours.
+        headers.append((b"x-should-retry", b"false"))
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", error.allow.encode()))
     if error.status in (408, 413, 431):

@@ -14,7 +14,8 @@ from farmgate.core.model import LONGEST_NAME, Capability, ModelInfo
 from farmgate.core.ports import Report, Target
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Request
-from farmgate.flow.route import Candidate, View, plan
+from farmgate.flow.plan import plan
+from farmgate.flow.route import Candidate, View
 from farmgate.surfaces.http.asking import Asking, SurfaceCodec
 from farmgate.surfaces.http.exchange import Exchange, error_headers
 from farmgate.surfaces.http.front import Endpoint
@@ -117,7 +118,7 @@ class OllamaSurface:
         if not model:
             raise MissingParameter("`model` is required.", param="model")
         await self._catalog.refresh()
-        return plan(model, None, self._catalog.view())
+        return plan(model, None, self._catalog.view()).first
 
     async def tags(self, exchange: Exchange) -> None:
         await run(exchange, partial(self._list, exchange, encode_tags))
