@@ -17,17 +17,19 @@ __all__ = [
     "WrongFault",
     "one_of",
     "read_delay",
+    "read_header",
     "read_share",
-    "read_size",
     "read_span",
     "read_text",
+    "size_up_to",
     "whole_number",
 ]
 
 SPAN = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ms|s|m|)")
 SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0}
-SIZE = re.compile(r"(\d+)([kmg]?)b?", re.IGNORECASE)
+SIZE = re.compile(r"(\d{1,15})([kmg]?)b?", re.IGNORECASE)
 BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 LONGEST_S = 3600.0
 
 Span: TypeAlias = float
@@ -107,12 +109,16 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
     return read
 
 
-def read_size(text: str) -> int:
-    """Bytes: `4096`, `8m`, `10g`, in powers of 1024."""
-    found = SIZE.fullmatch(text)
-    if found is None:
-        raise ValueError("a size in bytes such as 4096, 64k, 8m or 10g")
-    return int(found[1]) * BYTES[found[2].lower()]
+def size_up_to(most: int) -> Callable[[str], int]:
+    """Reads bytes: `4096`, `8m`, `10g`, in powers of 1024."""
+
+    def read(text: str) -> int:
+        found = SIZE.fullmatch(text)
+        if found is None or (size := int(found[1]) * BYTES[found[2].lower()]) > most:
+            raise ValueError(f"a size in bytes such as 4096, 64k or 8m, {most >> 20}m at most")
+        return size
+
+    return read
 
 
 def read_share(text: str) -> float:
@@ -130,6 +136,14 @@ def read_text(text: str) -> str:
     """Anything that may stand in a header."""
     if not text.isprintable():
         raise ValueError("printable text")
+    return text
+
+
+def read_header(text: str) -> str:
+    """A header's name and value."""
+    name, found, _ = read_text(text).partition(":")
+    if not found or not HEADER_NAME.fullmatch(name):
+        raise ValueError("a header such as x-name:value")
     return text
 
 

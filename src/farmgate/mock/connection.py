@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Protocol, cast
 
 from farmgate.mock.arguments import WrongFault
-from farmgate.mock.asks import Ask, read_ask
+from farmgate.mock.asks import Ask, Endpoint, read_ask
 from farmgate.mock.calls import Call
 from farmgate.mock.composing import Answer, compose, refuse
 from farmgate.mock.plan import Plan
@@ -27,6 +27,10 @@ __all__ = ["Connection", "Desk"]
 RESET = struct.pack("ii", 1, 0)
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 PLAIN = Plan()
+SHOWN_PATHS = (
+    "POST /v1/chat/completions, /v1/responses, /v1/embeddings, /v1/messages, /api/chat, /api/generate, /api/embed; "
+    "GET /v1/models, /api/tags, /mock/calls, /mock/state"
+)
 
 
 class Desk(Protocol):
@@ -48,7 +52,7 @@ class Desk(Protocol):
 
     def end(self, call: Call, how: str) -> None: ...
 
-    def draws(self, call: Call) -> random.Random: ...
+    def draws(self, call: Call, plan: Plan) -> random.Random: ...
 
 
 class Connection(asyncio.Protocol):
@@ -140,7 +144,7 @@ class Connection(asyncio.Protocol):
             self.close()
             how = "close-reuse"
         else:
-            how = await Pump(self, plan, call, self._desk.draws(call)).write(answer)
+            how = await Pump(self, plan, call, self._desk.draws(call, plan)).write(answer)
         self._answered += 1
         self._call = None
         self._desk.end(call, how)
@@ -230,13 +234,8 @@ class Connection(asyncio.Protocol):
 
 def wrong_with(ask: Ask) -> Trouble | None:
     """Why a request has no proper answer."""
-    if ask.endpoint.value == "unknown":
-        paths = (
-            "/v1/chat/completions, /v1/responses, /v1/embeddings, /v1/models, /v1/messages, /api/chat, /api/generate"
-        )
-        return Trouble(
-            status=404, message=f"The mock has no such path. It has {paths}, /api/embed, /api/tags, /mock/state."
-        )
+    if ask.endpoint is Endpoint.UNKNOWN:
+        return Trouble(status=404, message=f"The mock has no such path. It has {SHOWN_PATHS}.")
     if not ask.is_readable:
         return Trouble(status=400, message="The body is no JSON object.")
     return None

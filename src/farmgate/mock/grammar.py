@@ -16,6 +16,13 @@ __all__ = ["MARK", "plan_of_model", "read_plan", "show_faults"]
 MARK = "mock:"
 FIELDS = {"for": "during"}
 ALONE = ("stall", "end", "fin", "rst", "half", "short_chunk", "bad_chunk", "cut", "cut_end", "cut_rst")
+APART = {
+    "bomb": (*ALONE, "length", "endless"),
+    # What is told must be counted first, and a chunk is no part of a body whose length is told.
+    "length": ("endless", "end", "cut_end", "short_chunk", "bad_chunk"),
+    "http09": ("end", "cut_end", "short_chunk", "bad_chunk", "cl_te", "length"),
+}
+MOST_TEXT = 1 << 28
 PLAIN = Plan()
 
 
@@ -66,24 +73,26 @@ def read_value(name: str, argument: str | None) -> object:
         raise WrongFault(f'There is no fault "{name}".{hint} farmgate mock --faults lists them.')
     if argument is None and not fault.argument:
         return True
-    if argument is None:
-        argument = fault.bare
-    if not argument:
+    argument = fault.bare if argument is None else argument
+    if not argument and fault.argument:
         raise WrongFault(f'"{name}" needs an argument: {name}={fault.argument} ({fault.help}).')
     try:
-        return fault.read(argument)
+        return fault.read(argument or "")
     except ValueError as error:
         raise WrongFault(f'"{name}={argument}" cannot be: it takes {error}.') from error
 
 
-def check(values: Mapping[str, object]) -> None:
-    """Faults that cannot both happen. Raises WrongFault."""
+def check(values: Mapping[str, Any]) -> None:
+    """Faults that cannot both happen, or would take all memory. Raises WrongFault."""
     ends = [name for name in ALONE if name in values]
     if len(ends) > 1:
         first, second = (name.replace("_", "-") for name in ends[:2])
         raise WrongFault(f'"{first}" and "{second}" both break the answer: choose one.')
-    if "bomb" in values and (ends or "length" in values):
-        raise WrongFault(f'"bomb" goes with no "{(ends or ["length"])[0]}".')
+    for one, others in APART.items():
+        if one in values and (other := next((name for name in others if name in values), None)):
+            raise WrongFault(f'"{one}" goes with no "{other.replace("_", "-")}".')
+    if values.get("frames", 1) * values.get("size", 1) > MOST_TEXT:
+        raise WrongFault(f'"frames" times "size" is more than {MOST_TEXT} characters: "endless" is for that.')
 
 
 def show_faults() -> list[tuple[str, list[tuple[str, str]]]]:

@@ -11,10 +11,11 @@ from farmgate.mock.arguments import (
     Span,
     one_of,
     read_delay,
+    read_header,
     read_share,
-    read_size,
     read_span,
     read_text,
+    size_up_to,
     whole_number,
 )
 
@@ -46,7 +47,7 @@ def fault(argument: str, read: Callable[[str], T], help: str, *, bare: str | Non
 
 def flag(help: str) -> bool:
     """A fault without an argument."""
-    return cast("bool", field(default=False, metadata={"fault": ("", None, help, None)}))
+    return field(default=False, metadata={"fault": ("", None, help, None)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +112,7 @@ class Plan:
     bad_utf8: int | None = fault("N", count, "frame N (from 0) is no UTF-8", bare="2")
     duplicate: int | None = fault("N", count, "frame N (from 0) comes twice", bare="2")
     swap: int | None = fault("N", count, "frames N and N+1 change places", bare="2")
-    huge: int | None = fault("SIZE", read_size, "the first piece of text has that many bytes", bare="8m")
+    huge: int | None = fault("SIZE", size_up_to(1 << 28), "the first piece of text has that many bytes", bare="8m")
     usage: str | None = fault(
         "HOW",
         one_of("missing", "null", "negative", "huge", "twice", "text"),
@@ -136,16 +137,18 @@ class Plan:
         "a 200 of null, list, object, empty, no-choices",
     )
     # heads and HTTP that lie
-    big_header: int | None = fault("SIZE", read_size, "one header of that size", bare="10k")
+    big_header: int | None = fault("SIZE", size_up_to(1 << 26), "one header of that size", bare="10k")
     headers: int | None = fault("N", whole_number(1, 100_000), "that many headers", bare="1000")
     cookie: bool = flag("a Set-Cookie")
-    header: str | None = fault("NAME:VALUE", read_text, "one more header")
+    header: str | None = fault("NAME:VALUE", read_header, "one more header")
     informational: int | None = fault("N", whole_number(1, MOST), "that many 1xx answers first", bare="1000")
     http09: bool = flag("the body without a head")
     cl_te: bool = flag("content-length and transfer-encoding both")
     # compression
     gzip: int | None = fault("LAYERS", whole_number(1, 10), "the answer in gzip, nested so often", bare="1")
-    bomb: int | None = fault("SIZE", read_size, "a gzip that unpacks to that size; with gzip=2 nested", bare="10g")
+    bomb: int | None = fault(
+        "SIZE", size_up_to(1 << 40), "a gzip that unpacks to that size; with gzip=2 nested", bare="10g"
+    )
     # connections
     close: bool = flag("connection: close")
     close_idle: Span | None = fault("TIME", read_span, "close unannounced, TIME after the answer", bare="0")
@@ -192,7 +195,7 @@ GROUPS: Mapping[str, str] = {
 
 def read_flag(text: str) -> bool:
     """A flag takes no argument."""
-    raise ValueError("nothing: it takes no argument")
+    raise ValueError("no argument")
 
 
 def table() -> dict[str, Fault]:

@@ -120,7 +120,10 @@ class Pump:
         return await self._end()
 
     async def _unit(self, unit: bytes, at: int) -> bool:
-        """Write one frame; whether the limit of bytes is reached."""
+        """Write one frame; whether the limit of bytes is reached. One of no bytes is no frame."""
+        if not unit:
+            await self._pause(at)
+            return False
         limit = self._limit[1]
         is_last = 0 <= limit <= self._call.sent_bytes + len(unit)
         if is_last:
@@ -128,6 +131,7 @@ class Pump:
         if self._is_slow:
             for part in parts_of(unit, self._plan):
                 self._write(part)
+                await self._line.drain()
                 await (self._wait(self._plan.drip) if self._plan.drip else asyncio.sleep(0))
         else:
             self._write(unit)

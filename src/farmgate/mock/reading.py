@@ -75,7 +75,10 @@ class Reader:
             return None
         self._head, body = None, bytes(self._body)
         self._body.clear()
-        url = urlsplit(head.target)
+        try:
+            url = urlsplit(head.target)
+        except ValueError as error:
+            raise Unreadable(400, "The address in the request cannot be read.") from error
         query = {name: values[-1] for name, values in parse_qs(url.query).items()} if url.query else {}
         return Request(method=head.method, path=url.path, query=query, headers=head.headers, body=body)
 

@@ -161,5 +161,6 @@ class Mock:
     def end(self, call: Call, how: str) -> None:
         self.counted.end(call, how)
 
-    def draws(self, call: Call) -> random.Random:
-        return random.Random(self._seed * 1_000_003 + call.number)
+    def draws(self, call: Call, plan: Plan) -> random.Random:
+        seed = self._seed if plan.seed is None else plan.seed
+        return random.Random(f"{seed} {call.number}")

@@ -67,7 +67,12 @@ class ChatCompletions:
         return Frame(data, is_text=is_text, tells_finish=finish is not None)
 
     def whole(self, saying: Saying) -> object:
-        message = {"role": "assistant", "content": "".join(saying.pieces()), "refusal": None, "annotations": []}
+        message: dict[str, object] = {
+            "role": "assistant",
+            "content": "".join(saying.pieces()),
+            "refusal": None,
+            "annotations": [],
+        }
         finish = None if saying.plan.no_finish else FINISH[saying.finish]
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
         return self._whole(saying, [choice])

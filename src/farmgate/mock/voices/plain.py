@@ -50,7 +50,7 @@ class Embedded(Plain):
     def whole(self, saying: Saying) -> object:
         ask = saying.ask
         vectors = [vector_of(text, ask.dimensions) for text in ask.texts or ("",)]
-        data = [
+        data: list[dict[str, object]] = [
             {"object": "embedding", "index": at, "embedding": packed(vector) if ask.as_base64 else vector}
             for at, vector in enumerate(vectors)
         ]
