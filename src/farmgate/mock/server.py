@@ -22,6 +22,7 @@ from farmgate.mock.script import Chooser, Script, read_script
 __all__ = ["Mock"]
 
 BACKLOG = 2048
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - what is listened on is no address to call
 
 
 class Mock:
@@ -87,7 +88,7 @@ class Mock:
     @property
     def url(self) -> str:
         """Without a path: add `/v1` for OpenAI's SDK."""
-        host = self._address[0]
+        host = EVERYWHERE.get(self._address[0], self._address[0])
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     # ------------------------------------------------------------------------------------ for tests

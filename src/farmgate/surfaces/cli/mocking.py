@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +39,13 @@ class Wish:
 
 def mock(session: Session, wish: Wish) -> Exit:
     """Serve until Ctrl-C or SIGTERM."""
+    from farmgate.mock import WrongFault
+
     script = None if wish.script is None else read_file(wish.script)
-    run_loop(live(session.out, wish, script))
+    try:
+        run_loop(live(session.out, wish, script))
+    except WrongFault as error:
+        raise WrongUse(f"{wish.script}: {error.message}") from error
     return Exit.OK
 
 
@@ -63,12 +69,15 @@ def faults(session: Session) -> Exit:
 def read_file(path: Path) -> object:
     """A script in YAML or JSON. Raises WrongUse."""
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
         return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise WrongUse(f"{path}: {error.strerror}") from error
+    except MarkedYAMLError as error:
+        at = error.problem_mark or error.context_mark
+        raise WrongUse(f"{path}:{at.line + 1}:{at.column + 1}: {error.problem}") from error
     except (YAMLError, UnicodeDecodeError) as error:
         raise WrongUse(f"{path}: {one_line(str(error))}") from error
 
@@ -94,7 +103,7 @@ async def live(out: Out, wish: Wish, script: object) -> None:
         await mock.start()
     except OSError as error:
         raise AddressUnusable(
-            f"{wish.host or LOOPBACK}:{wish.port} cannot be listened on: {error.strerror or error}. "
+            f"{wish.host or LOOPBACK}:{wish.port} cannot be listened on: {reason(error)}. "
             "Stop what listens there or choose another --port."
         ) from error
     try:
@@ -105,6 +114,11 @@ async def live(out: Out, wish: Wish, script: object) -> None:
     if not out.json:
         total = mock.counted.total
         out.say(f"\nstopped after {total} call{'' if total == 1 else 's'}")
+
+
+def reason(error: OSError) -> str:
+    """What the system says. asyncio puts the address around it a second time."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
 
 
 def begin(out: Out, wish: Wish, mock: Mock) -> None:
