@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from farmgate.admin.catalog import Listed, ModelCatalog
+from farmgate.flow.admit import Room
 from farmgate.flow.attempt import Pace
 from farmgate.flow.chain import chain
 from farmgate.flow.health import Ward
@@ -146,7 +147,7 @@ def front() -> Front:
         catalog=catalog,
         journal=journal,
         telemetry=telemetry,
-        in_flight=10,
+        room=Room(),
         ward=Ward(),
         pace=Pace(),
     )

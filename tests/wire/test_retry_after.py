@@ -35,7 +35,9 @@ def told(status: int = 429, **headers: str) -> float | None:
         ("nan", None),
         ("inf", None),
         ("12 apples", None),
-        ("1" * 400, None),
+        ("1" * 400, 300.0),
+        ("\xb2", None),  # A superscript two is a digit, and no number.
+        ("Wed" * 400, None),
         ("Wed, 99 Nov 2026 99:99:99 GMT", None),
     ],
 )

@@ -22,6 +22,7 @@ from farmgate.core.model import Health, ModelInfo
 from farmgate.core.ports import Counted, Journal, Lender, Report, Responses, Target, Weights
 from farmgate.core.request import Request
 from farmgate.core.words import Chat
+from farmgate.flow.admit import Room
 from farmgate.flow.attempt import find
 from farmgate.flow.chain import chain
 from farmgate.flow.health import Ward
@@ -94,7 +95,7 @@ class Gate:
             catalog=self.catalog,
             journal=shared.journal,
             telemetry=shared.telemetry,
-            in_flight=config.server.limits.in_flight,
+            room=room_of(config.server.limits),
             ward=shared.ward,
             pace=pace_of(config),
         )
@@ -315,6 +316,11 @@ def is_asked(kind: str, *, names_models: bool) -> bool:
     return not is_cloud(kind) and not (kind in ROWS and names_models)
 
 
+def room_of(limits: Limits) -> Room:
+    """How many requests there is room for."""
+    return Room(in_flight=limits.in_flight, waiting=limits.queue, patience_s=limits.queue_timeout_s)
+
+
 def http_limits(limits: Limits) -> HttpLimits:
     """The configured limits, as the surfaces know them."""
     return HttpLimits(
@@ -323,6 +329,7 @@ def http_limits(limits: Limits) -> HttpLimits:
         # The whole includes the body: one timer serves both, and the shorter time is looked at first.
         body_timeout_s=min(limits.body_timeout_s, limits.request_timeout_s),
         request_timeout_s=limits.request_timeout_s,
+        keep_alive_s=limits.keep_alive_s,
         json=JsonLimits(depth=limits.json_depth, nodes=limits.json_nodes),
         lists=ListLimits(messages=limits.messages, tools=limits.tools, inputs=limits.embed_inputs),
     )

@@ -178,6 +178,7 @@ class Tries:
         "_misfit",
         "_request",
         "_resting",
+        "_waited_s",
         "_wanted",
     )
 
@@ -188,6 +189,8 @@ class Tries:
         self._askable = order.askable
         self._resting = order.resting
         self._calls = 0
+        self._waited_s = 0.0
+        """For calls that came to nothing, and between them."""
         self._failed: dict[str, FarmError] = {}
         """The last failure of each target, by its key."""
         self._misfit: FarmError | None = None
@@ -238,6 +241,7 @@ class Tries:
             if not one.health.budget.take(self._attempt.clock()):
                 return None
             await self._attempt.sleep(wait_s)
+            self._waited_s += wait_s
             reply = await self.ask(one)
             if reply is not None:
                 return reply
@@ -255,7 +259,7 @@ class Tries:
             told = error.retry_after_s
             if told is not None and told > MOST_BACKOFF_S:
                 continue
-            wait_s = backoff_s(tried, attempt.draw()) if told is None else told
+            wait_s = max(told or 0.0, backoff_s(tried, attempt.draw()))
             if left_s - wait_s >= LEAST_LEFT_S:
                 return one, wait_s
         return None
@@ -276,7 +280,9 @@ class Tries:
         if candidate.key not in self._failed:
             budget.earn()
         trial = one.health.begin(attempt.clock())
-        addressed = request.to(provider=candidate.provider, model=candidate.model, call=self._calls)
+        addressed = request.to(
+            provider=candidate.provider, model=candidate.model, call=self._calls, waited_s=self._waited_s
+        )
         target = attempt.targets[candidate.provider]
         try:
             if self._has_another(candidate):
@@ -286,7 +292,9 @@ class Tries:
                 if reply.event is None:
                     await first_content(reply)
         except FarmError as error:
-            trial.end(error, attempt.clock(), attempt.draw())
+            now = attempt.clock()
+            self._waited_s += now - trial.began
+            trial.end(error, now, attempt.draw())
             self._note(candidate, error)
             return None
         except BaseException as error:
@@ -317,7 +325,9 @@ class Tries:
         """An answer that has said something: how it ends says the rest of its target."""
         attempt = self._attempt
         now = attempt.clock()
-        trial.health.spoke(now - trial.began)
+        took_s = now - trial.began
+        trial.health.spoke(took_s)
+        reply.waited_s = self._waited_s + took_s
         if reply.event is not None:
             trial.end(None, now, 0.0)
         else:

@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 __all__ = ["LONGEST_S", "retry_after_s"]
 
 LONGEST_S = 300.0
-NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{0,20})?([eE][+-]?\d{1,3})?")
+NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d{1,3})?", re.ASCII)
 SPAN = re.compile(
     r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m(?!s))?(?:(\d{1,6}(?:\.\d{1,9})?)s)?(?:(\d{1,9}(?:\.\d{1,9})?)ms)?"
 )
@@ -54,10 +54,10 @@ def milliseconds(text: str) -> float | None:
 def moment(text: str, now_unix: float) -> float | None:
     """Seconds from now: a number of them, a span such as `6m0s`, or a date in either of two forms."""
     text = text.strip()
-    if not text or len(text) > MOST_TEXT:
-        return None
     if NUMBER.fullmatch(text):
         return float(text)
+    if not text or len(text) > MOST_TEXT:
+        return None
     span = SPAN.fullmatch(text)
     if span is not None:
         return sum(float(part) * unit for part, unit in zip(span.groups(), UNITS_S, strict=True) if part)
