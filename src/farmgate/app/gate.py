@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from farmgate.admin.catalog import Listed, ModelCatalog
 from farmgate.app.careful import CarefulSource, CarefulTarget, careful_close, careful_health, careful_kinds
 from farmgate.app.entries import DEMO, Entries, is_built_in, is_open, make_provider, missing_key
+from farmgate.app.explaining import doubts_of, known_caller
 from farmgate.app.known import known_beside
 from farmgate.app.routed import pace_of, routes_of
 from farmgate.config import Config
@@ -25,6 +26,7 @@ from farmgate.core.words import Chat
 from farmgate.flow.admit import Room
 from farmgate.flow.attempt import find
 from farmgate.flow.chain import chain
+from farmgate.flow.explain import Explanation, Question, explain
 from farmgate.flow.health import Ward
 from farmgate.flow.plan import plan
 from farmgate.flow.route import who_gets
@@ -208,6 +210,7 @@ class Gate:
                         jobs=self._shared.jobs,
                         streaming=self.config.ai.features.streaming,
                         administration=self._shared.administration(),
+                        explain=self.explain,
                     )
                 )
             await made[0](scope, receive, send)
@@ -226,6 +229,19 @@ class Gate:
         words = request.body.ask()
         assert isinstance(words, Chat)
         return Counted(tokens=estimate(words), provider=provider, model=model, estimated=True)
+
+    def explain(self, question: Question) -> Explanation:
+        """Who would be asked now. Nobody is asked. Raises FarmError as the asking would."""
+        known_caller(question, self.config)
+        return explain(
+            question,
+            self.catalog,
+            self._shared.ward,
+            now=time.monotonic(),
+            calls=self.config.ai.attempts.calls,
+            left_out=self.config.left_out,
+            doubts=doubts_of(self._entries, self.config),
+        )
 
     async def start(self) -> None:
         """Learn what the providers have."""

@@ -28,7 +28,7 @@ from farmgate.core.errors import (
 from farmgate.core.ports import Clock, Target
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Request
-from farmgate.flow.balance import Arranged, Seen, arrange
+from farmgate.flow.balance import Arranged, Seen, affinity, arrange
 from farmgate.flow.fit import LARGE_BYTES, refuse_misfit
 from farmgate.flow.health import State, Trial, Ward
 from farmgate.flow.plan import Plan, plan
@@ -144,17 +144,12 @@ def cost_of(candidate: Candidate, catalog: Catalog) -> float | None:
 
 
 def affinity_of(sticky: Sticky, request: Request) -> str | None:
-    """What a request's targets are picked by, so that what belongs together stays together. One key's sessions never
-    mix with another's."""
-    caller = request.principal.key_name
-    match sticky:
-        case Sticky.OFF:
-            return None
-        case Sticky.CALLER:
-            return caller
-        case Sticky.SESSION:
-            told = (request.body.fields.get(name) for name in SESSION_FIELDS)
-            return f"{caller}\0{next((name for name in told if isinstance(name, str) and name), '')}"
+    """What a request's targets are picked by, so that what belongs together stays together."""
+    if sticky is Sticky.OFF:
+        return None
+    told = (request.body.fields.get(name) for name in SESSION_FIELDS) if sticky is Sticky.SESSION else ()
+    session = next((name for name in told if isinstance(name, str) and name), "")
+    return affinity(sticky, request.principal.key_name, session)
 
 
 def backoff_s(tried: int, draw: float) -> float:
