@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from farmgate.core.ports import Journal, Target
 from farmgate.flow.admit import Admit, Room
-from farmgate.flow.attempt import Attempt, Pace
+from farmgate.flow.attempt import Attempt
 from farmgate.flow.health import Ward
 from farmgate.flow.meter import Meter
 from farmgate.flow.route import Catalog
+from farmgate.flow.tries import Pace
 from farmgate.telemetry import Telemetry
 
 __all__ = ["chain"]
