@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from farmgate.admin.catalog import Listed, ModelCatalog
-from farmgate.flow.attempt import Pace
+from farmgate.flow.admit import Room
 from farmgate.flow.chain import chain
 from farmgate.flow.health import Ward
+from farmgate.flow.tries import Pace
 from farmgate.providers.http1 import Connection
 from farmgate.providers.openai import OpenAIProvider
 from farmgate.providers.pool import Pool
@@ -146,7 +147,7 @@ def front() -> Front:
         catalog=catalog,
         journal=journal,
         telemetry=telemetry,
-        in_flight=10,
+        room=Room(),
         ward=Ward(),
         pace=Pace(),
     )

@@ -143,6 +143,7 @@ class Telemetry:
         self._reloads: Counter[str] = Counter()
         self._last_reload_success = True
         self.count_in_flight: Callable[[], int] = lambda: 0
+        self.count_waiting: Callable[[], int] = lambda: 0
 
     def ended(self, call: Call, *, overhead_s: float) -> None:
         """Count one finished call."""
@@ -225,6 +226,9 @@ class Telemetry:
         yield overhead
         yield GaugeMetricFamily(
             "farmgate_requests_in_flight", "Requests being answered now.", value=self.count_in_flight()
+        )
+        yield GaugeMetricFamily(
+            "farmgate_requests_waiting", "Requests that wait for others to end.", value=self.count_waiting()
         )
         yield CounterMetricFamily(
             "farmgate_journal_failures", "Records that could not be written.", value=self._journal_failures

@@ -121,7 +121,9 @@ class ModelCatalog:
             yield replace(info, name=name, description=f"stands for {first.key}")
 
     def published(self, provider: str, model: str) -> Facts:
-        return self._beside.published(provider, model, at_unix=self._wall_clock())
+        found = self._beside.published(provider, model, at_unix=self._wall_clock())
+        stated = self._beside.said(provider, model).price
+        return found if stated is None else replace(found, price=stated)
 
     def _listed(self, provider: str) -> Mapping[str, ModelInfo]:
         return {**self._told.get(provider, {}), **{info.name: info for info in self._known.get(provider, ())}}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from farmgate.admin.catalog import Listed, ModelCatalog
 from farmgate.app.careful import CarefulSource, CarefulTarget, careful_close, careful_health, careful_kinds
 from farmgate.app.entries import DEMO, Entries, is_built_in, is_open, make_provider, missing_key
+from farmgate.app.explaining import doubts_of, known_caller
 from farmgate.app.known import known_beside
 from farmgate.app.routed import pace_of, routes_of
 from farmgate.config import Config
@@ -22,8 +23,10 @@ from farmgate.core.model import Health, ModelInfo
 from farmgate.core.ports import Counted, Journal, Lender, Report, Responses, Target, Weights
 from farmgate.core.request import Request
 from farmgate.core.words import Chat
+from farmgate.flow.admit import Room
 from farmgate.flow.attempt import find
 from farmgate.flow.chain import chain
+from farmgate.flow.explain import Explanation, Question, explain
 from farmgate.flow.health import Ward
 from farmgate.flow.plan import plan
 from farmgate.flow.route import who_gets
@@ -94,7 +97,7 @@ class Gate:
             catalog=self.catalog,
             journal=shared.journal,
             telemetry=shared.telemetry,
-            in_flight=config.server.limits.in_flight,
+            room=room_of(config.server.limits),
             ward=shared.ward,
             pace=pace_of(config),
         )
@@ -207,6 +210,7 @@ class Gate:
                         jobs=self._shared.jobs,
                         streaming=self.config.ai.features.streaming,
                         administration=self._shared.administration(),
+                        explain=self.explain,
                     )
                 )
             await made[0](scope, receive, send)
@@ -225,6 +229,19 @@ class Gate:
         words = request.body.ask()
         assert isinstance(words, Chat)
         return Counted(tokens=estimate(words), provider=provider, model=model, estimated=True)
+
+    def explain(self, question: Question) -> Explanation:
+        """Who would be asked now. Nobody is asked. Raises FarmError as the asking would."""
+        known_caller(question, self.config)
+        return explain(
+            question,
+            self.catalog,
+            self._shared.ward,
+            now=time.monotonic(),
+            calls=self.config.ai.attempts.calls,
+            left_out=self.config.left_out,
+            doubts=doubts_of(self._entries, self.config),
+        )
 
     async def start(self) -> None:
         """Learn what the providers have."""
@@ -315,6 +332,11 @@ def is_asked(kind: str, *, names_models: bool) -> bool:
     return not is_cloud(kind) and not (kind in ROWS and names_models)
 
 
+def room_of(limits: Limits) -> Room:
+    """How many requests there is room for."""
+    return Room(in_flight=limits.in_flight, waiting=limits.queue, patience_s=limits.queue_timeout_s)
+
+
 def http_limits(limits: Limits) -> HttpLimits:
     """The configured limits, as the surfaces know them."""
     return HttpLimits(
@@ -323,6 +345,7 @@ def http_limits(limits: Limits) -> HttpLimits:
         # The whole includes the body: one timer serves both, and the shorter time is looked at first.
         body_timeout_s=min(limits.body_timeout_s, limits.request_timeout_s),
         request_timeout_s=limits.request_timeout_s,
+        keep_alive_s=limits.keep_alive_s,
         json=JsonLimits(depth=limits.json_depth, nodes=limits.json_nodes),
         lists=ListLimits(messages=limits.messages, tools=limits.tools, inputs=limits.embed_inputs),
     )

@@ -115,6 +115,7 @@ class House:
                 finally:
                     # Every gate counts its own when it is made, one that comes to nothing too.
                     shared.telemetry.count_in_flight = lambda: running.in_flight
+                    shared.telemetry.count_waiting = lambda: running.waiting
                 made.catalog.learn_soon()
                 return made
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from farmgate.config import Config
 from farmgate.config.schema import Target
-from farmgate.flow.attempt import Pace
 from farmgate.flow.routes import Balance, Route, RouteTarget, Sticky
+from farmgate.flow.tries import Pace
 
 __all__ = ["pace_of", "routes_of"]
 

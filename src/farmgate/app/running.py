@@ -28,6 +28,11 @@ class Running:
         """Requests being answered, by this gate and by those before it."""
         return sum(gate.target.in_flight for gate in (self.gate, *self._leaving))
 
+    @property
+    def waiting(self) -> int:
+        """Requests whose turn has not come."""
+        return sum(gate.target.waiting for gate in (self.gate, *self._leaving))
+
     async def let_go(self) -> None:
         """Stop the gates that have finished what they had begun."""
         for gate in [gate for gate in self._leaving if gate.is_idle]:

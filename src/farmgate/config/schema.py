@@ -139,11 +139,16 @@ class Limits(Section):
     tools: Whole = Field(256, ge=0, le=10_000, description="Most tools in one request.")
     embed_inputs: Whole = Field(2048, ge=1, le=100_000, description="Most texts in one embedding request.")
     in_flight: Whole = Field(4096, ge=1, le=1_000_000, description="Most requests at the same time.")
+    queue: Whole = Field(1024, ge=0, le=1_000_000, description="Most requests that wait while so many are in flight.")
+    queue_timeout_s: Seconds = Field(2, description="Time a request waits for its turn.")
     answer_bytes: Whole = Field(64 * MIB, ge=1024, le=1024 * MIB, description="Largest whole answer of a provider.")
     frame_bytes: Whole = Field(8 * MIB, ge=1024, le=256 * MIB, description="Largest single frame of a stream.")
     body_timeout_s: Seconds = Field(60, description="Time for a request body to arrive.")
     header_timeout_s: Seconds = Field(30, description="Time for a request head to arrive.")
     request_timeout_s: Seconds = Field(600, description="Time for a whole request, its answer included.")
+    keep_alive_s: Seconds = Field(
+        15, description="Silence before the first content of a stream after which comments keep its connection open."
+    )
 
 
 class Drain(Section):

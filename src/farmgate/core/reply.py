@@ -234,6 +234,7 @@ class Reply:
         "model",
         "provider",
         "streams",
+        "waited_s",
     )
 
     def __init__(
@@ -267,6 +268,8 @@ class Reply:
         """How often a provider was asked until this came."""
         self.fallback = ""
         """What was wanted first, `provider/model`, where another answers; else empty."""
+        self.waited_s = 0.0
+        """How long providers took until it said something, all calls together, and the rests between them."""
         self.content_type = "application/json"
         """Of a whole answer's bytes."""
         self.is_closed = False

@@ -153,8 +153,11 @@ class Request:
         self.want_usage = want_usage
         self.asked_id = asked_id
 
-    def to(self, *, provider: str, model: str, call: int = 1) -> Request:
-        """The same request, addressed to one provider's model. `call` counts from 1; each has an id of its own."""
+    def to(self, *, provider: str, model: str, call: int = 1, waited_s: float = 0.0) -> Request:
+        """The same request, addressed to one provider's model. `call` counts from 1; each has an id of its own.
+
+        `waited_s`: for how long others were waited for before, which is none of the gate's own time.
+        """
         # Passing all of it by name costs twice as much.
         addressed = Request.__new__(Request)
         addressed.id = self.id if call == 1 else f"{self.id}.{call}"
@@ -162,7 +165,7 @@ class Request:
         addressed.body = self.body
         addressed.principal = self.principal
         addressed.deadline = self.deadline
-        addressed.started = self.started
+        addressed.started = self.started + waited_s
         addressed.model = model
         addressed.provider = provider
         addressed.stream = self.stream

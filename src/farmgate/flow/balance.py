@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from farmgate.flow.health import Health
 from farmgate.flow.route import Candidate
-from farmgate.flow.routes import Balance
+from farmgate.flow.routes import Balance, Sticky
 
-__all__ = ["Arranged", "Seen", "arrange"]
+__all__ = ["Arranged", "Seen", "affinity", "arrange"]
 
 
 class Seen(NamedTuple):
@@ -85,3 +85,15 @@ def share(affinity: str, candidate: Candidate) -> float:
     digest = blake2b(f"{affinity}\0{candidate.key}".encode(errors="replace"), digest_size=8).digest()
     fraction = (int.from_bytes(digest) + 0.5) / 2**64
     return -math.log(fraction) / candidate.weight
+
+
+def affinity(sticky: Sticky, caller: str, session: str = "") -> str | None:
+    """What targets are picked by, so that what belongs together stays together. One key's sessions never mix with
+    another's."""
+    match sticky:
+        case Sticky.OFF:
+            return None
+        case Sticky.CALLER:
+            return caller
+        case Sticky.SESSION:
+            return f"{caller}\0{session}"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from farmgate.core.ports import Journal, Target
-from farmgate.flow.admit import Admit
-from farmgate.flow.attempt import Attempt, Pace
+from farmgate.flow.admit import Admit, Room
+from farmgate.flow.attempt import Attempt
 from farmgate.flow.health import Ward
 from farmgate.flow.meter import Meter
 from farmgate.flow.route import Catalog
+from farmgate.flow.tries import Pace
 from farmgate.telemetry import Telemetry
 
 __all__ = ["chain"]
@@ -21,10 +22,10 @@ def chain(
     catalog: Catalog,
     journal: Journal,
     telemetry: Telemetry,
-    in_flight: int,
+    room: Room,
     ward: Ward,
     pace: Pace,
 ) -> Admit:
     """What a request walks through: admit, then route and attempt, then the meter of the provider that is asked."""
     metered = {name: Meter(target, journal=journal, telemetry=telemetry) for name, target in providers.items()}
-    return Admit(Attempt(metered, catalog, ward=ward, pace=pace), most=in_flight, telemetry=telemetry)
+    return Admit(Attempt(metered, catalog, ward=ward, pace=pace), room=room, telemetry=telemetry)

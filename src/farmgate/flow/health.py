@@ -323,6 +323,10 @@ class Ward:
             health = self._targets[key] = Health(shared)
         return health
 
+    def glance(self, key: str, quota: str | None = None) -> Health:
+        """What is known of a target, for somebody who only looks: one that was never asked is not kept."""
+        return self._targets.get(key) or Health(None if quota is None else self._quotas.get(quota))
+
     def known(self) -> dict[str, Health]:
         """Every target that was asked."""
         return dict(self._targets)

@@ -19,10 +19,16 @@ MOST_REMEMBERED = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """A target that cannot be asked for this, and why."""
+    """A target that cannot be asked for this, and why. `provider` None: no provider is known for the name."""
 
-    name: str
+    provider: str | None = None
+    model: str
     reason: str
+    tier: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.model if self.provider is None else f"{self.provider}/{self.model}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +99,7 @@ def plan_of(name: str, route: Route, matched: str, *, view: View, kind: Kind) ->
             candidate = candidate_of(target, stands_for, view, kind)
         except FarmError as error:
             refused.append(error)
-            skipped.append(Skipped(name=f"{target.provider}/{target.model}", reason=error.message))
+            skipped.append(Skipped(provider=target.provider, model=target.model, reason=error.message, tier=tier))
             return
         found.setdefault(candidate.key, replace(candidate, tier=tier))
 
@@ -110,7 +116,7 @@ def plan_of(name: str, route: Route, matched: str, *, view: View, kind: Kind) ->
             found.setdefault(candidate.key, replace(candidate, tier=tier))
         except FarmError as error:
             refused.append(error)
-            skipped.append(Skipped(name=other, reason=error.message))
+            skipped.append(Skipped(model=other, reason=error.message, tier=tier))
     if not found:
         told = f"No target of {shown(name)} can be used: {refused[0].message}"
         raise type(refused[0])(told, param="model")

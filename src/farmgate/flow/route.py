@@ -146,7 +146,8 @@ class Catalog(Protocol):
     def view(self) -> View: ...
 
     def published(self, provider: str, model: str) -> Facts:
-        """What is publicly known of a model. The first time it is looked up in a table."""
+        """What is publicly known of a model, with the price the operator states where there is one. The first time it
+        is looked up in a table."""
 
     async def refresh(self) -> None:
         """Look again at what the providers have; asked for when a name is not known."""

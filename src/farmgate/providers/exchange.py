@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,11 +14,11 @@ from farmgate.core.request import Request
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Answer, Upstream
 from farmgate.wire.losses import Outgoing
+from farmgate.wire.retry_after import retry_after_s
 
 __all__ = ["ProviderCodec", "Reader", "ask", "refusal"]
 
 ERROR_BYTES = 1 << 20
-LONGEST_RETRY_AFTER_S = 300.0
 MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,64}/[a-z0-9!#$&^_.+-]{1,64}(;[ -~]{0,128})?")
 
 
@@ -100,9 +101,9 @@ async def refusal(answer: Answer, decode_error: Callable[[int, bytes], FarmError
     except FarmError:
         body = b""
     error = decode_error(answer.status, body)
-    after = answer.header(b"retry-after")
-    if after.isdecimal():
-        error.retry_after_s = min(float(after), LONGEST_RETRY_AFTER_S)
+    wait_s = retry_after_s(answer.status, answer.header, now_unix=time.time())
+    if wait_s is not None:
+        error.retry_after_s = wait_s
     return error
 
 

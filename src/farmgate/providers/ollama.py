@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import cast
 
@@ -23,6 +24,7 @@ from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Kind, Request
 from farmgate.core.words import Embed
 from farmgate.providers.checkup import checked_up
+from farmgate.providers.exchange import refusal
 from farmgate.providers.provider import SAID_IN, ProviderBase
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Answer, Upstream
@@ -57,7 +59,6 @@ __all__ = ["OLLAMA_URL", "OllamaProvider"]
 OLLAMA_URL = "http://127.0.0.1:11434"
 REGISTRIES = frozenset({"registry.ollama.ai", "ollama.com", "hf.co", "huggingface.co"})
 HINT = "Start it with `ollama serve`, or install it from ollama.com."
-ERROR_BYTES = 1 << 20
 HEALTH_S = 3.0
 # Ollama gives a model 5 minutes to load, and says nothing while it does so or while it verifies a large pull.
 JOB_S = 330.0
@@ -270,7 +271,7 @@ class OllamaProvider(ProviderBase):
             raise UpstreamUnreachable(f"{error.message} {HINT}") from error
         try:
             if answer.status != 200:
-                raise await refusal(answer, provider=self.name, model=model)
+                raise await refusal(answer, partial(decode_error, provider=self.name, model=model))
             kind = answer.header(b"content-type")
             if not kind.startswith(("application/json", "application/x-ndjson")):
                 raise UpstreamInvalidResponse(
@@ -301,19 +302,6 @@ def residence_of(settings: ProviderSettings) -> Residence:
             f"ai.providers.{settings.name}: keep_alive must be a duration such as '10m' or seconds, not {keep_alive!r}"
         )
     return Residence(num_ctx=num_ctx, keep_alive=keep_alive)
-
-
-async def refusal(answer: Answer, *, provider: str, model: str) -> FarmError:
-    """What an answer other than 200 means."""
-    try:
-        body = await answer.whole(ERROR_BYTES)
-    except FarmError:
-        body = b""
-    error = decode_error(answer.status, body, provider=provider, model=model)
-    after = answer.header(b"retry-after")
-    if after.isdecimal():
-        error.retry_after_s = min(float(after), 300.0)
-    return error
 
 
 async def drain(answer: Answer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 
 import pytest
 
@@ -10,7 +11,9 @@ from farmgate.admin.catalog import AGAIN_AFTER_S, LEARN_AFTER_S, LEARN_AGAIN_AFT
 from farmgate.admin.prices import Beside
 from farmgate.core.errors import UpstreamUnreachable
 from farmgate.core.model import Capability, Facts, ModelInfo
-from farmgate.flow.route import ProviderView
+from farmgate.core.money import Price, Rates
+from farmgate.flow.attempt import cost_of
+from farmgate.flow.route import Candidate, ProviderView
 from farmgate.testing import FakeClock
 
 
@@ -203,6 +206,17 @@ async def test_the_operator_is_believed_before_the_list_and_the_list_before_what
 async def test_what_the_operator_states_holds_for_models_nobody_lists() -> None:
     catalog = catalog_of(FakeSource(), beside=Beside(stated={(None, "x"): Facts(context_tokens=5)}))
     assert catalog.view().facts["p", "x"].context_tokens == 5
+
+
+async def test_a_price_alone_that_the_operator_states_counts_where_the_cheapest_is_asked() -> None:
+    mine = Price(rates=Rates(input_usd=Decimal(1), output_usd=Decimal(2)), source="configuration")
+    beside = Beside(stated={("p", "gpt-4o"): Facts(price=mine), (None, "x"): Facts(price=mine)}, kinds={"p": "openai"})
+    catalog = catalog_of(FakeSource(), beside=beside)
+    assert catalog.view().facts == {}, "a price limits nothing"
+    for model in ("gpt-4o", "x"):
+        assert cost_of(Candidate(provider="p", model=model), catalog) == 3.0
+    assert cost_of(Candidate(provider="p", model="y"), catalog) is None
+    assert catalog.published("p", "gpt-4o").context_tokens == 128_000
 
 
 async def test_a_list_that_is_not_needed_for_routing_is_read_once_an_hour_and_adds_no_names() -> None:

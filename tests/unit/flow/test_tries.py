@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -27,9 +28,10 @@ from farmgate.core.model import Facts
 from farmgate.core.reply import Event, Finish, Reply, Text
 from farmgate.core.request import Request
 from farmgate.core.words import Complete
-from farmgate.flow.attempt import Attempt, Pace, affinity_of, backoff_s
+from farmgate.flow.attempt import Attempt, affinity_of
 from farmgate.flow.route import ProviderView, View
 from farmgate.flow.routes import Route, RouteTarget, Sticky
+from farmgate.flow.tries import Pace, backoff_s
 from farmgate.testing import FakeClock, FakeTarget, request_of
 
 ASK = request_of(Complete(prompt="hello"), model="name", provider=None)
@@ -232,7 +234,7 @@ async def test_a_caller_who_leaves_is_not_taken_for_silence() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert farm.calls == [1, 0]
-    assert farm.attempt.ward.of("a/m").in_flight == 0
+    assert farm.attempt.means.ward.of("a/m").in_flight == 0
 
 
 async def test_an_error_behind_the_role_is_still_hidden() -> None:
@@ -248,7 +250,7 @@ async def test_nothing_is_tried_again_once_a_word_is_out() -> None:
         await gather(reply)
     reply.close()
     assert farm.calls == [1, 0]
-    assert farm.attempt.ward.of("a/m").last_failure == "upstream_stream_truncated"
+    assert farm.attempt.means.ward.of("a/m").last_failure == "upstream_stream_truncated"
 
 
 async def test_a_sick_target_is_left_out_and_found_well_again() -> None:
@@ -314,7 +316,7 @@ async def test_retries_end_when_the_budget_is_used_up() -> None:
 async def test_without_fallback_only_the_first_is_asked() -> None:
     farm = Farm(always(UpstreamUnreachable()), well())
     object.__setattr__(farm.view_, "falls_back", False)
-    farm.attempt.pace = Pace(retries=0)
+    farm.attempt.means = replace(farm.attempt.means, pace=Pace(retries=0))
     await farm.fails()
     assert farm.calls == [1, 0]
 

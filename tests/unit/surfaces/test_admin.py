@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from tests.unit.surfaces.farm_caller import KEY, OTHER_KEY, Gate, ask
@@ -13,7 +13,14 @@ from farmgate.config import Config, load
 from farmgate.config.changes import differences
 from farmgate.config.features import switched
 from farmgate.config.reloads import Reload
+from farmgate.core.errors import UpstreamRateLimited
+from farmgate.core.model import Facts
+from farmgate.core.request import Kind
+from farmgate.flow.explain import Explanation, Question, explain
+from farmgate.flow.health import Ward
+from farmgate.flow.route import ProviderView, View
 from farmgate.surfaces.http.farm import farm_app
+from farmgate.surfaces.http.route_models import KindName
 
 ADMIN = {"authorization": f"Bearer {KEY}"}
 TEXT = "ai: {providers: {demo: {options: {password: hunter2-hunter2}, url: 'http://a'}}}\n"
@@ -22,6 +29,7 @@ EVERY = [
     ("POST", "/api/admin/config/reload"),
     ("GET", "/api/admin/features"),
     ("PATCH", "/api/admin/features"),
+    ("POST", "/api/admin/route"),
 ]
 
 
@@ -59,12 +67,30 @@ class FakeAdministration:
         return self.last
 
 
+class ModelView:
+    """A catalogue that nobody may have look around."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    def view(self) -> View:
+        return self._view
+
+    def published(self, provider: str, model: str) -> Facts:
+        return Facts()
+
+    async def refresh(self) -> None:
+        raise AssertionError("somebody was asked")
+
+
 class AdminGate(Gate):
     """A gate with somebody who administers it; KEY is an admin's."""
 
     def __init__(self, folder: Path, *, keys: bool = True) -> None:
         super().__init__(keys=keys, admins={"tests"})
         self.there = FakeAdministration(folder)
+        self.questions: list[Question] = []
+        self.ward = Ward()
         self.app = farm_app(
             self.desk,
             target=self.target,
@@ -74,7 +100,13 @@ class AdminGate(Gate):
             jobs=self.jobs,
             streaming=True,
             administration=self.there,
+            explain=self.explain,
         )
+
+    def explain(self, question: Question) -> Explanation:
+        self.questions.append(question)
+        view = View(providers={"a": ProviderView(models=frozenset({"m"}))}, default_provider="a")
+        return explain(question, ModelView(view), self.ward, now=0.0, calls=4)
 
 
 @pytest.fixture
@@ -188,3 +220,61 @@ async def test_a_switch_that_is_none_is_refused(gate: AdminGate, body: dict[str,
     call = await ask(gate, "PATCH", "/api/admin/features", body, ADMIN)
     assert (call.status, call.error["code"]) == (400, code)
     assert gate.there.asked == []
+
+
+async def test_a_plan_is_told_and_nobody_is_asked(gate: AdminGate) -> None:
+    gate.ward.of("a/m").begin(0.0).end(UpstreamRateLimited(retry_after_s=2.5), 0.0, 0.0)
+    call = await ask(gate, "POST", "/api/admin/route", {"model": "a/m"}, ADMIN)
+    assert call.status == 200
+    assert call.json == {
+        "model": "a/m",
+        "kind": "chat",
+        "balance": "leastInFlight",
+        "sticky": "off",
+        "fallback": True,
+        "calls": 4,
+        "order": [],
+        "resting": [
+            {
+                "provider": "a",
+                "model": "m",
+                "tier": 0,
+                "weight": 1.0,
+                "priority": 0,
+                "state": "closed",
+                "coolingForS": 2.5,
+                "backInS": 2.5,
+                "inFlight": 0,
+                "why": "rate limit used up for 2.5 s more",
+            }
+        ],
+        "skipped": [],
+    }
+    assert gate.target.asked == []
+
+
+async def test_a_plan_is_for_the_key_that_asks_unless_another_is_named(gate: AdminGate) -> None:
+    for body in ({}, {"key": "others", "session": "s", "kind": "embedding", "provider": "a", "model": "m"}):
+        await ask(gate, "POST", "/api/admin/route", body, ADMIN)
+    assert gate.questions == [
+        Question(caller="tests"),
+        Question(model="m", provider="a", kind=Kind.EMBEDDING, caller="others", session="s"),
+    ]
+
+
+async def test_a_plan_for_a_stream_is_refused_where_streams_are(gate: AdminGate) -> None:
+    body = {"model": "m", "stream": True}
+    assert (await ask(gate, "POST", "/api/admin/route", body, ADMIN)).status == 200
+    await gate.there.switch({"streaming": False})
+    call = await ask(gate, "POST", "/api/admin/route", body, ADMIN)
+    assert (call.status, call.error["param"]) == (400, "stream")
+
+
+@pytest.mark.parametrize("body", [{"kind": "poem"}, {"model": 1}, {"key": ""}, {"modell": "m"}, []])
+async def test_a_question_that_is_none_is_refused(gate: AdminGate, body: object) -> None:
+    assert (await ask(gate, "POST", "/api/admin/route", body, ADMIN)).status == 400
+    assert gate.questions == []
+
+
+def test_every_kind_can_be_asked_for() -> None:
+    assert get_args(KindName) == tuple(Kind)

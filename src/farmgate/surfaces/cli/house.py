@@ -15,6 +15,7 @@ from farmgate.config.reloads import Reload, Source
 from farmgate.core.model import Health, ModelInfo
 from farmgate.core.ports import Report, Target, Weights
 from farmgate.core.usage import Call
+from farmgate.flow.explain import Explanation, Question
 
 __all__ = ["Finding", "House", "OpenGate"]
 
@@ -57,6 +58,9 @@ class OpenGate(Protocol):
         """Look again at what the providers have."""
 
     async def health(self) -> Mapping[str, Health]: ...
+
+    def explain(self, question: Question) -> Explanation:
+        """Who would be asked now. Nobody is asked. Raises FarmError as the asking would."""
 
     async def load(self, model: str, provider: str | None, report: Report) -> None:
         """Make a model ready, pulling it first where the provider can. Raises FarmError."""

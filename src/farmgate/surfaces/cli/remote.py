@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import TYPE_CHECKING
 
-from farmgate.core.errors import FarmError, InvalidApiKey, UpstreamInvalidResponse, UpstreamUnreachable
+from farmgate.core.errors import FarmError, InvalidApiKey, InvalidValue, UpstreamInvalidResponse, UpstreamUnreachable
 from farmgate.core.model import ModelInfo
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Kind, Request
 
 if TYPE_CHECKING:
     from farmgate.config import Config
+    from farmgate.surfaces.http.route_models import RouteAnswer
 
 __all__ = ["Reloaded", "RemoteGate", "find", "reachable_host"]
 
@@ -106,6 +107,18 @@ class RemoteGate:
         except (AssertionError, KeyError, TypeError) as error:
             raise UpstreamInvalidResponse(f"{self.url} does not tell of a reload as Farmgate does.") from error
 
+    def route(self, asked: Mapping[str, str]) -> RouteAnswer:
+        """Who it would ask now. Raises FarmError."""
+        from pydantic import ValidationError
+
+        from farmgate.surfaces.http.route_models import RouteAnswer
+
+        told = self._ask("POST", "/api/admin/route", json.dumps(asked).encode(), timeout_s=LIST_S)
+        try:
+            return RouteAnswer.model_validate(told)
+        except ValidationError as error:
+            raise UpstreamInvalidResponse(f"{self.url} does not tell of a plan as Farmgate does.") from error
+
     async def send(self, request: Request) -> Reply:
         """Ask it to chat. Raises FarmError. Closing the reply hangs up, which cancels the answer there."""
         from farmgate.wire.openai.requests import encode_request
@@ -128,10 +141,11 @@ class RemoteGate:
     def headers(self) -> dict[str, str]:
         return {"authorization": f"Bearer {self._key}"} if self._key else {}
 
-    def _ask(self, method: str, path: str, *, timeout_s: float) -> object:
+    def _ask(self, method: str, path: str, body: bytes | None = None, *, timeout_s: float) -> object:
         connection = self.connection(timeout_s)
+        typed = {} if body is None else {"content-type": "application/json"}
         try:
-            connection.request(method, path, headers=self.headers())
+            connection.request(method, path, body, {**typed, **self.headers()})
             response = connection.getresponse()
             body = response.read(WHOLE_BYTES)
             if response.status != 200:
@@ -242,10 +256,14 @@ def refusal(status: int, body: bytes, url: str) -> FarmError:
     try:
         told = json.loads(body)["error"]
         message, code, kind = str(told["message"]), str(told.get("code") or ""), str(told.get("type") or "")
+        param = told.get("param")
     except (ValueError, KeyError, TypeError, AttributeError):
-        message, code, kind = f"{url} answered HTTP {status}.", "", ""
+        message, code, kind, param = f"{url} answered HTTP {status}.", "", "", None
     if status == 401:
         return InvalidApiKey(f"The Farmgate at {url} wants an API key: set FARM_KEY to one of its keys.")
+    if (code, param) == (InvalidValue.code, "provider"):
+        # Its class tells the exit code: a name that is not there.
+        return InvalidValue(message, param="provider")
     error = GateRefused(message)
     error.status, error.code, error.type = status, code or error.code, kind or error.type
     return error

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeAlias
 
 from farmgate.config import Config
 from farmgate.config.features import features_of
 from farmgate.config.reloads import Reload
-from farmgate.core.errors import ConfigInvalid, NotAnAdmin, NotFound
+from farmgate.core.errors import ConfigInvalid, NotAnAdmin, NotFound, UnsupportedParameter
 from farmgate.core.identity import Principal
+from farmgate.flow.explain import Explanation, Question
 from farmgate.surfaces.http.admin_models import (
     ConfigAnswer,
     ConfigRefused,
@@ -25,8 +26,12 @@ from farmgate.surfaces.http.admin_models import (
 from farmgate.surfaces.http.exchange import Exchange
 from farmgate.surfaces.http.farm_asks import fields_of
 from farmgate.surfaces.http.farm_models import ErrorObject
+from farmgate.surfaces.http.route_models import RouteAnswer, RouteRequest
 
-__all__ = ["Administration", "Admins"]
+__all__ = ["Administration", "Admins", "Explain"]
+
+Explain: TypeAlias = Callable[[Question], Explanation]
+"""Tells who would be asked now. Raises FarmError as the asking would."""
 
 
 class Administration(Protocol):
@@ -59,8 +64,9 @@ class NotServed(NotFound):
 class Admins:
     """The endpoints. Each lets in admins only."""
 
-    def __init__(self, administration: Administration | None) -> None:
+    def __init__(self, administration: Administration | None, explain: Explain | None = None) -> None:
         self._administration = administration
+        self._explain = explain
 
     def _admitted(self, exchange: Exchange, principal: Principal) -> Administration:
         """Raises NotAnAdmin. Without keys the browser's word is taken for who sends it: a page of another site must
@@ -109,6 +115,17 @@ class Admins:
             await refuse_config(exchange, reload)
             return
         await tell_features(exchange, reload.config)
+
+    async def route(self, exchange: Exchange, principal: Principal) -> None:
+        """Nobody is asked, so a name nobody lists is not looked for either."""
+        there = self._admitted(exchange, principal)
+        asked = await fields_of(exchange, RouteRequest)
+        if self._explain is None:
+            raise NotServed
+        if asked.stream and not there.config.ai.features.streaming:
+            raise UnsupportedParameter("Streaming is switched off here (ai.features.streaming).", param="stream")
+        told = RouteAnswer.of(self._explain(asked.question(principal)))
+        await exchange.answer(200, told.json_bytes())
 
 
 async def tell_features(exchange: Exchange, config: Config) -> None:

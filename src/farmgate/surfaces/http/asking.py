@@ -12,7 +12,8 @@ from farmgate.core.identity import Principal
 from farmgate.core.ports import Target
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Body, Kind, Request
-from farmgate.surfaces.http.exchange import JSON, SSE, Exchange, served_by
+from farmgate.surfaces.http.exchange import JSON, SSE, Exchange
+from farmgate.surfaces.http.told import served_by
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.strictjson import JsonLimits
 
@@ -111,6 +112,8 @@ class Asking:
             stream=body.stream,
             want_usage=body.want_usage,
         )
+        if body.stream and codec.stream_type is SSE:
+            exchange.keep_alive()
         try:
             with await self._target.send(request) as reply:
                 if body.stream:
@@ -123,4 +126,4 @@ class Asking:
         except FarmError as error:
             rename(error, body)
             raise
-        await exchange.answer(200, told, served_by(reply), kind=reply.content_type.encode())
+        await exchange.answer(200, told, served_by(reply, exchange.started), kind=reply.content_type.encode())

@@ -9,7 +9,8 @@ from farmgate.core.identity import Principal
 from farmgate.core.ports import Counting
 from farmgate.core.request import Body, Kind, Request
 from farmgate.surfaces.http.asking import rename
-from farmgate.surfaces.http.exchange import Exchange, answered_by
+from farmgate.surfaces.http.exchange import Exchange
+from farmgate.surfaces.http.told import answered_by
 from farmgate.wire.strictjson import encode
 
 __all__ = ["tell_count"]

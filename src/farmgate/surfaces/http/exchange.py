@@ -10,7 +10,6 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TypeAlias
 
 from farmgate.core.errors import (
@@ -19,7 +18,6 @@ from farmgate.core.errors import (
     ClientGone,
     FarmError,
     InternalError,
-    MethodNotAllowed,
     RequestTimeout,
     RequestTooLarge,
     ShuttingDown,
@@ -32,6 +30,8 @@ from farmgate.core.ids import new_id
 from farmgate.core.reply import Event, Reply
 from farmgate.surfaces.http.auth import Doorman
 from farmgate.surfaces.http.door import DOOR, Departure, Door, Receive, Scope, Send
+from farmgate.surfaces.http.keepalive import KeepAlive
+from farmgate.surfaces.http.told import error_headers, served_by
 from farmgate.telemetry import Telemetry, log
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.strictjson import JsonLimits
@@ -46,19 +46,17 @@ __all__ = [
     "Receive",
     "Scope",
     "Send",
-    "answered_by",
-    "served_by",
 ]
 
 Shape: TypeAlias = Callable[[FarmError], bytes]
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-HEADER_VALUE = re.compile(r"[\x20-\x7e]{1,256}")
 JSON = b"application/json"
 TWICE = b"\x00 sent twice"
 """Stands for a header that was sent twice where two readers could pick different ones; compared by identity."""
 SSE = b"text/event-stream; charset=utf-8"
 STREAM_HEADERS = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
+TIMEOUT = b"x-request-timeout-ms"
 ONCE = frozenset((b"authorization", b"x-api-key", b"content-type", b"host", b"content-length"))
 
 
@@ -70,6 +68,7 @@ class HttpLimits:
     headers: int = 100
     body_timeout_s: float = 60.0
     request_timeout_s: float = 600.0
+    keep_alive_s: float = 15.0
     json: JsonLimits = field(default_factory=JsonLimits)
     lists: ListLimits = field(default_factory=ListLimits)
 
@@ -91,6 +90,8 @@ class Exchange:
     """One request and its answer. `run` it with the work to do and the surface's way to tell errors."""
 
     __slots__ = (
+        "_alive",
+        "_begun_at",
         "_departure",
         "_door",
         "_has_begun",
@@ -138,10 +139,12 @@ class Exchange:
         self._overdue: FarmError | None = None
         self._departure: Departure | None = None
         self._is_watched = False
+        self._alive: KeepAlive | None = None
         extensions = scope.get("extensions")
         self._door: Door | None = extensions.get(DOOR) if extensions else None
         self.loop = loop or asyncio.get_running_loop()
-        self.deadline = self.loop.time() + desk.limits.request_timeout_s
+        self._begun_at = self.loop.time()
+        self.deadline = self._begun_at + desk.limits.request_timeout_s
         headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
             if name in headers and name in ONCE:
@@ -184,6 +187,8 @@ class Exchange:
             await self._tell(InternalError(f"Farmgate made a mistake: request {self.id} in the log."), shape, frame)
         finally:
             self._timer.cancel()
+            if self._alive is not None:
+                self._alive.cancel()
             if self._door is not None:
                 self._door.when_lost = None
             elif self._departure is not None:
@@ -196,8 +201,8 @@ class Exchange:
             self._timer = self.loop.call_at(self.deadline, self._answer_is_late)
 
     def _answer_is_late(self) -> None:
-        limit = self.desk.limits.request_timeout_s
-        self._give_up(UpstreamTimeout(f"The answer was not complete after {limit:g} s."))
+        limit_s = self.deadline - self._begun_at
+        self._give_up(UpstreamTimeout(f"The answer was not complete after {limit_s:.3g} s."))
 
     def _give_up(self, error: FarmError) -> None:
         self._overdue = error
@@ -252,24 +257,39 @@ class Exchange:
         body: bytes = message.get("body", b"")
         pieces = [body]
         size = len(body)
-        while message.get("more_body"):
-            message = await self._receive()
-            pieces.append(message.get("body", b""))
-            size += len(pieces[-1])
-            if size > most:
-                raise RequestTooLarge(f"The body is larger than {most} bytes.")
+        if message.get("more_body"):
+            while message.get("more_body"):
+                message = await self._receive()
+                pieces.append(message.get("body", b""))
+                size += len(pieces[-1])
+                if size > most:
+                    raise RequestTooLarge(f"The body is larger than {most} bytes.")
+            # How long the caller took to send it is none of our time.
+            self.started = time.monotonic()
         if message["type"] == "http.disconnect":
             raise ClientGone
         self.watch()
         return body if len(pieces) == 1 else b"".join(pieces)
 
     def watch(self) -> None:
-        """Notice from here on when the client leaves. Called by `body`; by hand where there is none."""
+        """Notice from here on when the client leaves, or its time is over. Called by `body`; by hand where there is
+        none."""
         self._is_watched = True
+        asked = self._headers.get(TIMEOUT)
+        if asked is not None:
+            self._shorten(asked)
         if self._door is not None:
             self._door.when_lost = self._client_left
         else:
             self._departure = Departure(self._receive, self._client_left)
+
+    def _shorten(self, asked_ms: bytes) -> None:
+        """A caller may want less time for its request than there is, never more. Raises BadRequest."""
+        if not asked_ms.isdigit() or len(asked_ms) > 12 or not int(asked_ms):
+            raise BadRequest("x-request-timeout-ms must be a whole number of milliseconds above 0.")
+        self.deadline = min(self.deadline, self._begun_at + int(asked_ms) / 1000)
+        self._timer.cancel()
+        self._timer = self.loop.call_at(self.deadline, self._answer_is_late)
 
     # ------------------------------------------------------------------------------------- what is answered
 
@@ -288,9 +308,10 @@ class Exchange:
     ) -> None:
         """Answer with what each event of the reply writes, then with `end`. Raises what breaks the reply."""
         send, door = self._send, self._door
-        self._has_begun = True
-        lines = [(b"content-type", kind), *STREAM_HEADERS, self._name(), *self.headers_told, *served_by(reply)]
-        await send({"type": "http.response.start", "status": 200, "headers": lines})
+        if self._alive is not None:
+            await self._alive.end()
+        if not self._has_begun:
+            await self._begin(kind, served_by(reply, self.started))
 
         def emit(event: Event) -> Awaitable[None] | None:
             data = write(event)
@@ -303,9 +324,22 @@ class Exchange:
         await reply.pour(emit)
         await send({"type": "http.response.body", "body": end()})
 
+    async def _begin(self, kind: bytes, told: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        """Send the head of a stream."""
+        lines = [(b"content-type", kind), *STREAM_HEADERS, self._name(), *self.headers_told, *told]
+        await self._send({"type": "http.response.start", "status": 200, "headers": lines})
+        self._has_begun = True
+
+    def keep_alive(self) -> None:
+        """From here on a stream of server-sent events that is long in coming is begun, and kept open by comments."""
+        every_s = self.desk.limits.keep_alive_s
+        self._alive = KeepAlive(self.loop, self._send, lambda: self._begin(SSE), every_s=every_s)
+
     async def _tell(self, error: FarmError, shape: Shape, frame: Shape, *, until: float = 0.0) -> None:
         """Tell the caller what went wrong; one who has not read what was sent before by `until` is cut off."""
         self._timer.cancel()
+        if self._alive is not None:
+            await self._alive.end()
         if self._door is not None:
             self._door.when_lost = None
         self.desk.telemetry.failed(error.code)
@@ -330,43 +364,3 @@ class Exchange:
 
     def _name(self) -> tuple[bytes, bytes]:
         return (b"x-request-id", self.asked_id or self.id.encode())
-
-
-@lru_cache(maxsize=1024)
-def answered_by(
-    provider: str, model: str, dropped: tuple[str, ...] = (), attempts: int = 1, fallback: str = ""
-) -> tuple[tuple[bytes, bytes], ...]:
-    """Headers that tell who answers, after how many calls and instead of whom, and what they could not be told; what
-    cannot stand in a header is left out."""
-    told = [(b"x-farmgate-provider", provider), (b"x-farmgate-model", model)]
-    told.append((b"x-farmgate-attempts", str(attempts)))
-    if fallback:
-        told.append((b"x-farmgate-fallback", fallback))
-    if dropped:
-        told.append((b"x-farmgate-dropped", ", ".join(dropped)))
-    return tuple((name, value.encode()) for name, value in told if HEADER_VALUE.fullmatch(value))
-
-
-def served_by(reply: Reply) -> tuple[tuple[bytes, bytes], ...]:
-    """The headers of a reply."""
-    return answered_by(reply.provider, reply.model, reply.dropped, reply.attempts, reply.fallback)
-
-
-def error_headers(error: FarmError) -> tuple[tuple[bytes, bytes], ...]:
-    """When to come back, whether to try again at all, and which methods there are."""
-    headers: list[tuple[bytes, bytes]] = []
-    if error.retry_after_s is not None:
-        whole_s = max(1, round(error.retry_after_s))
-        headers.append((b"retry-after", str(whole_s).encode()))
-        headers.append((b"retry-after-ms", str(round(error.retry_after_s * 1000)).encode()))
-    if error.attempts:
-        headers.append((b"x-farmgate-attempts", str(error.attempts).encode()))
-    if error.should_retry is False:
-        # The SDKs of OpenAI and Anthropic heed it: without it each of their retries becomes as many calls as ours.
-        headers.append((b"x-should-retry", b"false"))
-    if isinstance(error, MethodNotAllowed):
-        headers.append((b"allow", error.allow.encode()))
-    if error.status in (408, 413, 431):
-        # What is left of the body was not read: the connection cannot carry another request.
-        headers.append((b"connection", b"close"))
-    return tuple(headers)

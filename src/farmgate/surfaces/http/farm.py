@@ -25,7 +25,7 @@ from farmgate import __version__
 from farmgate.core.errors import BadRequest, FarmError, InternalError, MethodNotAllowed, UnknownUrl
 from farmgate.core.identity import Principal
 from farmgate.core.ports import Target
-from farmgate.surfaces.http.admin import Administration, Admins
+from farmgate.surfaces.http.admin import Administration, Admins, Explain
 from farmgate.surfaces.http.admin_models import (
     ConfigAnswer,
     ConfigRefused,
@@ -52,6 +52,7 @@ from farmgate.surfaces.http.farm_models import (
 )
 from farmgate.surfaces.http.front import refuse
 from farmgate.surfaces.http.listing import Models
+from farmgate.surfaces.http.route_models import RouteAnswer, RouteRequest
 from farmgate.wire.openai.errors import encode_error, error_frame
 from farmgate.wire.strictjson import encode
 from farmgate.work.jobs import Jobs
@@ -71,6 +72,7 @@ def farm_app(
     jobs: Jobs,
     streaming: bool,
     administration: Administration | None = None,
+    explain: Explain | None = None,
 ) -> FastAPI:
     """What answers under /api/. `streaming`: whether streams are answered at all (`ai.features.streaming`)."""
     app = FastAPI(
@@ -90,7 +92,7 @@ def farm_app(
         app.add_exception_handler(kind, refused)
     asks = Asks(target, streaming=streaming)
     house = House(models=models, health=health, load=load, jobs=jobs)
-    add_routes(app, Routes(desk, app, asks, house, Admins(administration)))
+    add_routes(app, Routes(desk, app, asks, house, Admins(administration, explain)))
     return app
 
 
@@ -211,6 +213,10 @@ class Routes:
         """Switch features until the next start; null takes a switch back. Admins only."""
         return self._answering(self._admins.switch)
 
+    async def explain_route(self) -> Response:
+        """Who would be asked for a model now, in which order and why. Nothing is sent to a provider. Admins only."""
+        return self._answering(self._admins.route)
+
     async def openapi(self) -> Response:
         return self._answering(self._tell_openapi)
 
@@ -236,6 +242,7 @@ def add_routes(app: FastAPI, routes: Routes) -> None:
     add(app, "POST", "/api/admin/config/reload", routes.reload_config, ReloadAnswer, refused=ConfigRefused)
     get(app, "/api/admin/features", routes.get_features, FeaturesAnswer)
     asking(app, "PATCH", "/api/admin/features", routes.switch_features, FeaturesRequest, FeaturesAnswer)
+    post(app, "/api/admin/route", routes.explain_route, RouteRequest, RouteAnswer)
     app.add_api_route("/api/openapi.json", routes.openapi, methods=["GET"], include_in_schema=False)
 
 
@@ -311,7 +318,7 @@ def add(
 
 # -------------------------------------------------------------------------------------------------------- the document
 
-ASKED: tuple[Model, ...] = (ChatRequest, GenerateRequest, EmbedRequest, LoadRequest, FeaturesRequest)
+ASKED: tuple[Model, ...] = (ChatRequest, GenerateRequest, EmbedRequest, LoadRequest, FeaturesRequest, RouteRequest)
 STREAMED: tuple[Model, ...] = (Piece, JobAnswer)
 
 

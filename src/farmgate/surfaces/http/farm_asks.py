@@ -13,7 +13,7 @@ from farmgate.core.reply import Event, Finish, FinishReason, Reply, Usage
 from farmgate.core.request import Kind, Request, Typed
 from farmgate.core.words import Ask, Embed
 from farmgate.surfaces.http.asking import rename
-from farmgate.surfaces.http.exchange import Exchange, served_by
+from farmgate.surfaces.http.exchange import Exchange
 from farmgate.surfaces.http.farm_models import (
     Asked,
     AskRequest,
@@ -27,6 +27,7 @@ from farmgate.surfaces.http.farm_models import (
     UsageAnswer,
 )
 from farmgate.surfaces.http.farm_reading import chat_words, embed_words, generate_words, prompt_words, read
+from farmgate.surfaces.http.told import served_by
 from farmgate.wire.farm import content_frame, response_text
 from farmgate.wire.sse import DONE, frame
 from farmgate.wire.strictjson import decode_object
@@ -87,6 +88,8 @@ class Asks:
         await self._answer(exchange, request)
 
     async def _answer(self, exchange: Exchange, request: Request) -> None:
+        if request.stream:
+            exchange.keep_alive()
         try:
             async with await self._target.send(request) as reply:
                 if request.stream:
@@ -97,7 +100,7 @@ class Asks:
         except FarmError as error:
             rename(error, request.body)
             raise
-        await exchange.answer(200, told.json_bytes(), served_by(reply))
+        await exchange.answer(200, told.json_bytes(), served_by(reply, exchange.started))
 
 
 async def fields_of(exchange: Exchange, model: type[AskedT]) -> AskedT:

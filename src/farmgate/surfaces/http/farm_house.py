@@ -13,7 +13,7 @@ from farmgate.core.identity import Principal
 from farmgate.core.model import Health
 from farmgate.core.ports import Report
 from farmgate.core.reply import Event, Reply
-from farmgate.surfaces.http.exchange import Exchange, error_headers
+from farmgate.surfaces.http.exchange import Exchange
 from farmgate.surfaces.http.farm_asks import fields_of
 from farmgate.surfaces.http.farm_models import (
     HealthAnswer,
@@ -26,6 +26,7 @@ from farmgate.surfaces.http.farm_models import (
 )
 from farmgate.surfaces.http.farm_reading import UnknownParameter
 from farmgate.surfaces.http.listing import Models
+from farmgate.surfaces.http.told import error_headers
 from farmgate.wire.openai.errors import encode_error
 from farmgate.wire.sse import DONE, frame
 from farmgate.work.jobs import Job, Jobs

@@ -17,9 +17,10 @@ from farmgate.core.request import Request
 from farmgate.flow.plan import plan
 from farmgate.flow.route import Candidate, View
 from farmgate.surfaces.http.asking import Asking, SurfaceCodec
-from farmgate.surfaces.http.exchange import Exchange, error_headers
+from farmgate.surfaces.http.exchange import Exchange
 from farmgate.surfaces.http.front import Endpoint
 from farmgate.surfaces.http.listing import Models, name_each
+from farmgate.surfaces.http.told import error_headers
 from farmgate.wire.ollama.answers import (
     LineWriter,
     encode_embedding,

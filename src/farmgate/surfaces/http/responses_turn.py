@@ -11,13 +11,13 @@ from farmgate.core.ports import Clock, KeptResponse, Responses, Target
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Request
 from farmgate.surfaces.http.asking import SurfaceCodec
-from farmgate.wire.openai.errors import encode_error, error_frame
+from farmgate.wire.openai.errors import encode_error
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.responses.answers import Envelope, Whole
 from farmgate.wire.responses.items import Item, with_ids
 from farmgate.wire.responses.output import Output
 from farmgate.wire.responses.requests import Recalled, ResponsesBody, decode_request
-from farmgate.wire.responses.stream import StreamWriter
+from farmgate.wire.responses.stream import StreamWriter, failed_frame
 from farmgate.wire.strictjson import encode
 
 __all__ = ["Turn", "recall", "stored_items"]
@@ -118,7 +118,7 @@ class Turn:
         return response
 
     def _fail(self, error: FarmError) -> bytes:
-        return error_frame(error) if self._writer is None else self._writer.fail(error)
+        return failed_frame(error) if self._writer is None else self._writer.fail(error)
 
     def _envelope(self, request: Request, reply: Reply) -> Envelope:
         body = body_of(request)

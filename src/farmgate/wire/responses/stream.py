@@ -22,7 +22,7 @@ from farmgate.wire.sse import Splitter
 from farmgate.wire.strictjson import encode
 from farmgate.wire.upstream import frames_of, prove_end, proved
 
-__all__ = ["Frames", "StreamReader", "StreamWriter"]
+__all__ = ["Frames", "StreamReader", "StreamWriter", "failed_frame"]
 
 NONE = msgspec.Raw(b"")
 ENDS = frozenset({"response.completed", "response.incomplete"})
@@ -254,9 +254,8 @@ class StreamWriter:
             response: dict[str, object] = relayed | {"status": "failed", "error": encode_failure(error)}
         else:
             response = self._envelope.told("failed", self._output.items, usage=self._output.usage, error=error)
-        fields = {"message": error.message, "code": error.code, "param": error.param}
         failed = self._frame(("response.failed", {"response": response}))
-        return begun + failed + self._frame(("error", {**fields, "error": {"type": error.type, **fields}}))
+        return begun + failed + self._frame(("error", told_twice(error)))
 
     def _begin(self) -> bytes:
         self._began = True
@@ -278,3 +277,14 @@ class StreamWriter:
         if event.is_last and event.response is not None:
             self._finished(event.response, None)
         return event.raw
+
+
+def told_twice(error: FarmError) -> dict[str, object]:
+    """Nested for the SDKs, which raise it, and flat for those who follow events."""
+    fields = {"message": error.message, "code": error.code, "param": error.param}
+    return {**fields, "error": {"type": error.type, **fields}}
+
+
+def failed_frame(error: FarmError) -> bytes:
+    """The last frame of a stream in which nothing has been said."""
+    return typed_frame("error", encode({"type": "error", "sequence_number": 0, **told_twice(error)}))

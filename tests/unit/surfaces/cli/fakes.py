@@ -22,6 +22,7 @@ from farmgate.core.reply import Event, Finish, Part, Reply, Text, Usage
 from farmgate.core.request import Request
 from farmgate.core.usage import Call
 from farmgate.core.words import Chat
+from farmgate.flow.explain import Explanation, Question
 from farmgate.surfaces.cli.house import Finding, OpenGate
 from farmgate.surfaces.cli.program import program
 
@@ -81,6 +82,13 @@ class FakeGate:
     )
     loads: list[tuple[str, str | None]] = field(default_factory=list)
     error: FarmError | None = None
+    explains: Callable[[Question], Explanation] | None = None
+    questions: list[Question] = field(default_factory=list)
+
+    def explain(self, question: Question) -> Explanation:
+        assert self.explains is not None
+        self.questions.append(question)
+        return self.explains(question)
 
     def models(self) -> list[ModelInfo]:
         return self.known

@@ -277,3 +277,17 @@ def test_a_starter_the_running_gate_does_not_have_is_got_first(
     ran = shell("run", "starter", "hi")
     assert (ran.code, ran.out) == (0, "Hello\n")
     assert house.store.pulls == ["starter"]
+
+
+def test_route_asks_the_gate_that_runs_and_tells_what_it_cannot_read(shell: Shell, server: FakeServer) -> None:
+    ran = shell("route", "fast", "--key", "joe")
+    assert ran.code == 6
+    assert "does not tell of a plan as Farmgate does" in ran.err
+    assert server.asked == [{"model": "fast", "kind": "chat", "key": "joe"}]
+
+
+def test_a_provider_the_gate_does_not_have_is_not_found(shell: Shell, server: FakeServer) -> None:
+    error = {"message": "There is no provider 'x'.", "type": "t", "param": "provider", "code": "invalid_value"}
+    server.refusal = (400, {"error": error})
+    ran = shell("route", "fast", "--provider", "x")
+    assert (ran.code, ran.err) == (5, "error: There is no provider 'x'.\n")

@@ -1,0 +1,348 @@
+"""One request's calls: who is asked, what comes of it, and who is asked then."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from farmgate.core.errors import (
+    ContextLengthExceeded,
+    FarmError,
+    ModelNotCapable,
+    ModelNotFound,
+    NoTargetLeft,
+    NotSupported,
+    UnsupportedParameter,
+    UpstreamError,
+    UpstreamRateLimited,
+    UpstreamTimeout,
+    UpstreamTlsError,
+)
+from farmgate.core.ports import Clock, Target
+from farmgate.core.reply import Event, Reply
+from farmgate.core.request import Request
+from farmgate.flow.balance import Arranged, Seen
+from farmgate.flow.fit import LARGE_BYTES, refuse_misfit
+from farmgate.flow.health import State, Trial, Ward
+from farmgate.flow.route import Candidate, Catalog
+
+__all__ = ["Means", "Pace", "Tries", "backoff_s", "first_content"]
+
+HELD_BYTES = 64 * 1024
+BASE_S = 0.1
+MOST_BACKOFF_S = 2.0
+LEAST_LEFT_S = 1.0
+"""With less time than this left no further call is begun."""
+NEXT_MAY_DO = (UnsupportedParameter, ModelNotCapable, ModelNotFound, NotSupported, ContextLengthExceeded)
+"""What one model cannot and another may: no failure, and no reason to ask this one again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How often and how long. `retries`: further calls of targets that were asked already; `calls`: most in all.
+
+    `first_content_s`: how long a target may take for its first content while another is left to ask; the last one has
+    all the time the request has.
+    """
+
+    retries: int = 2
+    calls: int = 4
+    first_content_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What every request is asked with. `draw`: chance, from 0 to less than 1."""
+
+    targets: Mapping[str, Target]
+    catalog: Catalog
+    ward: Ward
+    pace: Pace
+    clock: Clock
+    draw: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]]
+
+
+class Tries:
+    """One request's calls: who was asked, and what came of it."""
+
+    __slots__ = (
+        "_askable",
+        "_calls",
+        "_failed",
+        "_falls_back",
+        "_means",
+        "_misfit",
+        "_request",
+        "_resting",
+        "_waited_s",
+        "_wanted",
+    )
+
+    def __init__(self, means: Means, request: Request, order: Arranged, *, falls_back: bool) -> None:
+        self._means = means
+        self._request = request
+        self._falls_back = falls_back
+        self._askable = order.askable
+        self._resting = order.resting
+        self._calls = 0
+        self._waited_s = 0.0
+        """For calls that came to nothing, and between them."""
+        self._failed: dict[str, FarmError] = {}
+        """The last failure of each target, by its key."""
+        self._misfit: FarmError | None = None
+        self._wanted = (order.askable or order.resting)[0].candidate
+
+    async def after_the_first(self) -> Reply:
+        """Those of the first tier, that tier once more, and the fallbacks."""
+        rest = self._askable[1:] if self._falls_back else ()
+        wanted = self._askable[0].candidate.tier
+        reply = await self._first_of([one for one in rest if one.candidate.tier == wanted])
+        if reply is None:
+            fallbacks = [one for one in rest if one.candidate.tier != wanted]
+            reply = await self._again(keep=len(fallbacks)) or await self._first_of(fallbacks)
+        if reply is None:
+            raise self._outcome()
+        return reply
+
+    async def _first_of(self, targets: Sequence[Seen]) -> Reply | None:
+        for one in targets:
+            reply = await self.ask(one)
+            if reply is not None:
+                return reply
+        return None
+
+    async def at_last(self) -> Reply:
+        """All targets are left out for now. One that failed is asked all the same, because there is no other; one that
+        said when it wants to be asked again is not."""
+        now = self._means.clock()
+        for one in self._resting:
+            if now >= one.health.quota.told_until:
+                reply = await self.ask(one)
+                if reply is not None:
+                    return reply
+                break
+        raise self._outcome()
+
+    async def _again(self, *, keep: int) -> Reply | None:
+        """Try those again that failed in passing, best first, as long as the budget lasts. `keep`: how many fallbacks
+        there are yet: with any, one try is enough, and one call is kept for them."""
+        pace = self._means.pace
+        for tried in range(1, pace.retries + 1):
+            if self._calls + min(keep, 1) >= pace.calls or (keep and tried > 1):
+                return None
+            wait = self._next_try(tried)
+            if wait is None:
+                return None
+            one, wait_s = wait
+            if not one.health.budget.take(self._means.clock()):
+                return None
+            await self._means.sleep(wait_s)
+            self._waited_s += wait_s
+            reply = await self.ask(one)
+            if reply is not None:
+                return reply
+        return None
+
+    def _next_try(self, tried: int) -> tuple[Seen, float] | None:
+        """Who to try again, and after how long; None where nobody should be."""
+        means = self._means
+        now = means.clock()
+        left_s = self._request.deadline - asyncio.get_running_loop().time()
+        for one in self._askable:
+            error = self._failed.get(one.candidate.key)
+            if error is None or not is_passing(error) or one.health.state(now) is not State.CLOSED:
+                continue
+            told = error.retry_after_s
+            if told is not None and told > MOST_BACKOFF_S:
+                continue
+            wait_s = max(told or 0.0, backoff_s(tried, means.draw()))
+            if left_s - wait_s >= LEAST_LEFT_S:
+                return one, wait_s
+        return None
+
+    async def ask(self, one: Seen) -> Reply | None:
+        """Its answer, once it has said something. None where another may do better; raises what nobody can mend."""
+        means, request, candidate = self._means, self._request, one.candidate
+        if self._calls >= means.pace.calls or (self._calls and not self._is_worth_asking(one)):
+            return None
+        if candidate.facts is not None or len(request.body.raw) > LARGE_BYTES:
+            try:
+                refuse_misfit(request, candidate, means.catalog)
+            except FarmError as error:
+                self._misfit = self._misfit or error
+                return None
+        self._calls += 1
+        budget = one.health.budget
+        if candidate.key not in self._failed:
+            budget.earn()
+        trial = one.health.begin(means.clock())
+        addressed = request.to(
+            provider=candidate.provider, model=candidate.model, call=self._calls, waited_s=self._waited_s
+        )
+        target = means.targets[candidate.provider]
+        try:
+            if self._has_another(candidate):
+                reply = await self._in_time(target, addressed)
+            else:
+                reply = await target.send(addressed)
+                if reply.event is None:
+                    await first_content(reply)
+        except FarmError as error:
+            now = means.clock()
+            self._waited_s += now - trial.began
+            trial.end(error, now, means.draw())
+            self._note(candidate, error)
+            return None
+        except BaseException as error:
+            trial.end(error, means.clock(), means.draw())
+            raise
+        return self._begun(reply, trial, candidate)
+
+    async def _in_time(self, target: Target, addressed: Request) -> Reply:
+        """Its answer, if it says something while another target is still worth asking. Raises UpstreamTimeout."""
+        patience_s = self._means.pace.first_content_s
+        late = UpstreamTimeout(f"{addressed.provider} did not begin its answer within {patience_s:g} s.")
+        task = asyncio.current_task()
+        assert task is not None
+        # Not `asyncio.timeout`: the reason goes along, so that whoever is cancelled knows that nobody has left.
+        timer = asyncio.get_running_loop().call_later(patience_s, task.cancel, late)
+        try:
+            reply = await target.send(addressed)
+            await first_content(reply)
+        except asyncio.CancelledError as error:
+            if error.args[:1] == (late,) and not task.uncancel():
+                raise late from error
+            raise
+        finally:
+            timer.cancel()
+        return reply
+
+    def _begun(self, reply: Reply, trial: Trial, candidate: Candidate) -> Reply:
+        """An answer that has said something: how it ends says the rest of its target."""
+        means = self._means
+        now = means.clock()
+        took_s = now - trial.began
+        trial.health.spoke(took_s)
+        reply.waited_s = self._waited_s + took_s
+        if reply.event is not None:
+            trial.end(None, now, 0.0)
+        else:
+            reply.when_closed(lambda failure: trial.end(failure, means.clock(), means.draw()))
+        if self._calls > 1 or candidate.tier:
+            reply.attempts = self._calls
+            if candidate.key != self._wanted.key:
+                reply.fallback = self._wanted.key
+        return reply
+
+    def _has_another(self, candidate: Candidate) -> bool:
+        """Whether somebody else is left who was not asked yet."""
+        if len(self._askable) < 2 or not self._falls_back or self._calls >= self._means.pace.calls:
+            return False
+        return any(
+            one.candidate.key != candidate.key and one.candidate.key not in self._failed for one in self._askable
+        )
+
+    def _is_worth_asking(self, one: Seen) -> bool:
+        """After others: it is well still, there is time, and a prompt that was too long for those fits here."""
+        now = self._means.clock()
+        if one.health.is_cooling(now) or self._request.deadline - asyncio.get_running_loop().time() < LEAST_LEFT_S:
+            return False
+        if any(isinstance(error, ContextLengthExceeded) for error in self._failed.values()):
+            return self._context(one.candidate) > self._longest_tried()
+        return True
+
+    def _longest_tried(self) -> int:
+        tried = (one.candidate for one in self._askable if one.candidate.key in self._failed)
+        return max(map(self._context, tried), default=0)
+
+    def _context(self, candidate: Candidate) -> int:
+        """The longest prompt it is known to take; 0 where nobody knows."""
+        facts = candidate.facts
+        known = facts.context_tokens if facts is not None else None
+        return known or self._means.catalog.published(candidate.provider, candidate.model).context_tokens or 0
+
+    def _note(self, candidate: Candidate, error: FarmError) -> None:
+        """Remember a failure. Raises it where no other target could do better."""
+        self._failed[candidate.key] = error
+        if not isinstance(error, NEXT_MAY_DO) and not isinstance(error, UpstreamError) and not error.retryable:
+            raise self._finished(error)
+        if isinstance(error, UpstreamError) and not error.retryable and not is_about_key(error):
+            raise self._finished(error)
+
+    def _outcome(self) -> FarmError:
+        """What to tell when nobody answered."""
+        errors = list(self._failed.values())
+        if not errors:
+            return self._misfit or self._nobody()
+        if len(errors) == 1:
+            return self._finished(errors[0])
+        if all(isinstance(error, NEXT_MAY_DO) for error in errors):
+            return self._finished(errors[0])
+        return self._finished(self._all_failed(errors))
+
+    def _nobody(self) -> FarmError:
+        """Nobody was asked: the limits of all are used up."""
+        now = self._means.clock()
+        soonest_s = min(one.health.back_in_s(now) for one in self._resting)
+        names = ", ".join(one.candidate.key for one in self._resting)
+        return UpstreamRateLimited(f"The rate limit of {names} is used up.", retry_after_s=soonest_s)
+
+    def _all_failed(self, errors: Sequence[FarmError]) -> FarmError:
+        now = self._means.clock()
+        soonest_s = min(one.health.back_in_s(now) for one in (*self._askable, *self._resting))
+        told = " ".join(f"{name}: {error.message}" for name, error in self._failed.items())
+        if all(isinstance(error, UpstreamRateLimited) for error in errors):
+            return UpstreamRateLimited(f"Every target is at its rate limit. {told}", retry_after_s=soonest_s)
+        return NoTargetLeft(f"No target answered. {told}", retry_after_s=max(soonest_s, 1.0))
+
+    def _finished(self, error: FarmError) -> FarmError:
+        """The error as it is told: with how often somebody was asked, and whether a caller should try again at once."""
+        error.attempts = self._calls
+        if error.retryable and self._calls > 1:
+            # Each of their retries would be as many calls again.
+            error.should_retry = False
+        return error
+
+
+def is_passing(error: FarmError) -> bool:
+    """Whether the same target may do better in a moment. Another 30 s of silence would help nobody."""
+    if isinstance(error, UpstreamTimeout | UpstreamTlsError):
+        return False
+    return isinstance(error, UpstreamError) and error.retryable
+
+
+def is_about_key(error: UpstreamError) -> bool:
+    """Whether another credential may be accepted."""
+    return error.code == "upstream_auth_failed"
+
+
+def backoff_s(tried: int, draw: float) -> float:
+    """Wait before trying again, in seconds; `tried`: how often it was, from 1. Full jitter.
+
+    Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+    """
+    longest_s: float = min(MOST_BACKOFF_S, BASE_S * 2 ** (tried - 1))
+    return draw * longest_s
+
+
+async def first_content(reply: Reply) -> None:
+    """Wait until an answer has said something or is complete. Closes the reply and raises when it breaks before."""
+    if reply.event is not None:
+        return
+    held: list[Event] = []
+    size = 0
+    try:
+        while True:
+            event = await reply.next()
+            if event is None:
+                break
+            held.append(event)
+            size += len(event.raw)
+            if event.bears_content or size > HELD_BYTES:
+                break
+    except BaseException as error:
+        reply.close(error)
+        raise
+    reply.hold(held)
