@@ -181,6 +181,7 @@ class RealGate:
         python: str = sys.executable,
     ) -> None:
         self.directory = directory
+        self.environment: dict[str, str] = {}
         self._python = python
         self.home = directory / "home"
         self.config_file = directory / "farm.config.json"
@@ -207,7 +208,7 @@ class RealGate:
         return subprocess.Popen(
             [self._python, "-m", "farmgate", *arguments],
             cwd=self.directory,
-            env={**kept, "FARM_HOME": str(self.home)},
+            env={**kept, "FARM_HOME": str(self.home), **self.environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if pipe else None,
             stderr=subprocess.PIPE if pipe else None,
@@ -248,6 +249,15 @@ class RealGate:
             self.log.append(line)
             if text in line:
                 return line
+
+    def heard(self) -> list[str]:
+        """The lines it has printed that nobody has seen yet."""
+        lines = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                lines.append(self._lines.get_nowait())
+        self.log += lines
+        return lines
 
     def everything_said(self) -> str:
         """All it has printed, once it has ended."""

@@ -1,0 +1,12 @@
+"""The rows of the fault matrix, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tests.faults.rows_answers import ANSWERS
+from tests.faults.words import Row
+
+__all__ = ["ROWS"]
+
+ROWS: Sequence[Row] = sorted((*ANSWERS,), key=lambda row: row.number)
