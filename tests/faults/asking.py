@@ -154,16 +154,14 @@ async def messages_whole(answer: Any, outcome: Outcome) -> bool:
 
 
 async def messages_stream(stream: Any, outcome: Outcome) -> bool:
-    finish, is_over = None, False
+    is_over = False
     async for event in stream:
         match event.type:
             case "content_block_delta":
                 outcome.text += event.delta.text
-            case "message_delta":
-                finish = event.delta.stop_reason
             case "message_stop":
                 is_over = True
-    return is_over and finish is not None
+    return is_over
 
 
 async def responses_whole(answer: Any, outcome: Outcome) -> bool:

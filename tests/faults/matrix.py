@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.faults.rows_answers import ANSWERS
+from tests.faults.rows_frames import FRAMES
+from tests.faults.rows_http import HTTP
+from tests.faults.rows_network import NETWORK
 from tests.faults.words import Row
 
 __all__ = ["ROWS"]
 
-ROWS: Sequence[Row] = sorted((*ANSWERS,), key=lambda row: row.number)
+ROWS: Sequence[Row] = sorted((*NETWORK, *ANSWERS, *FRAMES, *HTTP), key=lambda row: row.number)

@@ -17,6 +17,7 @@ from farmgate.core.usage import Outcome as Ended
 from farmgate.mock import Mock, answer_text
 from farmgate.stores.journal import read_calls
 from tests.faults.asking import PROMPT, Callers
+from tests.faults.process import memory_mib
 from tests.faults.words import Answered, Combo, Expected, Fault, Kind, Outcome, Surface
 from tests.journey.gate import KEY, SECRETS, RealGate
 
@@ -27,7 +28,13 @@ SETTLED_S = 5.0
 PROVIDER_KEY = "canary-of-the-provider-key-91c7e2"
 TIMEOUTS = {"connectS": 0.8, "firstByteS": 0.8, "idleS": 0.8}
 PATIENCE = {"firstContentS": 1.0}
-DIALECTS = {"": "openai", "-claude": "anthropic"}
+DIALECTS: Mapping[str, tuple[str, str, Mapping[str, object]]] = {
+    "": ("openai", "/v1", {}),
+    "-claude": ("anthropic", "", {}),
+    "-responses": ("openai", "/v1", {"responses": True}),
+}
+"""What stands behind a provider's name: its type, where its API begins, options."""
+SUFFIXES = {Surface.MESSAGES: "-claude", Surface.RESPONSES: "-responses"}
 
 
 class Address(Protocol):
@@ -41,17 +48,17 @@ class Address(Protocol):
     def connections(self) -> int: ...
 
 
-def entries(name: str, url: str, **more: object) -> dict[str, object]:
-    """The same address twice, once for each dialect a provider may speak."""
+def entries(name: str, url: str) -> dict[str, object]:
+    """The same address once for each dialect that a provider may speak."""
     return {
         f"{name}{suffix}": {
             "provider": kind,
-            "url": f"{url}/v1" if kind == "openai" else url,
+            "url": f"{url}{path}",
             "apiKey": f"{PROVIDER_KEY}-{name}",
             "timeouts": TIMEOUTS,
-            **more,
+            "options": options,
         }
-        for suffix, kind in DIALECTS.items()
+        for suffix, (kind, path, options) in DIALECTS.items()
     }
 
 
@@ -87,6 +94,7 @@ class Rig:
         self.callers = Callers(self.gate.ready["url"], KEY)
         await self._warm_up()
         self.baseline = await asyncio.to_thread(self.gate.descriptors) - self.connections
+        self.memory_mib = memory_mib(self.gate.pid)
         return self
 
     async def __aexit__(
@@ -106,7 +114,8 @@ class Rig:
 
     def config(self) -> dict[str, object]:
         """What the gate is started with."""
-        addresses = {"first": self.first.url, "well": self.well.url}
+        named = self.well.url.replace("127.0.0.1", "localhost")
+        addresses = {"first": self.first.url, "well": self.well.url, "named": named}
         addresses |= {name: other.url for name, other in self.others.items()}
         providers: dict[str, object] = {}
         routes: dict[str, object] = {}
@@ -123,7 +132,7 @@ class Rig:
 
     def name_for(self, provider: str, combo: Combo, model: str) -> str:
         """What a caller names, to be answered by that provider's model, with or without another behind it."""
-        suffix = "-claude" if combo.surface is Surface.MESSAGES else ""
+        suffix = SUFFIXES.get(combo.surface, "")
         return f"{provider}{suffix}{'.or.' if combo.falls_back else '/'}{model}"
 
     async def ask(
@@ -148,7 +157,8 @@ class Rig:
         model = self.fresh(combo.place(fault.inject))
         marker = f"m{model.rpartition('=')[2]}"
         expected = fault.expect(combo)
-        outcome = await self.ask(combo, model, marker, provider=fault.provider, text=expected.text)
+        text = None if expected.text is None else expected.text(marker)
+        outcome = await self.ask(combo, model, marker, provider=fault.provider, text=text)
         return Answered(self, combo, model, marker, outcome)
 
     async def case(self, fault: Fault, combo: Combo) -> list[str]:
@@ -159,7 +169,7 @@ class Rig:
         await self.settled(model)
         wrong = judged(answered.outcome, expected, answered.marker)
         wrong += swept(answered.outcome)
-        seen = self.seen(fault.provider, model)
+        seen = self.seen(fault.provider, model, expected.calls[0] if expected.calls else 0)
         if expected.calls is not None and seen != expected.calls:
             wrong.append(f"{seen} calls, not {expected.calls}")
         wrong += await self.journal_faults(model, expected, seen)
@@ -167,12 +177,12 @@ class Rig:
             wrong.append(told)
         return [f"{combo}: {fault.inject or fault.provider}: {one} [{answered.outcome}]" for one in wrong]
 
-    def seen(self, provider: str, model: str) -> tuple[int, int] | None:
-        """Calls of the first provider and of the one that is well, as they count them."""
+    def seen(self, provider: str, model: str, unknown: int = 0) -> tuple[int, int]:
+        """Calls of the first provider and of the one that is well, as they count them. `unknown`: what to take for one
+        that cannot count."""
         other = self.others.get(provider)
         first = sum(call.model == model for call in self.first.calls) if other is None else other.calls(model)
-        well = sum(call.model == model for call in self.well.calls)
-        return None if first is None else (first, well)
+        return unknown if first is None else first, sum(call.model == model for call in self.well.calls)
 
     async def settled(self, model: str) -> None:
         """Wait until neither provider answers to that model any more."""
@@ -184,7 +194,7 @@ class Rig:
     def open_calls(self, model: str) -> int:
         return sum(is_open(mock, model) for mock in (self.first, self.well))
 
-    async def journal_faults(self, model: str, expected: Expected, seen: tuple[int, int] | None) -> list[str]:
+    async def journal_faults(self, model: str, expected: Expected, seen: tuple[int, int]) -> list[str]:
         """What is wrong with the records of a model's calls."""
         wrong = []
         if self.open_calls(model):
@@ -196,11 +206,9 @@ class Rig:
             if all(row.outcome is not Ended.OPEN for row in rows) and rows:
                 break
             await asyncio.to_thread(self.gate.is_idle)
-        calls = seen or expected.calls
-        if expected.rows is not None:
-            calls = (expected.rows, 0)
-        if calls is not None and len(rows) != sum(calls):
-            wrong.append(f"{len(rows)} records of {sum(calls)} calls")
+        wanted = sum(seen) if expected.rows is None else expected.rows
+        if len(rows) != wanted:
+            wrong.append(f"{len(rows)} records of {wanted} calls")
         ends = Counter(row.outcome for row in rows)
         if ends[Ended.OPEN] or ends[Ended.LOST]:
             wrong.append(f"records without an end: {dict(ends)}")
@@ -290,7 +298,7 @@ def judged(outcome: Outcome, expected: Expected, marker: str) -> list[str]:
     if outcome.kind not in expected.kinds:
         return [f"a caller should be left with: {' or '.join(expected.kinds)}"]
     wrong = []
-    text = answer_text(marker) if expected.text is None else expected.text
+    text = answer_text(marker) if expected.text is None else expected.text(marker)
     if not text.startswith(outcome.text):
         wrong.append(f"text that was never said: {outcome.text[:80]!r}")
     if outcome.kind is Kind.REFUSED and expected.status not in (None, outcome.status):

@@ -10,11 +10,14 @@ __all__ = ["ANSWERS"]
 
 TRIED = 3
 """Calls of a provider that is alone: the first and two more."""
-CODELESS = ""
 
 
 def streams(combo: Combo) -> bool:
     return combo.streams
+
+
+def is_chat(combo: Combo) -> bool:
+    return combo.surface is Surface.CHAT
 
 
 def comes_whole(combo: Combo) -> bool:
@@ -111,7 +114,13 @@ ANSWERS: Sequence[Row] = (
         ),
     ),
     Row(13, "the mark of the end is missing", (Fault("no-done", whole_where(Surface.CHAT), streams),), is_quick=True),
-    Row(14, "the end without why it ended", (Fault("no-finish", whole_where(), streams),), is_quick=True),
+    Row(
+        14,
+        "the end without why it ended",
+        (Fault("no-finish", whole_where(Surface.MESSAGES), streams),),
+        is_quick=True,
+        takes="`message_stop` is the end of Messages, with a reason or without",
+    ),
     Row(
         15,
         "a frame that is no JSON",
@@ -134,17 +143,19 @@ ANSWERS: Sequence[Row] = (
         "something else than was asked: HTML, JSON for a stream, a stream for JSON",
         (
             Fault("kind=html", uncommitted(502, INVALID)),
-            Fault("kind=whole", uncommitted(502, INVALID), streams),
+            Fault("kind=whole", lambda _: whole(), streams),
             Fault("kind=stream", uncommitted(502, INVALID), comes_whole),
         ),
         is_quick=True,
+        takes="JSON that is the whole answer is told as a stream: nothing is lost",
     ),
     Row(
         24,
         "a 200 of null, [], {}, nothing, or no choices",
-        tuple(
-            Fault(f"body={what}", uncommitted(502, INVALID, TRUNCATED))
-            for what in ("null", "list", "object", "empty", "no-choices")
+        (
+            *(Fault(f"body={what}", uncommitted(502, INVALID, TRUNCATED)) for what in ("null", "list", "object", "empty")),
+            Fault("body=no-choices,usage=missing", uncommitted(502, INVALID, TRUNCATED), is_chat),
         ),
+        takes="no choices and no usage; with usage it is an answer, and Claude may say nothing",
     ),
 )

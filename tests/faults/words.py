@@ -110,8 +110,8 @@ class Expected:
     status: int | None = None
     codes: tuple[str, ...] = ()
     calls: tuple[int, int] | None = None
-    text: str | None = None
-    """Where it is not what the mock says by itself."""
+    text: Callable[[str], str] | None = None
+    """What is said to a marker, where it is not what the mock says by itself."""
     within_s: float | None = None
     rows: int | None = None
     """Records in the journal, where they are not as many as calls."""
@@ -176,9 +176,11 @@ class Row:
 # ------------------------------------------------------------------------------------------ what should come
 
 
-def whole(calls: tuple[int, int] = (1, 0), *, text: str | None = None) -> Expected:
+def whole(
+    calls: tuple[int, int] = (1, 0), *, text: Callable[[str], str] | None = None, rows: int | None = None
+) -> Expected:
     """All of the answer."""
-    return Expected((Kind.WHOLE,), calls=calls, text=text)
+    return Expected((Kind.WHOLE,), calls=calls, text=text, rows=rows)
 
 
 def refused(status: int, *codes: str, calls: tuple[int, int]) -> Expected:

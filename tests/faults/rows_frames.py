@@ -1,0 +1,156 @@
+"""Rows 17 to 22: streams that are right, and cut, framed or counted as no stream should be."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from farmgate.mock import answer_text, pieces
+from tests.faults.process import cpu_s, memory_mib
+from tests.faults.rig import Rig
+from tests.faults.rows_answers import INVALID, streams, uncommitted
+from tests.faults.words import Answered, Combo, Expected, Fault, Kind, Row, Surface, whole
+
+__all__ = ["FRAMES"]
+
+LONGEST_FRAME = 200
+MOST_GROWTH_MIB = 64.0
+SIZES = (50_000, 100_000)
+TOLERANCE = 0.3
+TOKENS = 5
+SANE_TOKENS = 1000
+
+
+def wide(marker: str) -> str:
+    return "".join(pieces(marker, unicode=True))
+
+
+def twice(marker: str) -> str:
+    """The third piece again."""
+    said = list(pieces(marker))
+    return "".join([*said[:3], *said[2:]])
+
+
+def swapped(marker: str) -> str:
+    """The third and the fourth piece the other way round."""
+    said = list(pieces(marker))
+    return "".join([*said[:2], said[3], said[2], *said[4:]])
+
+
+def says(text: Callable[[str], str]) -> Callable[[Combo], Expected]:
+    return lambda _: whole(text=text)
+
+
+def large(size: int) -> Callable[[str], str]:
+    def said(marker: str) -> str:
+        return "x" * size + "".join(list(pieces(marker))[1:])
+
+    return said
+
+
+def counted(answered: Answered) -> str | None:
+    """What the provider said of its tokens once is on record once."""
+    (record,) = answered.rig.records(answered.model)
+    told = (record.completion_tokens, record.estimated)
+    return None if told == (TOKENS, False) else f"(tokens, estimated) on record: {told}"
+
+
+def estimated(answered: Answered) -> str | None:
+    """Where the provider says nothing or nonsense, a guess is on record that says it is one."""
+    (record,) = answered.rig.records(answered.model)
+    if not record.estimated:
+        told = (record.prompt_tokens, record.completion_tokens)
+        return f"(tokens in, out) on record, not as a guess: {told}"
+    sane = 0 < record.completion_tokens < SANE_TOKENS and 0 < record.prompt_tokens < SANE_TOKENS
+    return None if sane else f"tokens on record: {record.prompt_tokens}, {record.completion_tokens}"
+
+
+def lies() -> tuple[Fault, ...]:
+    """How a provider can tell tokens wrongly."""
+    return (
+        Fault("usage=twice", lambda _: whole(), check=counted),
+        *(
+            Fault(f"usage={how}", lambda _: whole(), check=estimated, applies=is_talk)
+            for how in ("missing", "null", "negative", "huge", "text")
+        ),
+    )
+
+
+def is_talk(combo: Combo) -> bool:
+    return combo.surface is not Surface.EMBEDDINGS
+
+
+def alone(combo: Combo) -> bool:
+    """One of each is enough: nobody else need be asked."""
+    return combo.streams and not combo.falls_back
+
+
+async def bytes_alone_cost_the_same(rig: Rig) -> list[str]:
+    """Twice the bytes, each sent alone, take twice the time, not four times."""
+    costs = []
+    for size in SIZES:
+        count = size // 1000
+        model = rig.fresh(f"split=1,size=800,frames={count}")
+        before, began = cpu_s(rig.gate.pid), time.monotonic()
+        text = answer_text("drip", count, size=800)
+        outcome = await rig.ask(Combo(Surface.CHAT, True, False), model, "drip", text=text)
+        if outcome.kind is not Kind.WHOLE:
+            return [f"{size} bytes: {outcome}"]
+        (call,) = [one for one in rig.first.calls if one.model == model]
+        cost = cpu_s(rig.gate.pid) - before
+        costs.append(cost / call.sent_bytes)
+        took_s = time.monotonic() - began
+        rig.notes.append(f"{call.sent_bytes} single bytes: {cost:.2f} s of the gate's CPU in {took_s:.1f} s")
+    ratio = costs[1] / costs[0]
+    return [] if ratio < 1 + TOLERANCE else [f"a byte costs {ratio:.2f} times as much in a stream twice as long"]
+
+
+async def large_frames_are_bounded(rig: Rig) -> list[str]:
+    """What the frames of this row left behind in the gate's memory."""
+    grown = memory_mib(rig.gate.pid) - rig.memory_mib
+    rig.notes.append(f"memory after the large frames: {grown:+.0f} MiB")
+    return [] if grown < MOST_GROWTH_MIB else [f"{grown:.0f} MiB more memory than before"]
+
+
+FRAMES: Sequence[Row] = (
+    Row(
+        17,
+        "characters cut apart at every byte",
+        (
+            Fault("unicode,split=1", says(wide), streams),
+            *(Fault(f"unicode,split-at={at}", says(wide), alone) for at in range(1, LONGEST_FRAME)),
+        ),
+    ),
+    Row(
+        18,
+        "frames cut apart at every byte, every line end, data on two lines, a byte order mark, comments",
+        (
+            *(Fault(f"eol={eol},split={size}", lambda _: whole(), streams) for eol in ("lf", "cr", "crlf") for size in (1, 3)),
+            *(Fault(f"eol={eol},split-at={at}", lambda _: whole(), alone) for eol in ("cr", "crlf") for at in (1, 5, 6, 40)),
+            Fault("multiline,split=7", lambda _: whole(), streams),
+            Fault("bom,split=1", lambda _: whole(), streams),
+            Fault("comments,eol=crlf,split=1", lambda _: whole(), streams),
+        ),
+        is_quick=True,
+    ),
+    Row(19, "100,000 bytes, each alone", specials=(("cost of a byte", bytes_alone_cost_the_same),)),
+    Row(
+        20,
+        "a frame of almost 8 MiB, a frame of 9",
+        (
+            Fault("huge=8300000", says(large(8_300_000)), streams),
+            Fault("huge=9m", uncommitted(502, INVALID), streams),
+        ),
+        (("memory", large_frames_are_bounded),),
+    ),
+    Row(
+        21,
+        "frames that come twice or in another order",
+        (
+            Fault("duplicate={mid}", says(twice), streams, check=counted),
+            Fault("swap={mid}", says(swapped), streams, check=counted),
+        ),
+        is_quick=True,
+    ),
+    Row(22, "tokens told not at all, as null, negative, 1e18, text, or twice", lies()),
+)
