@@ -134,7 +134,7 @@ class Callers:
 
 
 async def chat_whole(answer: Any, outcome: Outcome) -> bool:
-    outcome.text = answer.choices[0].message.content
+    outcome.pieces.append(answer.choices[0].message.content or "")
     return answer.choices[0].finish_reason is not None
 
 
@@ -143,13 +143,13 @@ async def chat_stream(stream: Any, outcome: Outcome) -> bool:
     async with contextlib.aclosing(stream.__aiter__()) as chunks:
         async for chunk in chunks:
             for choice in chunk.choices:
-                outcome.text += choice.delta.content or ""
+                outcome.pieces.append(choice.delta.content or "")
                 finish = choice.finish_reason or finish
     return finish is not None
 
 
 async def messages_whole(answer: Any, outcome: Outcome) -> bool:
-    outcome.text = "".join(block.text for block in answer.content)
+    outcome.pieces += [block.text for block in answer.content]
     return answer.stop_reason is not None
 
 
@@ -158,14 +158,14 @@ async def messages_stream(stream: Any, outcome: Outcome) -> bool:
     async for event in stream:
         match event.type:
             case "content_block_delta":
-                outcome.text += event.delta.text
+                outcome.pieces.append(event.delta.text)
             case "message_stop":
                 is_over = True
     return is_over
 
 
 async def responses_whole(answer: Any, outcome: Outcome) -> bool:
-    outcome.text = answer.output_text
+    outcome.pieces.append(answer.output_text)
     return answer.status in ("completed", "incomplete")
 
 
@@ -174,7 +174,7 @@ async def responses_stream(stream: Any, outcome: Outcome) -> bool:
     async for event in stream:
         match event.type:
             case "response.output_text.delta":
-                outcome.text += event.delta
+                outcome.pieces.append(event.delta)
             case "response.completed" | "response.incomplete":
                 status = event.response.status
     return status is not None

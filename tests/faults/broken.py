@@ -39,6 +39,9 @@ socket.getaddrinfo = getaddrinfo
 '''
 """Read by Python itself when it starts, from PYTHONPATH."""
 
+TOO_NEW = bytes([21, 3, 1, 0, 2, 2, 70])
+"""A fatal alert in TLS 1.0: protocol_version. Today's libraries can hardly be made to speak that version."""
+
 
 class Nowhere:
     """An address that only has a name."""
@@ -55,13 +58,12 @@ class Nowhere:
 class Tls(Nowhere):
     """A server whose certificate or protocol nobody should accept. Whoever does is answered nothing."""
 
-    def __init__(self, certificate: str, *, oldest: bool = False) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(TLS / certificate)
-        if oldest:
-            context.set_ciphers("ALL:@SECLEVEL=0")
-            context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1
-        self._context = context
+    def __init__(self, certificate: str | None) -> None:
+        """None: it knows no newer TLS than 1.0, and says so."""
+        self._context = None
+        if certificate is not None:
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._context.load_cert_chain(TLS / certificate)
         self.was_trusted = 0
 
     async def start(self) -> None:
@@ -70,7 +72,11 @@ class Tls(Nowhere):
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
-            self.was_trusted += bool(await reader.read(1))
+            told = await reader.read(1)
+            if self._context is None:
+                writer.write(TOO_NEW)
+            else:
+                self.was_trusted += bool(told)
             writer.close()
 
     async def stop(self) -> None:
@@ -112,7 +118,7 @@ async def addresses(directory: Path) -> AsyncIterator[tuple[Mapping[str, Address
         "expired": Tls("expired.pem"),
         "elsewhere": Tls("elsewhere.pem"),
         "stranger": Tls("stranger.pem"),
-        "oldest": Tls("here.pem", oldest=True),
+        "oldest": Tls(None),
     }
     async with closed() as nobody, full() as busy, contextlib.AsyncExitStack() as stack:
         for server in servers.values():

@@ -89,13 +89,18 @@ class Outcome:
     """`raw` is all that came of the answer's body; `said` what the SDK's error says."""
 
     kind: Kind = Kind.ODD
-    text: str = ""
+    pieces: list[str] = field(default_factory=list)
     status: int | None = None
     code: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     raw: bytes = b""
     said: str = ""
     took_s: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """All that was said."""
+        return "".join(self.pieces)
 
     def __str__(self) -> str:
         told = " ".join(str(one) for one in (self.kind.value, self.status, self.code) if one is not None)
