@@ -63,12 +63,27 @@ def dialects() -> str:
     return page(observed())
 
 
+def mock() -> str:
+    """The page on the mock, with the faults there are."""
+    from farmgate.mock import show_faults
+
+    lines = []
+    for group, faults in show_faults():
+        rows = (f"| `{name}` | {text} |" for name, text in faults)
+        lines += [f"**{group}**", "", "| fault | what happens |", "|---|---|", *rows, ""]
+    page = (ROOT / "docs/mock.md").read_text()
+    start, end = "<!-- faults: written by tools/generate.py -->", "<!-- /faults -->"
+    before, _, rest = page.partition(start)
+    return "\n".join((before + start, "", *lines, end)) + rest.partition(end)[2]
+
+
 MODELS = "src/farmgate/admin/models.json"
 GENERATED = {
     "docs/farm.config.schema.json": config_schema,
     "docs/openapi.json": openapi,
     "docs/clients.md": clients,
     "docs/dialects.md": dialects,
+    "docs/mock.md": mock,
     MODELS: published_models,
 }
 

@@ -227,6 +227,32 @@ def route(
 
 
 @app.command()
+def mock(
+    context: typer.Context,
+    host: Host = None,
+    port: Port = None,
+    script: Annotated[
+        Path | None, typer.Option("--script", metavar="FILE", help="Steps that decide who fails, in YAML or JSON.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of all that is drawn at random.")] = 0,
+    keep: Annotated[
+        int, typer.Option("--keep", min=0, max=1_000_000, help="Calls that /mock/calls can show.")
+    ] = 10_000,
+    faults: Annotated[bool, typer.Option("--faults", help="List the faults there are, and end.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Be a provider that fails as it is told to, for tests."""
+    from farmgate.surfaces.cli import mocking
+
+    session = session_of(context, None, None, json, quiet)
+    if faults:
+        return mocking.faults(session)
+    at = mocking.PORT if port is None else port
+    return mocking.mock(session, mocking.Wish(host=host, port=at, script=script, seed=seed, keep=keep))
+
+
+@app.command()
 def usage(
     context: typer.Context,
     since: Annotated[str, typer.Option("--since", metavar="SPAN", help="30m, 24h, 7d, 2w or all.")] = "24h",
