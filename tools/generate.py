@@ -56,6 +56,10 @@ def dialects() -> str:
     """What each API can say to each provider, as the matrix test sees it."""
     from tests.matrix.table import observed, page
 
+    from farmgate.telemetry import log_like_a_command
+
+    log_like_a_command()
+
     return page(observed())
 
 

@@ -31,6 +31,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterat
             "limits": {
                 "requestTimeoutS": 20,
                 "keepAliveS": 0.05,
+                "clientStallS": 1,
                 "inFlight": AT_ONCE,
                 "queue": IN_LINE,
                 "queueTimeoutS": 0.2,
@@ -209,3 +210,15 @@ def test_who_leaves_while_it_waits_is_forgotten(gate: RealGate, upstream: Upstre
         holder.close()
     assert gate.is_idle()
     assert len(upstream.seen) == number
+
+
+# --------------------------------------------------------------------------------------------- for a client who reads
+
+
+def test_a_client_that_takes_nothing_is_given_up(gate: RealGate, upstream: Upstream) -> None:
+    number = len(upstream.seen) + 1
+    with gate.wire(receive_bytes=4096) as wire:
+        wire.send(request("POST", CHAT, body_for(CHAT, "flood")))
+        assert wire.head().status == 200
+        assert upstream.last(number).left.wait(10), "the upstream was left waiting"
+        assert gate.is_idle(10)

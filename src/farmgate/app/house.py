@@ -253,6 +253,7 @@ def server_settings(config: Config) -> ServerSettings:
     return ServerSettings(
         header_bytes=limits.header_bytes,
         header_timeout_s=limits.header_timeout_s,
+        client_stall_s=limits.client_stall_s,
         pre_stop_s=drain.pre_stop_s,
         drain_s=drain.timeout_s,
     )

@@ -38,4 +38,4 @@ def target_of(entry: Target) -> RouteTarget:
 
 def pace_of(config: Config) -> Pace:
     told = config.ai.attempts
-    return Pace(retries=told.retries, calls=told.calls, first_content_s=told.first_content_s)
+    return Pace(retries=told.retries, calls=told.calls, first_content_s=told.first_content_s, hedge=told.hedge)

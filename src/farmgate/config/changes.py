@@ -24,6 +24,7 @@ AT_RESTART = (
     "server.drain.*",
     "server.limits.headerBytes",
     "server.limits.headerTimeoutS",
+    "server.limits.clientStallS",
     "journal.*",
     "responses.*",
     "ai.providers.*.autoStart",

@@ -146,6 +146,7 @@ class Limits(Section):
     body_timeout_s: Seconds = Field(60, description="Time for a request body to arrive.")
     header_timeout_s: Seconds = Field(30, description="Time for a request head to arrive.")
     request_timeout_s: Seconds = Field(600, description="Time for a whole request, its answer included.")
+    client_stall_s: Seconds = Field(30, description="Time a client may read nothing of what it is sent.")
     keep_alive_s: Seconds = Field(
         15, description="Silence before the first content of a stream after which comments keep its connection open."
     )
@@ -290,6 +291,10 @@ class Attempts(Section):
     calls: Whole = Field(4, ge=1, le=10, description="Most calls for one request, of all targets together.")
     first_content_s: Seconds = Field(
         30, description="Longest wait for a target's first content while another is left to ask."
+    )
+    hedge: bool = Field(
+        False,
+        description="Ask a second target where a whole answer takes longer than 95 of 100; for 5 % of the requests.",
     )
 
 

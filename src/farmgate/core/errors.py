@@ -16,6 +16,7 @@
     ├── ConfigInvalid              422
     ├── HeadersTooLarge            431
     ├── ClientGone                 499  nobody is listening any more
+    ├── CallGivenUp                499  another call for the same request answered first
     ├── InternalError              500  our own bug
     ├── UpstreamError              502  what a provider did wrong
     │   ├── UpstreamUnreachable  UpstreamTlsError  UpstreamInvalidResponse  UpstreamStreamTruncated
@@ -35,6 +36,7 @@ from typing import ClassVar
 __all__ = [
     "AmbiguousCredentials",
     "BadRequest",
+    "CallGivenUp",
     "ClientGone",
     "ConfigInvalid",
     "ContextLengthExceeded",
@@ -320,6 +322,13 @@ class ClientGone(FarmError):
 
     status = 499
     code = "client_gone"
+
+
+class CallGivenUp(FarmError):
+    """Another target answered first."""
+
+    status = 499
+    code = "hedge_lost"
 
 
 class InternalError(FarmError):

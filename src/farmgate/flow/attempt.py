@@ -64,7 +64,7 @@ class Attempt:
         tries = Tries(self.means, request, order, falls_back=view.falls_back)
         if not order.askable:
             return await tries.at_last()
-        reply = await tries.ask(order.askable[0])
+        reply = await tries.first()
         return await tries.after_the_first() if reply is None else reply
 
     def _arranged(self, made: Plan, request: Request) -> Arranged:

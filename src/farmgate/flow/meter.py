@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from farmgate.core.errors import ClientGone, FarmError
+from farmgate.core.errors import CallGivenUp, ClientGone, FarmError
 from farmgate.core.ports import Journal, Target
 from farmgate.core.reply import Event, Reply, Usage
 from farmgate.core.request import Kind, Request
@@ -110,6 +110,8 @@ def outcome_of(failure: BaseException | None) -> tuple[Outcome, str | None]:
     match failure:
         case None:
             return Outcome.OK, None
+        case CallGivenUp() | asyncio.CancelledError(args=(CallGivenUp(),)):
+            return Outcome.CANCELLED, CallGivenUp.code
         case asyncio.CancelledError(args=(FarmError() as reason,)):
             # Given up by us: its time was over, or the gate ends.
             return Outcome.ERROR, reason.code

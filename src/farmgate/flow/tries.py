@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from farmgate.core.errors import (
+    CallGivenUp,
     ContextLengthExceeded,
     FarmError,
     ModelNotCapable,
@@ -25,7 +26,9 @@ from farmgate.core.request import Request
 from farmgate.flow.balance import Arranged, Seen
 from farmgate.flow.fit import LARGE_BYTES, refuse_misfit
 from farmgate.flow.health import State, Trial, Ward
+from farmgate.flow.hedge import Hedges, first_of, give_up
 from farmgate.flow.route import Candidate, Catalog
+from farmgate.telemetry import log
 
 __all__ = ["Means", "Pace", "Tries", "backoff_s", "first_content"]
 
@@ -43,12 +46,13 @@ class Pace:
     """How often and how long. `retries`: further calls of targets that were asked already; `calls`: most in all.
 
     `first_content_s`: how long a target may take for its first content while another is left to ask; the last one has
-    all the time the request has.
+    all the time the request has. `hedge`: ask a second target for whole answers that are long in coming.
     """
 
     retries: int = 2
     calls: int = 4
     first_content_s: float = 30.0
+    hedge: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +66,7 @@ class Means:
     clock: Clock
     draw: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
+    hedges: Hedges = field(default_factory=Hedges)
 
 
 class Tries:
@@ -94,6 +99,34 @@ class Tries:
         self._misfit: FarmError | None = None
         self._wanted = (order.askable or order.resting)[0].candidate
 
+    async def first(self) -> Reply | None:
+        """The answer of who is asked first, or of who was asked beside it."""
+        one = self._askable[0]
+        if self._means.pace.hedge and not self._request.stream and self._has_another(one.candidate):
+            return await self._hedged(one)
+        return await self.ask(one)
+
+    async def _hedged(self, one: Seen) -> Reply | None:
+        """Ask a second one too where the first takes longer than it nearly always does. The first answer counts, and
+        the other call is given up."""
+        hedges = self._means.hedges
+        hedges.earn()
+        long_s = hedges.long_s(one.candidate.key)
+        if long_s is None:
+            return await self.ask(one)
+        calls = {asyncio.create_task(self.ask(one))}
+        try:
+            done, _ = await asyncio.wait(calls, timeout=long_s)
+            second = self._askable[1]
+            if not done and second.candidate.tier == one.candidate.tier and hedges.take():
+                calls.add(asyncio.create_task(self.ask(second)))
+            reply = await first_of(calls)
+        except BaseException as error:
+            await give_up(calls, *error.args if isinstance(error, asyncio.CancelledError) else ())
+            raise
+        await give_up(calls, CallGivenUp())
+        return reply
+
     async def after_the_first(self) -> Reply:
         """Those of the first tier, that tier once more, and the fallbacks."""
         rest = self._askable[1:] if self._falls_back else ()
@@ -108,7 +141,7 @@ class Tries:
 
     async def _first_of(self, targets: Sequence[Seen]) -> Reply | None:
         for one in targets:
-            reply = await self.ask(one)
+            reply = None if one.candidate.key in self._failed else await self.ask(one)
             if reply is not None:
                 return reply
         return None
@@ -190,13 +223,12 @@ class Tries:
                 if reply.event is None:
                     await first_content(reply)
         except FarmError as error:
-            now = means.clock()
-            self._waited_s += now - trial.began
-            trial.end(error, now, means.draw())
+            self._waited_s += means.clock() - trial.began
+            self._over(trial, candidate, error)
             self._note(candidate, error)
             return None
         except BaseException as error:
-            trial.end(error, means.clock(), means.draw())
+            self._over(trial, candidate, error)
             raise
         return self._begun(reply, trial, candidate)
 
@@ -227,14 +259,30 @@ class Tries:
         trial.health.spoke(took_s)
         reply.waited_s = self._waited_s + took_s
         if reply.event is not None:
-            trial.end(None, now, 0.0)
+            self._over(trial, candidate, None)
+            if means.pace.hedge:
+                means.hedges.came(candidate.key, took_s)
         else:
-            reply.when_closed(lambda failure: trial.end(failure, means.clock(), means.draw()))
+            reply.when_closed(lambda failure: self._over(trial, candidate, failure))
         if self._calls > 1 or candidate.tier:
             reply.attempts = self._calls
             if candidate.key != self._wanted.key:
                 reply.fallback = self._wanted.key
         return reply
+
+    def _over(self, trial: Trial, candidate: Candidate, failure: BaseException | None) -> None:
+        """A call has ended; the target it went to may have to rest for it, or be well again."""
+        means, health = self._means, trial.health
+        epoch, now = health.epoch, means.clock()
+        trial.end(failure, now, means.draw() if failure is not None else 0.0)
+        if health.epoch == epoch:
+            return
+        if health.state(now) is State.CLOSED:
+            log.info("target_well", target=candidate.key)
+        else:
+            log.warning(
+                "target_rests", target=candidate.key, seconds=round(health.back_in_s(now), 1), code=health.last_failure
+            )
 
     def _has_another(self, candidate: Candidate) -> bool:
         """Whether somebody else is left who was not asked yet."""

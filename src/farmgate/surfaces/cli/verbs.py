@@ -206,6 +206,27 @@ def reload(
 
 
 @app.command()
+def route(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="The name a caller would ask for.")],
+    explain: Annotated[bool, typer.Option("--explain", help="Tell why, and who is left out.")] = False,
+    provider: Annotated[str | None, typer.Option("--provider", help="The provider a caller would name.")] = None,
+    kind: Annotated[str, typer.Option("--kind", help="chat, completion, embedding, rerank, ...")] = "chat",
+    key: Annotated[str | None, typer.Option("--key", metavar="NAME", help="Name of the key that would ask.")] = None,
+    config: ConfigPath = None,
+    env: Env = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Tell who would be asked for a model; nothing is sent."""
+    from farmgate.surfaces.cli.route import Wish
+    from farmgate.surfaces.cli.route import route as do
+
+    wish = Wish(model=model, provider=provider, kind=kind, key=key, explain=explain)
+    return do(session_of(context, config, env, json, quiet), wish)
+
+
+@app.command()
 def mock(
     context: typer.Context,
     host: Host = None,
@@ -229,27 +250,6 @@ def mock(
         return mocking.faults(session)
     at = mocking.PORT if port is None else port
     return mocking.mock(session, mocking.Wish(host=host, port=at, script=script, seed=seed, keep=keep))
-
-
-@app.command()
-def route(
-    context: typer.Context,
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="The name a caller would ask for.")],
-    explain: Annotated[bool, typer.Option("--explain", help="Tell why, and who is left out.")] = False,
-    provider: Annotated[str | None, typer.Option("--provider", help="The provider a caller would name.")] = None,
-    kind: Annotated[str, typer.Option("--kind", help="chat, completion, embedding, rerank, ...")] = "chat",
-    key: Annotated[str | None, typer.Option("--key", metavar="NAME", help="Name of the key that would ask.")] = None,
-    config: ConfigPath = None,
-    env: Env = None,
-    json: Json = False,
-    quiet: Quiet = False,
-) -> int:
-    """Tell who would be asked for a model; nothing is sent."""
-    from farmgate.surfaces.cli.route import Wish
-    from farmgate.surfaces.cli.route import route as do
-
-    wish = Wish(model=model, provider=provider, kind=kind, key=key, explain=explain)
-    return do(session_of(context, config, env, json, quiet), wish)
 
 
 @app.command()

@@ -35,6 +35,7 @@ class ServerSettings:
     header_timeout_s: float = 30.0
     pre_stop_s: float = 0.0
     drain_s: float = 600.0
+    client_stall_s: float = 30.0
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -52,6 +53,15 @@ def listen(host: str, port: int) -> socket.socket:
         raise
     sock.setblocking(False)
     return sock
+
+
+def give_up_silent_clients(sock: socket.socket, after_s: float) -> None:
+    """Connections accepted here end when their client takes nothing for so long of what it is sent.
+
+    Only the kernel knows that of a client whose answer is written and not yet taken. Source: tcp(7), TCP_USER_TIMEOUT.
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1, round(after_s * 1000)))
 
 
 class Quiet(uvicorn.Server):
@@ -94,6 +104,7 @@ class Server:
 
         `ready` is called once, when the next connection will be answered.
         """
+        give_up_silent_clients(sock, self._settings.client_stall_s)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             # Threads and systems without signals of their own are stopped through stop().
