@@ -16,7 +16,23 @@ def main(numbers: list[int]) -> int:
 
     rows = [row for row in ROWS if not numbers or row.number in numbers]
     with tempfile.TemporaryDirectory(prefix="farmgate-faults-") as directory:
-        results = asyncio.run(run(Path(directory), rows, told=lambda one: print(one.row.number, one.row.name, one.cases, one.failed, one.verdict, f"{one.took_s:.1f}", *("\n      "+x for x in [*one.faults[:14],*one.notes]), sep=" | ", flush=True)))
+        results = asyncio.run(
+            run(
+                Path(directory),
+                rows,
+                told=lambda one: print(
+                    one.row.number,
+                    one.row.name,
+                    one.cases,
+                    one.failed,
+                    one.verdict,
+                    f"{one.took_s:.1f}",
+                    *("\n      " + x for x in [*one.faults[:14], *one.notes]),
+                    sep=" | ",
+                    flush=True,
+                ),
+            )
+        )
     return 1 if any(result.faults for result in results) else 0
 
 

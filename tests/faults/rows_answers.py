@@ -153,7 +153,10 @@ ANSWERS: Sequence[Row] = (
         24,
         "a 200 of null, [], {}, nothing, or no choices",
         (
-            *(Fault(f"body={what}", uncommitted(502, INVALID, TRUNCATED)) for what in ("null", "list", "object", "empty")),
+            *(
+                Fault(f"body={what}", uncommitted(502, INVALID, TRUNCATED))
+                for what in ("null", "list", "object", "empty")
+            ),
             Fault("body=no-choices,usage=missing", uncommitted(502, INVALID, TRUNCATED), is_chat),
         ),
         takes="no choices and no usage; with usage it is an answer, and Claude may say nothing",

@@ -133,8 +133,16 @@ FRAMES: Sequence[Row] = (
         18,
         "frames cut apart at every byte, every line end, data on two lines, a byte order mark, comments",
         (
-            *(Fault(f"eol={eol},split={size}", lambda _: whole(), streams) for eol in ("lf", "cr", "crlf") for size in (1, 3)),
-            *(Fault(f"eol={eol},split-at={at}", lambda _: whole(), alone) for eol in ("cr", "crlf") for at in (1, 5, 6, 40)),
+            *(
+                Fault(f"eol={eol},split={size}", lambda _: whole(), streams)
+                for eol in ("lf", "cr", "crlf")
+                for size in (1, 3)
+            ),
+            *(
+                Fault(f"eol={eol},split-at={at}", lambda _: whole(), alone)
+                for eol in ("cr", "crlf")
+                for at in (1, 5, 6, 40)
+            ),
             Fault("multiline,split=7", lambda _: whole(), streams),
             Fault("bom,split=1", lambda _: whole(), streams),
             Fault("comments,eol=crlf,split=1", lambda _: whole(), streams),

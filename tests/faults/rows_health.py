@@ -139,7 +139,9 @@ async def all_down(rig: Rig) -> list[str]:
             times.append(outcome.took_s)
         calls = sum(call.model == model for call in own.first.calls)
     late = sorted(times[15:])[-1]
-    rig.notes.append(f"30 requests, {calls} calls of the first provider; once it is known: {late * 1000:.0f} ms at most")
+    rig.notes.append(
+        f"30 requests, {calls} calls of the first provider; once it is known: {late * 1000:.0f} ms at most"
+    )
     return wrong[:3] + ([f"told after {late:.3f} s"] if late > QUICK_S else [])
 
 

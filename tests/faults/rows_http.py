@@ -89,7 +89,9 @@ async def endless(rig: Rig) -> list[str]:
                 wrong += await one_endless(own, combo)
             sizes.append(memory_mib(own.gate.pid))
         grown = sizes[1] - sizes[0]
-        rig.notes.append(f"memory after {len(COMBOS)} endless answers: {sizes[0]:.0f} MiB; after as many more: {grown:+.0f}")
+        rig.notes.append(
+            f"memory after {len(COMBOS)} endless answers: {sizes[0]:.0f} MiB; after as many more: {grown:+.0f}"
+        )
         if grown > ENDLESS_GROWTH_MIB:
             wrong.append(f"{grown:.0f} MiB more memory than before")
         wrong += await own.leaks()

@@ -19,7 +19,9 @@ QUICK_S = 0.05
 UNREACHABLE = "upstream_unreachable"
 
 
-def at(provider: str, code: str = UNREACHABLE, *, calls: int = TRIED, check: Callable[[Answered], str | None] | None = None) -> Fault:
+def at(
+    provider: str, code: str = UNREACHABLE, *, calls: int = TRIED, check: Callable[[Answered], str | None] | None = None
+) -> Fault:
     return Fault("", uncommitted(502, code, calls=calls), provider=provider, check=check, peers=False)
 
 
