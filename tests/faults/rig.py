@@ -48,14 +48,14 @@ class Address(Protocol):
     def connections(self) -> int: ...
 
 
-def entries(name: str, url: str) -> dict[str, object]:
+def entries(name: str, url: str, timeouts: Mapping[str, float]) -> dict[str, object]:
     """The same address once for each dialect that a provider may speak."""
     return {
         f"{name}{suffix}": {
             "provider": kind,
             "url": f"{url}{path}",
             "apiKey": f"{PROVIDER_KEY}-{name}",
-            "timeouts": TIMEOUTS,
+            "timeouts": timeouts,
             "options": options,
         }
         for suffix, (kind, path, options) in DIALECTS.items()
@@ -78,11 +78,14 @@ class Rig:
     others: Mapping[str, Address] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     changes: Mapping[str, object] = field(default_factory=dict)
+    timeouts: Mapping[str, float] = field(default_factory=lambda: TIMEOUTS)
     first: Mock = field(default_factory=Mock)
     well: Mock = field(default_factory=lambda: Mock(script=[{}]))
     numbers: Iterable[int] = field(default_factory=lambda: count(1))
     notes: list[str] = field(default_factory=list)
     """What cases measured, for the report."""
+    faults: list[str] = field(default_factory=list)
+    """What was wrong with gates of their own."""
 
     async def __aenter__(self) -> Rig:
         SECRETS.update({PROMPT.encode(), PROVIDER_KEY.encode()})
@@ -120,7 +123,7 @@ class Rig:
         providers: dict[str, object] = {}
         routes: dict[str, object] = {}
         for name, url in addresses.items():
-            providers |= entries(name, url)
+            providers |= entries(name, url, self.timeouts)
             routes |= fallbacks(name)
         config: dict[str, object] = {
             "keys": [{"name": "tests", "key": KEY}],
@@ -146,6 +149,10 @@ class Rig:
         headers: dict[str, str] | None = None,
     ) -> Outcome:
         return await self.callers.ask(combo, self.name_for(provider, combo, model), marker, text=text, headers=headers)
+
+    def text(self, marker: str, frames: int) -> str:
+        """What the mock says in so many pieces."""
+        return answer_text(marker, frames)
 
     def fresh(self, fault: str = "") -> str:
         """A model's name that nobody had before: calls, records and health are told apart by it."""
@@ -259,8 +266,9 @@ class Rig:
 
     def log_faults(self) -> list[str]:
         """What the gate has printed since it was last asked that it should not have."""
+        wrong, self.faults = self.faults, []
         lines = self.gate.heard()
-        wrong = [f"the gate said: {line[:200]}" for line in lines if "Traceback" in line or "request_failed" in line]
+        wrong += [f"the gate said: {line[:200]}" for line in lines if "Traceback" in line or "request_failed" in line]
         told = "".join(lines).encode()
         return wrong + [f"a secret was printed: {secret!r}" for secret in SECRETS if secret in told]
 
@@ -272,12 +280,17 @@ class Rig:
         ]
 
     @contextlib.asynccontextmanager
-    async def another(self, name: str, **changes: object) -> AsyncIterator[Rig]:
+    async def another(
+        self, name: str, *, timeouts: Mapping[str, float] = TIMEOUTS, **changes: object
+    ) -> AsyncIterator[Rig]:
         """A gate of its own for one case, with other settings."""
         directory = self.directory / name
         directory.mkdir()
-        async with Rig(directory, changes=changes, environment=self.environment, numbers=self.numbers) as rig:
+        async with Rig(
+            directory, changes=changes, environment=self.environment, timeouts=timeouts, numbers=self.numbers
+        ) as rig:
             yield rig
+            self.faults += [f"{name}: {one}" for one in (*rig.log_faults(), *rig.home_faults())]
 
 
 def merged(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

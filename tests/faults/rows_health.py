@@ -21,16 +21,12 @@ QUICK_S = 0.1
 LIMITED = "rate_limit_exceeded"
 
 
-def limited(fewest: int, most: int) -> Callable[[Combo], Expected]:
+def limited(combo: Combo) -> Expected:
     """Another provider answers at once; one that is alone is asked again within what it said, or not at all."""
-
-    def expect(combo: Combo) -> Expected:
-        return whole((1, 1)) if combo.falls_back else Expected((Kind.REFUSED,), status=429, codes=(LIMITED,))
-
-    return expect
+    return whole((1, 1)) if combo.falls_back else Expected((Kind.REFUSED,), status=429, codes=(LIMITED,))
 
 
-def told_when(fewest: int, most: int) -> Callable[[Answered], str | None]:
+def told_when(fewest: int, most: int, *, says_when: bool = True) -> Callable[[Answered], str | None]:
     """A caller is told when to come back, within bounds, and nobody was asked too often."""
 
     def check(answered: Answered) -> str | None:
@@ -39,7 +35,7 @@ def told_when(fewest: int, most: int) -> Callable[[Answered], str | None]:
         calls, _ = answered.rig.seen("first", answered.model)
         if not fewest <= calls <= most:
             return f"{calls} calls, not {fewest} to {most}"
-        told = answered.outcome.headers.get("retry-after", "")
+        told = answered.outcome.headers.get("retry-after", "" if says_when else "1")
         if not told.isdigit() or not 0 < int(told) <= LONGEST_S:
             return f"retry-after: {told!r}"
         return None
@@ -47,8 +43,9 @@ def told_when(fewest: int, most: int) -> Callable[[Answered], str | None]:
     return check
 
 
-def limit(value: str, fewest: int, most: int) -> Fault:
-    return Fault(f"retry-after={value}", limited(fewest, most), check=told_when(fewest, most), applies=is_quick)
+def limit(value: str, fewest: int, most: int, *, says_when: bool = True) -> Fault:
+    """`says_when`: whether the provider's word is any use to a caller."""
+    return Fault(f"retry-after={value}", limited, check=told_when(fewest, most, says_when=says_when), applies=is_quick)
 
 
 def is_quick(combo: Combo) -> bool:
@@ -170,7 +167,7 @@ HEALTH: Sequence[Row] = (
             limit("1", 2, 3),
             limit("date:1", 1, 3),
             limit("ms:100", 3, 3),
-            limit("soon", 1, 3),
+            limit("soon", 1, 3, says_when=False),
             limit("1e9", 1, 3),
             limit("1000000000", 1, 1),
             limit("-1", 1, 3),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -188,6 +189,8 @@ class RealGate:
         self.port = 0
         self._verb = verb
         self._threads: list[threading.Thread] = []
+        self._is_read = threading.Event()
+        self._is_read.set()
         self._lines: queue.Queue[str] = queue.Queue()
         self.log: list[str] = []
         if config is not None:
@@ -237,6 +240,20 @@ class RealGate:
         with stream:
             for line in stream:
                 self._lines.put(line.decode(errors="replace"))
+                self._is_read.wait()
+
+    @contextlib.contextmanager
+    def unread(self) -> Iterator[None]:
+        """Nobody reads what it prints meanwhile, and hardly anything of it finds room."""
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        for stream in (self.process.stdout, self.process.stderr):
+            fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, 4096)
+        self._is_read.clear()
+        try:
+            yield
+        finally:
+            self._is_read.set()
 
     def says(self, text: str, within_s: float = PATIENCE_S) -> str:
         """Wait until it prints a line with that text, passing over others. Each line is seen once."""
