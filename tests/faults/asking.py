@@ -12,9 +12,10 @@ from typing import Any
 import anthropic
 import httpx2
 import openai
+from tests.faults.words import Combo, Kind, Outcome, Surface
+
 from farmgate.mock import answer_text
 from farmgate.mock.text import vector_of
-from tests.faults.words import Combo, Kind, Outcome, Surface
 
 __all__ = ["Callers", "prompt_of"]
 

@@ -1,4 +1,4 @@
-"""A real gate, two providers that fail on command, and callers with the real SDKs: one case, and what is wrong with it."""
+"""A real gate, two providers that fail on command, callers with real SDKs: one case, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-from farmgate.core.usage import Call
-from farmgate.core.usage import Outcome as Ended
-from farmgate.mock import Mock, answer_text
-from farmgate.stores.journal import read_calls
 from tests.faults.asking import PROMPT, Callers
 from tests.faults.process import memory_mib
 from tests.faults.words import Answered, Combo, Expected, Fault, Kind, Outcome, Surface
 from tests.journey.gate import KEY, SECRETS, RealGate
+
+from farmgate.core.usage import Call
+from farmgate.core.usage import Outcome as Ended
+from farmgate.mock import Mock, answer_text
+from farmgate.stores.journal import read_calls
 
 __all__ = ["Address", "Rig", "entries", "fallbacks", "judged"]
 

@@ -9,12 +9,13 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from farmgate.core.usage import Outcome as Ended
 from tests.faults.asking import prompt_of
 from tests.faults.process import memory_mib
 from tests.faults.rig import Rig
 from tests.faults.words import COMBOS, Combo, Kind, Row, Surface
 from tests.journey.gate import Wire, request
+
+from farmgate.core.usage import Outcome as Ended
 
 __all__ = ["CLIENTS"]
 
@@ -113,9 +114,8 @@ async def churn(rig: Rig) -> list[str]:
     began = time.monotonic()
     before = memory_mib(rig.gate.pid)
     await asyncio.gather(*(go() for _ in range(AT_ONCE)))
-    rig.notes.append(
-        f"{CANCELS} clients left in {time.monotonic() - began:.0f} s, memory {memory_mib(rig.gate.pid) - before:+.0f} MiB"
-    )
+    grown = memory_mib(rig.gate.pid) - before
+    rig.notes.append(f"{CANCELS} clients left in {time.monotonic() - began:.0f} s, memory {grown:+.0f} MiB")
     wrong = await rig.at_rest()
     for combo in COMBOS:
         outcome = await rig.ask(combo, rig.fresh(), "after")

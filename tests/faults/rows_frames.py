@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from farmgate.mock import answer_text, pieces
 from tests.faults.process import cpu_s, memory_mib
 from tests.faults.rig import Rig
 from tests.faults.rows_answers import INVALID, streams, uncommitted
 from tests.faults.words import Answered, Combo, Expected, Fault, Kind, Row, Surface, whole
+
+from farmgate.mock import answer_text, pieces
 
 __all__ = ["FRAMES"]
 

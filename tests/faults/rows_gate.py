@@ -13,9 +13,10 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 
-from farmgate.core.usage import Outcome as Ended
 from tests.faults.rig import Rig
 from tests.faults.words import COMBOS, Combo, Kind, Outcome, Row, Surface
+
+from farmgate.core.usage import Outcome as Ended
 
 __all__ = ["GATE"]
 

@@ -1,14 +1,13 @@
-"""Rows 29 to 35: HTTP itself lies - redirects, stale connections, heads without measure, compression, no end, no sense."""
+"""Rows 29 to 35: HTTP itself lies - redirects, stale connections, heads without measure, bombs, no end, no sense."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from farmgate.mock import answer_text
 from tests.faults.process import memory_mib
 from tests.faults.rig import Rig
-from tests.faults.rows_answers import INVALID, TRUNCATED, comes_whole, streams, uncommitted, within
-from tests.faults.words import COMBOS, Answered, Combo, Expected, Fault, Kind, Row, Surface, broken, refused, whole
+from tests.faults.rows_answers import INVALID, TRUNCATED, uncommitted, within
+from tests.faults.words import COMBOS, Answered, Combo, Expected, Fault, Kind, Row, Surface, whole
 
 __all__ = ["HTTP"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +12,8 @@ from tests.faults.broken import addresses
 from tests.faults.rig import AT_ONCE, Rig
 from tests.faults.words import Row
 
-__all__ = ["Result", "run"]
+__all__ = ["Result", "in_turn", "run"]
 
-MOST_TOLD = 12
 LONGEST_CASE_S = 60.0
 
 
@@ -46,8 +44,6 @@ class Result:
 
 async def run(directory: Path, rows: Sequence[Row], told: Callable[[Result], None] = lambda _: None) -> list[Result]:
     """Try every case of these rows on one gate."""
-    # The mock goes on writing for a moment where it was told to break off: that is what it is for.
-    logging.getLogger("asyncio").setLevel(logging.ERROR)
     results = []
     async with addresses(directory) as (others, environment), Rig(directory, others, environment) as rig:
         for row in rows:
