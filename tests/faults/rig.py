@@ -196,8 +196,8 @@ class Rig:
         """Wait until neither provider answers to that model any more."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SETTLED_S):
-                for mock in (self.first, self.well):
-                    await mock.counted.until(lambda mock=mock: not is_open(mock, model))
+                await self.first.counted.until(lambda: not is_open(self.first, model))
+                await self.well.counted.until(lambda: not is_open(self.well, model))
 
     def open_calls(self, model: str) -> int:
         return sum(is_open(mock, model) for mock in (self.first, self.well))

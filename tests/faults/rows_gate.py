@@ -27,9 +27,9 @@ RECOVERED_S = 10.0
 FROZEN_S = 2.0
 FEW_DESCRIPTORS = 20
 RELOADS = 100
+PATIENCE_S = 15.0
 CHAT = Combo(Surface.CHAT, False, False)
 STREAM = Combo(Surface.CHAT, True, False)
-SERVED = frozenset({Kind.WHOLE})
 
 
 async def told_to_stop(rig: Rig) -> list[str]:
@@ -178,6 +178,22 @@ def bad_files(good: dict[str, object]) -> dict[str, bytes]:
     }
 
 
+async def configured_badly(rig: Rig, content: bytes) -> list[str]:
+    """Put that in place of the gate's file, and see that it is read and not taken."""
+    gate = rig.gate
+    before = gate.metric("farmgate_config_reloads_total")
+    draft = gate.config_file.with_suffix(".bad")
+    draft.write_bytes(content)
+    draft.replace(gate.config_file)
+    os.kill(gate.pid, signal.SIGHUP)
+    was_read = await asyncio.to_thread(
+        gate.comes, lambda: gate.metric("farmgate_config_reloads_total") > before, PATIENCE_S
+    )
+    if not was_read:
+        return ["it was never read"]
+    return ["it was taken"] if gate.metric("farmgate_config_last_reload_success") else []
+
+
 async def badly_configured(rig: Rig) -> list[str]:
     """Each of these under load: the last good configuration stays, and no request fails."""
     wrong = []
@@ -185,17 +201,7 @@ async def badly_configured(rig: Rig) -> list[str]:
         good = own.config()
         async with load(own) as outcomes:
             for what, content in bad_files(good).items():
-                reads = own.gate.metric("farmgate_config_reloads_total")
-                draft = own.gate.config_file.with_suffix(".bad")
-                draft.write_bytes(content)
-                draft.replace(own.gate.config_file)
-                os.kill(own.gate.pid, signal.SIGHUP)
-                if not await asyncio.to_thread(
-                    own.gate.comes, lambda reads=reads: own.gate.metric("farmgate_config_reloads_total") > reads, 15.0
-                ):
-                    wrong.append(f"{what}: was never read")
-                elif own.gate.metric("farmgate_config_last_reload_success") != 0:
-                    wrong.append(f"{what}: was taken")
+                wrong += [f"{what}: {one}" for one in await configured_badly(own, content)]
             own.gate.configure(good)
             os.kill(own.gate.pid, signal.SIGHUP)
             back = await asyncio.to_thread(

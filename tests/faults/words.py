@@ -59,7 +59,7 @@ class Combo:
         return fault.format(role=first, mid=first + 2) if self.streams else fault.format(role=1, mid=1)
 
 
-COMBOS: Sequence[Combo] = [
+COMBOS: list[Combo] = [
     Combo(surface, streams, falls_back)
     for surface in Surface
     for streams in (True, False)
