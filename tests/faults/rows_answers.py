@@ -117,7 +117,7 @@ ANSWERS: Sequence[Row] = (
     Row(
         14,
         "the end without why it ended",
-        (Fault("no-finish", whole_where(Surface.MESSAGES), streams),),
+        (Fault("no-finish", whole_where(Surface.MESSAGES), streams, is_of_dialect=True),),
         is_quick=True,
         takes="`message_stop` is the end of Messages, with a reason or without",
     ),

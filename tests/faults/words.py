@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
@@ -152,6 +152,8 @@ class Fault:
     check: Check | None = None
     peers: bool = True
     """Whether it can be shown to a peer: the mock alone makes it."""
+    is_of_dialect: bool = False
+    """Whether what must come of it depends on the dialect the provider is asked in: peers are asked for chats only."""
 
     def cases(self) -> Iterator[Combo]:
         return (combo for combo in COMBOS if self.applies(combo))
