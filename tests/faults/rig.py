@@ -93,7 +93,8 @@ class Rig:
         await self.first.start()
         await self.well.start()
         self.gate = RealGate(self.directory, config=self.config())
-        self.gate.environment |= self.environment
+        # Unbuffered: what it prints is seen in the row that made it.
+        self.gate.environment |= {"PYTHONUNBUFFERED": "1", **self.environment}
         await asyncio.to_thread(self.gate.start)
         self.callers = Callers(self.gate.ready["url"], KEY)
         await self._warm_up()

@@ -44,11 +44,17 @@ class Result:
 
 async def run(directory: Path, rows: Sequence[Row], told: Callable[[Result], None] = lambda _: None) -> list[Result]:
     """Try every case of these rows on one gate."""
-    results = []
-    async with addresses(directory) as (others, environment), Rig(directory, others, environment) as rig:
-        for row in rows:
-            results.append(await try_row(rig, row))
-            told(results[-1])
+    results: list[Result] = []
+    try:
+        async with addresses(directory) as (others, environment), Rig(directory, others, environment) as rig:
+            for row in rows:
+                results.append(await try_row(rig, row))
+                told(results[-1])
+    except AssertionError as error:
+        if not results:
+            raise
+        results[-1].faults.append(f"when the gate had ended: {error}")
+        told(results[-1])
     return results
 
 
