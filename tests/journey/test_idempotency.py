@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import count
 
 import openai
@@ -45,7 +45,7 @@ def body_for(path: str, model: str = "say", text: str = "Hello", *, stream: bool
     return asked | {"messages": [{"role": "user", "content": text}]} | ({"max_tokens": 20} if path == MESSAGES else {})
 
 
-def keyed(key: str, *, caller: str = KEY) -> Mapping[str, str]:
+def keyed(key: str, *, caller: str = KEY) -> dict[str, str]:
     return {"idempotency-key": key, "authorization": f"Bearer {caller}"}
 
 
@@ -130,6 +130,36 @@ def test_what_its_client_left_may_be_sent_again(gate: RealGate, upstream: Upstre
             wire.send(request("POST", CHAT, body_for(CHAT, "wait-0"), keyed(key)))
             upstream.last(number)
         assert gate.is_idle()
+
+
+def test_a_stream_that_its_client_left_in_the_middle_was_paid_for(gate: RealGate, upstream: Upstream, key: str) -> None:
+    number = len(upstream.seen) + 1
+    with gate.wire() as wire:
+        wire.send(request("POST", CHAT, body_for(CHAT, "wait-3", stream=True), keyed(key)))
+        assert wire.head().status == 200
+    assert upstream.last(number).left.wait(5)
+    assert gate.is_idle()
+    assert gate.call("POST", CHAT, body_for(CHAT, "wait-3", stream=True), keyed(key)).status == 409
+    assert len(upstream.seen) == number
+
+
+def test_a_form_is_the_same_whatever_its_boundary_is(gate: RealGate, upstream: Upstream, key: str) -> None:
+    form = (
+        b'--B\r\ncontent-disposition: form-data; name="model"\r\n\r\nup/sound\r\n'
+        b'--B\r\ncontent-disposition: form-data; name="file"; filename="a.wav"\r\n\r\nRIFF\r\n--B--\r\n'
+    )
+
+    def send(content: bytes, boundary: str) -> Answer:
+        headers = keyed(key) | {"content-type": f"multipart/form-data; boundary={boundary}"}
+        return gate.call("POST", "/v1/audio/transcriptions", content.replace(b"--B", f"--{boundary}".encode()), headers)
+
+    first = send(form, "one-of-a-client")
+    assert first.status == 200
+    number = len(upstream.seen)
+    again = send(form, "another-of-it")
+    assert (again.status, again.body, again.headers["idempotent-replayed"]) == (200, first.body, "true")
+    assert send(form.replace(b"RIFF", b"RIFX"), "one-of-a-client").status == 422
+    assert len(upstream.seen) == number
 
 
 def test_one_key_means_nothing_to_another_caller(gate: RealGate, upstream: Upstream, key: str) -> None:

@@ -198,11 +198,18 @@ class Exchange:
             if self._alive is not None:
                 self._alive.cancel()
             if self.claim is not None:
-                self.claim.release()
+                self._settle(self.claim)
             if self._door is not None:
                 self._door.when_lost = None
             elif self._departure is not None:
                 self._departure.stop()
+
+    def _settle(self, claim: Claim) -> None:
+        """A stream that its caller left was paid for, and cannot be given again; what failed may be asked again."""
+        if self._is_gone and self._has_begun:
+            claim.keep(None)
+        else:
+            claim.release()
 
     def _body_is_late(self) -> None:
         if not self._is_watched:
@@ -359,6 +366,9 @@ class Exchange:
     async def _tell(self, error: FarmError, shape: Shape, frame: Shape, *, until: float = 0.0) -> None:
         """Tell the caller what went wrong; one who has not read what was sent before by `until` is cut off."""
         self._timer.cancel()
+        if self.claim is not None:
+            # Before it is told: who hears of it may ask again at once.
+            self.claim.release()
         if self._alive is not None:
             await self._alive.end()
         if self._door is not None:

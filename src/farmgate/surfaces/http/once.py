@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from farmgate.core.errors import BadRequest
 from farmgate.core.identity import Principal
 from farmgate.flow.repeat import Claim, Kept
+from farmgate.wire.multipart import without_boundary
 
 if TYPE_CHECKING:
     from farmgate.surfaces.http.exchange import Exchange
@@ -36,7 +37,9 @@ def claim_once(exchange: Exchange, principal: Principal, raw: bytes) -> None:
     key = exchange.header(IDEMPOTENCY_KEY) or b""
     if not KEY.fullmatch(key):
         raise BadRequest("Idempotency-Key must be 1 to 256 printable ASCII characters, sent once.")
-    digest = hashlib.sha256(b"\0".join((exchange.path.encode(), exchange.query, raw))).digest()
+    # A client that sends a form again puts another boundary between its parts.
+    asked = without_boundary(raw, exchange.header(b"content-type") or b"")
+    digest = hashlib.sha256(b"\0".join((exchange.path.encode(), exchange.query, asked))).digest()
     found = exchange.desk.repeats.claim(principal.key_name, key.decode("ascii"), digest)
     if isinstance(found, Claim):
         exchange.claim = found
