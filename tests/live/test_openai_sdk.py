@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import openai
 import pytest
@@ -23,6 +24,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterat
         "ai": {
             "providers": {
                 "demo": {"options": {"text": "Hello from the demo"}},
+                "slow": {"provider": "demo", "options": {"text": "word " * 8, "chunkDelayMs": 100}},
                 "up": {
                     "provider": "openai",
                     "url": upstream.url,
@@ -239,6 +241,51 @@ def test_a_stream_that_breaks_is_an_api_error_after_what_had_come(
         read(stream)
     assert text == "Hello"
     assert caught.value.code == code
+
+
+def test_a_call_with_an_idempotency_key_is_answered_once(client: OpenAI, upstream: Upstream) -> None:
+    key = {"Idempotency-Key": "once"}
+    first = client.chat.completions.create(model="say", messages=HELLO, extra_headers=key)
+    asked = len(upstream.seen)
+    again = client.chat.completions.with_raw_response.create(model="say", messages=HELLO, extra_headers=key)
+    assert again.parse() == first
+    assert again.headers["idempotent-replayed"] == "true"
+    assert again.headers["x-request-id"] != first._request_id
+    with pytest.raises(openai.UnprocessableEntityError) as caught:
+        client.chat.completions.create(model="say", messages=HELLO, temperature=0, extra_headers=key)
+    assert caught.value.code == "idempotency_key_reused"
+    assert len(upstream.seen) == asked
+
+
+def test_a_call_repeated_while_it_is_answered_waits_for_the_same_answer(gate: RealGate, client: OpenAI) -> None:
+    def ask() -> openai.types.chat.ChatCompletion:
+        return client.with_options(max_retries=5).chat.completions.create(
+            model="slow/demo", messages=HELLO, extra_headers={"Idempotency-Key": "patient"}
+        )
+
+    asked = gate.metric("farmgate_requests_total")
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(ask)
+        assert gate.comes(lambda: gate.metric("farmgate_requests_in_flight") == 1)
+        assert ask().id == first.result().id
+    assert gate.metric('farmgate_errors_total{code="idempotency_in_flight"}') >= 1
+    assert gate.metric("farmgate_requests_total") == asked + 1
+
+
+def test_a_stream_that_was_answered_is_not_retried_by_the_sdk(gate: RealGate, client: OpenAI) -> None:
+    def ask() -> None:
+        with client.with_options(max_retries=5).chat.completions.create(
+            model="say", messages=HELLO, stream=True, extra_headers={"Idempotency-Key": "streamed"}
+        ) as stream:
+            assert list(stream)
+
+    ask()
+    refused = 'farmgate_errors_total{code="idempotent_answer_not_kept"}'
+    before = gate.metric(refused)
+    with pytest.raises(openai.ConflictError) as caught:
+        ask()
+    assert caught.value.code == "idempotent_answer_not_kept"
+    assert gate.metric(refused) == before + 1
 
 
 async def test_the_asynchronous_client_does_the_same(gate: RealGate) -> None:

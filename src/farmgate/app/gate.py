@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from farmgate.admin.catalog import Listed, ModelCatalog
@@ -29,6 +29,7 @@ from farmgate.flow.chain import chain
 from farmgate.flow.explain import Explanation, Question, explain
 from farmgate.flow.health import Ward
 from farmgate.flow.plan import plan
+from farmgate.flow.repeat import Repeats
 from farmgate.flow.route import who_gets
 from farmgate.providers.provider import CountsTokens
 from farmgate.providers.registry import LOCAL, ROWS, is_cloud, tells, version_joint
@@ -65,6 +66,7 @@ class Shared:
     jobs: Jobs
     engines: Lender
     ward: Ward
+    repeats: Repeats = field(default_factory=Repeats)
     weights: Weights
     is_draining: Callable[[], bool]
     administration: Callable[[], Administration | None] = lambda: None
@@ -143,6 +145,7 @@ class Gate:
             ),
             limits=http_limits(self.config.server.limits),
             telemetry=self._shared.telemetry,
+            repeats=self._shared.repeats,
         )
         streaming = self.config.ai.features.streaming
         openai = OpenAISurface(self.target, self, streaming=streaming)

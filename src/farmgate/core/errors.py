@@ -11,9 +11,10 @@
     │   └── PreviousResponseNotFound
     ├── MethodNotAllowed           405
     ├── RequestTimeout             408  the body did not come
+    ├── IdempotencyInFlight        409  AnswerNotKept
     ├── RequestTooLarge            413
     ├── UnsupportedMediaType       415  UnsupportedEncoding
-    ├── ConfigInvalid              422
+    ├── ConfigInvalid              422  IdempotencyKeyReused
     ├── HeadersTooLarge            431
     ├── ClientGone                 499  nobody is listening any more
     ├── CallGivenUp                499  another call for the same request answered first
@@ -35,6 +36,7 @@ from typing import ClassVar
 
 __all__ = [
     "AmbiguousCredentials",
+    "AnswerNotKept",
     "BadRequest",
     "CallGivenUp",
     "ClientGone",
@@ -44,6 +46,8 @@ __all__ = [
     "EngineUnavailable",
     "FarmError",
     "HeadersTooLarge",
+    "IdempotencyInFlight",
+    "IdempotencyKeyReused",
     "InternalError",
     "InvalidApiKey",
     "InvalidJson",
@@ -275,6 +279,35 @@ class RequestTimeout(FarmError):
     status = 408
     type = "invalid_request_error"
     code = "request_timeout"
+
+
+class IdempotencyInFlight(FarmError):
+    """A request with this Idempotency-Key is being answered: ask again in a moment for its answer."""
+
+    status = 409
+    type = "invalid_request_error"
+    code = "idempotency_in_flight"
+
+
+class AnswerNotKept(FarmError):
+    """A request with this Idempotency-Key was answered, by a stream or something large that is not kept: use a new key
+    to ask again."""
+
+    status = 409
+    type = "invalid_request_error"
+    code = "idempotent_answer_not_kept"
+
+    def __init__(self) -> None:
+        super().__init__(" ".join((type(self).__doc__ or "").split()))
+        self.should_retry = False
+
+
+class IdempotencyKeyReused(FarmError):
+    """This Idempotency-Key was used for a request that is not the same: use a new key for each request."""
+
+    status = 422
+    type = "invalid_request_error"
+    code = "idempotency_key_reused"
 
 
 class RequestTooLarge(FarmError):

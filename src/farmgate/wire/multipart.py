@@ -13,7 +13,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from farmgate.core.errors import BadRequest, DuplicateKey, InvalidUnicode
 
-__all__ = ["Form", "InvalidMultipart", "decode_form", "replace_field"]
+__all__ = ["Form", "InvalidMultipart", "decode_form", "replace_field", "without_boundary"]
 
 MOST_PARTS = 64
 NAME_BYTES = 256
@@ -134,6 +134,14 @@ def replace_field(body: bytes, form: Form, name: str, value: str) -> bytes:
     """The same form with another text for one of its fields."""
     place = form.places[name]
     return body[: place.start] + value.encode() + body[place.stop :]
+
+
+def without_boundary(body: bytes, content_type: bytes) -> bytes:
+    """What tells one form from another, whatever stands between its parts; a body that is no form is itself."""
+    if b"multipart/" not in content_type:
+        return body
+    boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
+    return body.replace(b"--" + boundary, b"--") if boundary else body
 
 
 def text(raw: bytes) -> str:

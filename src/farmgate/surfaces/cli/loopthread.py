@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Coroutine
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, wait
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ __all__ = ["LoopThread"]
 
 T = TypeVar("T")
 STOP_S = 10.0
+TICK_S = 0.1
 
 
 class LoopThread:
@@ -66,6 +67,9 @@ class LoopThread:
 
         try:
             self._loop.call_soon_threadsafe(begin)
+            # A Ctrl-C that comes just before the wait does not end it: it is noticed when the wait is over.
+            while not wait([done], timeout=TICK_S).done:
+                pass
             return done.result()
         except KeyboardInterrupt:
             self._loop.call_soon_threadsafe(stop)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,25 +96,34 @@ async def live(out: Out, wish: Wish, script: object) -> None:
         told=lambda call: tell(out, call),
     )
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(number, stop.set)
-    try:
-        await mock.start()
-    except OSError as error:
-        raise AddressUnusable(
-            f"{wish.host or LOOPBACK}:{wish.port} cannot be listened on: {reason(error)}. "
-            "Stop what listens there or choose another --port."
-        ) from error
-    try:
-        begin(out, wish, mock)
-        await stop.wait()
-    finally:
-        await mock.stop()
+    with signals(stop.set):
+        try:
+            await mock.start()
+        except OSError as error:
+            raise AddressUnusable(
+                f"{wish.host or LOOPBACK}:{wish.port} cannot be listened on: {reason(error)}. "
+                "Stop what listens there or choose another --port."
+            ) from error
+        try:
+            begin(out, wish, mock)
+            await stop.wait()
+        finally:
+            await mock.stop()
     if not out.json:
         total = mock.counted.total
         out.say(f"\nstopped after {total} call{'' if total == 1 else 's'}")
+
+
+@contextlib.contextmanager
+def signals(stop: Callable[[], object]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM do that, for as long as this lasts."""
+    loop = asyncio.get_running_loop()
+    with contextlib.ExitStack() as stack:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(NotImplementedError):
+                loop.add_signal_handler(number, stop)
+                stack.callback(loop.remove_signal_handler, number)
+        yield
 
 
 def reason(error: OSError) -> str:

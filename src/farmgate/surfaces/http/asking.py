@@ -13,6 +13,7 @@ from farmgate.core.ports import Target
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Body, Kind, Request
 from farmgate.surfaces.http.exchange import JSON, SSE, Exchange
+from farmgate.surfaces.http.once import IDEMPOTENCY_KEY, claim_once
 from farmgate.surfaces.http.told import served_by
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.strictjson import JsonLimits
@@ -87,6 +88,8 @@ class Asking:
         principal = exchange.principal()
         limits = exchange.desk.limits
         raw = await exchange.body(codec.body_type)
+        if exchange.header(IDEMPOTENCY_KEY) is not None:
+            claim_once(exchange, principal, raw)
         body = codec.decode(raw, kind, json_limits=limits.json, list_limits=limits.lists)
         if codec.hear is not None:
             codec.hear(body, exchange)

@@ -28,9 +28,11 @@ from farmgate.core.errors import (
 from farmgate.core.identity import Principal
 from farmgate.core.ids import new_id
 from farmgate.core.reply import Event, Reply
+from farmgate.flow.repeat import Claim, Kept, Repeats
 from farmgate.surfaces.http.auth import Doorman
 from farmgate.surfaces.http.door import DOOR, Departure, Door, Receive, Scope, Send
 from farmgate.surfaces.http.keepalive import KeepAlive
+from farmgate.surfaces.http.once import IDEMPOTENCY_KEY, Replayed
 from farmgate.surfaces.http.told import error_headers, served_by
 from farmgate.telemetry import Telemetry, log
 from farmgate.wire.openai.rules import ListLimits
@@ -57,7 +59,7 @@ TWICE = b"\x00 sent twice"
 SSE = b"text/event-stream; charset=utf-8"
 STREAM_HEADERS = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 TIMEOUT = b"x-request-timeout-ms"
-ONCE = frozenset((b"authorization", b"x-api-key", b"content-type", b"host", b"content-length"))
+ONCE = frozenset((b"authorization", b"x-api-key", b"content-type", b"host", b"content-length", IDEMPOTENCY_KEY))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,7 @@ class Desk:
     doorman: Doorman
     limits: HttpLimits
     telemetry: Telemetry
+    repeats: Repeats = field(default_factory=Repeats)
 
 
 LAST_WORDS_S = 5.0
@@ -105,6 +108,7 @@ class Exchange:
         "_task",
         "_timer",
         "asked_id",
+        "claim",
         "deadline",
         "desk",
         "headers_told",
@@ -157,6 +161,8 @@ class Exchange:
         asked = headers.get(b"x-request-id")
         self.asked_id = asked if asked is not None and REQUEST_ID.fullmatch(asked) else None
         """The caller's name for the request, given back in the answer."""
+        self.claim: Claim | None = None
+        """What its answer is kept under, where the caller gave it a key."""
         self.headers_told: tuple[tuple[bytes, bytes], ...] = ()
         """What a dialect wants told with every answer, errors too."""
 
@@ -179,6 +185,8 @@ class Exchange:
                 await self._tell(self._overdue or ShuttingDown(), shape, frame)
         except ClientGone:
             pass
+        except Replayed as known:
+            await self._replay(known.kept)
         except FarmError as error:
             await self._tell(error, shape, frame, until=self.deadline)
         except Exception as error:  # noqa: BLE001 - our own mistake: told as such, logged with its place
@@ -189,10 +197,19 @@ class Exchange:
             self._timer.cancel()
             if self._alive is not None:
                 self._alive.cancel()
+            if self.claim is not None:
+                self._settle(self.claim)
             if self._door is not None:
                 self._door.when_lost = None
             elif self._departure is not None:
                 self._departure.stop()
+
+    def _settle(self, claim: Claim) -> None:
+        """A stream that its caller left was paid for, and cannot be given again; what failed may be asked again."""
+        if self._is_gone and self._has_begun:
+            claim.keep(None)
+        else:
+            claim.release()
 
     def _body_is_late(self) -> None:
         if not self._is_watched:
@@ -298,6 +315,8 @@ class Exchange:
     ) -> None:
         """Answer whole."""
         self._has_begun = True
+        if self.claim is not None and status == 200:
+            self.claim.keep(body, headers, kind)
         length = str(len(body)).encode()
         lines = [(b"content-type", kind), (b"content-length", length), self._name(), *self.headers_told, *headers]
         await self._send({"type": "http.response.start", "status": status, "headers": lines})
@@ -322,7 +341,15 @@ class Exchange:
             return send({"type": "http.response.body", "body": data, "more_body": True})
 
         await reply.pour(emit)
-        await send({"type": "http.response.body", "body": end()})
+        last = end()
+        if self.claim is not None:
+            self.claim.keep(None)
+        await send({"type": "http.response.body", "body": last})
+
+    async def _replay(self, kept: Kept) -> None:
+        """Answer as it was answered before."""
+        assert kept.body is not None
+        await self.answer(200, kept.body, (*kept.headers, (b"idempotent-replayed", b"true")), kept.content_type)
 
     async def _begin(self, kind: bytes, told: tuple[tuple[bytes, bytes], ...] = ()) -> None:
         """Send the head of a stream."""
@@ -333,11 +360,15 @@ class Exchange:
     def keep_alive(self) -> None:
         """From here on a stream of server-sent events that is long in coming is begun, and kept open by comments."""
         every_s = self.desk.limits.keep_alive_s
-        self._alive = KeepAlive(self.loop, self._send, lambda: self._begin(SSE), every_s=every_s)
+        if self._alive is None:
+            self._alive = KeepAlive(self.loop, self._send, lambda: self._begin(SSE), every_s=every_s)
 
     async def _tell(self, error: FarmError, shape: Shape, frame: Shape, *, until: float = 0.0) -> None:
         """Tell the caller what went wrong; one who has not read what was sent before by `until` is cut off."""
         self._timer.cancel()
+        if self.claim is not None:
+            # Before it is told: who hears of it may ask again at once.
+            self.claim.release()
         if self._alive is not None:
             await self._alive.end()
         if self._door is not None:

@@ -27,6 +27,7 @@ from farmgate.surfaces.http.farm_models import (
     UsageAnswer,
 )
 from farmgate.surfaces.http.farm_reading import chat_words, embed_words, generate_words, prompt_words, read
+from farmgate.surfaces.http.once import IDEMPOTENCY_KEY, claim_once
 from farmgate.surfaces.http.told import served_by
 from farmgate.wire.farm import content_frame, response_text
 from farmgate.wire.sse import DONE, frame
@@ -45,11 +46,11 @@ class Asks:
         self._streaming = streaming
 
     async def chat(self, exchange: Exchange, principal: Principal) -> None:
-        asked = await fields_of(exchange, ChatRequest)
+        asked = await asked_of(exchange, principal, ChatRequest)
         await self._text(exchange, principal, asked, Kind.CHAT, chat_words(asked))
 
     async def chat_stream(self, exchange: Exchange, principal: Principal) -> None:
-        asked = await fields_of(exchange, ChatRequest)
+        asked = await asked_of(exchange, principal, ChatRequest)
         await self._text(exchange, principal, asked, Kind.CHAT, chat_words(asked), streams=True)
 
     async def generate(self, exchange: Exchange, principal: Principal) -> None:
@@ -60,14 +61,14 @@ class Asks:
 
     async def _prompt(self, exchange: Exchange, principal: Principal, *, streams: bool = False) -> None:
         """A prompt is one turn of a chat, so that every model that chats answers it; who only completes, completes."""
-        asked = await fields_of(exchange, GenerateRequest)
+        asked = await asked_of(exchange, principal, GenerateRequest)
         try:
             await self._text(exchange, principal, asked, Kind.CHAT, prompt_words(asked), streams=streams)
         except ModelNotCapable:
             await self._text(exchange, principal, asked, Kind.COMPLETION, generate_words(asked), streams=streams)
 
     async def embed(self, exchange: Exchange, principal: Principal) -> None:
-        asked = await fields_of(exchange, EmbedRequest)
+        asked = await asked_of(exchange, principal, EmbedRequest)
         request = request_of(exchange, principal, asked, Kind.EMBEDDING, embed_words(asked), stream=False)
         await self._answer(exchange, request)
 
@@ -105,8 +106,20 @@ class Asks:
 
 async def fields_of(exchange: Exchange, model: type[AskedT]) -> AskedT:
     """The body as that model. Raises what makes it unreadable."""
+    return fields_in(await exchange.body(), exchange, model)
+
+
+async def asked_of(exchange: Exchange, principal: Principal, model: type[AskedT]) -> AskedT:
+    """The same, of a request that may have been answered before. Raises Replayed then."""
+    raw = await exchange.body()
+    if exchange.header(IDEMPOTENCY_KEY) is not None:
+        claim_once(exchange, principal, raw)
+    return fields_in(raw, exchange, model)
+
+
+def fields_in(raw: bytes, exchange: Exchange, model: type[AskedT]) -> AskedT:
     limits = exchange.desk.limits
-    return read(model, decode_object(await exchange.body(), limits.json), limits.lists)
+    return read(model, decode_object(raw, limits.json), limits.lists)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from farmgate.surfaces.http.asking import Asking, SurfaceCodec
 from farmgate.surfaces.http.exchange import Exchange
 from farmgate.surfaces.http.front import Endpoint
 from farmgate.surfaces.http.listing import Models, name_each
+from farmgate.surfaces.http.once import IDEMPOTENCY_KEY, claim_once
 from farmgate.surfaces.http.told import error_headers
 from farmgate.wire.ollama.answers import (
     LineWriter,
@@ -98,6 +99,8 @@ class OllamaSurface:
         principal = exchange.principal()
         limits = exchange.desk.limits
         raw = await exchange.body()
+        if exchange.header(IDEMPOTENCY_KEY) is not None:
+            claim_once(exchange, principal, raw)
         body = decode_ask(raw, exchange.path, json_limits=limits.json, list_limits=limits.lists)
         if body.is_empty:
             await self._only_load(exchange, body)
