@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help dev test clients fuzz cuts lint format types contracts unit coverage lock generated bench clean
+.PHONY: help dev test clients fuzz cuts faults lint format types contracts unit coverage lock generated bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -32,6 +32,14 @@ SEED ?= 1
 
 cuts: $(VENV)/dev.stamp ## streams cut at random bytes, through a real gate: CUTS=10000 SEED=1
 	@$(BIN)/python tools/cuts.py $(CUTS) $(SEED)
+
+ROWS ?=
+PEER ?=
+URL ?= http://127.0.0.1:4000
+PORT ?= 9001
+
+faults: $(VENV)/dev.stamp ## the fault matrix of docs/faults.md, through a real gate: ROWS='7 10 25', or PEER=NAME URL=... PORT=9001
+	@$(BIN)/python tools/faults.py $(ROWS) $(if $(PEER),--peer $(PEER) --url $(URL) --port $(PORT))
 
 lint: $(VENV)/dev.stamp ## ruff: style and correctness
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .

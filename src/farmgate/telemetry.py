@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import logging
+import os
+import queue
+import sys
+import threading
 import traceback
 from bisect import bisect_left
 from collections import Counter
@@ -23,12 +28,15 @@ from prometheus_client.registry import CollectorRegistry
 
 from farmgate.core.usage import Call, Outcome
 
-__all__ = ["CONTENT_TYPE", "Telemetry", "configure_logging", "log", "log_like_a_command"]
+__all__ = ["CONTENT_TYPE", "Sink", "Telemetry", "configure_logging", "log", "log_like_a_command"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 MAX_SERIES = 500
 """Pairs of provider and model with series of their own; a caller cannot make more by inventing names."""
 MAX_CODES = 200
+LINES_WAITING = 10_000
+"""Lines of the log that may wait for whoever reads it."""
+LAST_LINES_S = 1.0
 
 OVERHEAD_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
@@ -78,11 +86,54 @@ class JsonLines(logging.Formatter):
         return json.dumps(told | {"event": event} | fields, default=str)
 
 
+class Sink(logging.Handler):
+    """Lines for stderr, written by a thread: where nobody reads them they are lost and counted, and nobody waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lost = 0
+        self._lines: queue.Queue[str] = queue.Queue(LINES_WAITING)
+        # A daemon: one that cannot write keeps no process from ending.
+        threading.Thread(target=self._write, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.put_nowait(self.format(record) + "\n")
+        except queue.Full:
+            self.lost += 1
+        except Exception:  # noqa: BLE001 - logging's own rule: a record that cannot be told breaks nothing
+            self.handleError(record)
+
+    def _write(self) -> None:
+        while True:
+            line = self._lines.get()
+            with contextlib.suppress(OSError, ValueError):
+                write_line(line)
+            self._lines.task_done()
+
+    def flush(self) -> None:
+        """Wait until all is written, but not for long. Called by logging when the process ends."""
+        with self._lines.all_tasks_done:
+            self._lines.all_tasks_done.wait_for(lambda: not self._lines.unfinished_tasks, LAST_LINES_S)
+
+
+def write_line(line: str) -> None:
+    """To stderr, past its buffer: a thread that hangs in that would hold its lock when the process ends."""
+    try:
+        descriptor = sys.stderr.fileno()
+    except (OSError, ValueError):
+        sys.stderr.write(line)
+        return
+    data = line.encode(errors="backslashreplace")
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
 def configure_logging(*, level: str, as_json: bool) -> None:
-    """Send events of that level and above to stderr. Called once, by whoever serves."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines() if as_json else logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    """Send events of that level and above to stderr. Called by whoever serves, again when that is to change."""
     root = logging.getLogger()
+    handler = next((one for one in root.handlers if isinstance(one, Sink)), None) or Sink()
+    handler.setFormatter(JsonLines() if as_json else logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("farmgate").setLevel(level.upper())
@@ -232,6 +283,10 @@ class Telemetry:
         )
         yield CounterMetricFamily(
             "farmgate_journal_failures", "Records that could not be written.", value=self._journal_failures
+        )
+        sinks = [one for one in logging.getLogger().handlers if isinstance(one, Sink)]
+        yield CounterMetricFamily(
+            "farmgate_log_lost", "Lines of the log that nobody read in time.", value=sum(one.lost for one in sinks)
         )
         yield CounterMetricFamily(
             "farmgate_responses_lost",

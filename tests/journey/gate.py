@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -181,12 +182,15 @@ class RealGate:
         python: str = sys.executable,
     ) -> None:
         self.directory = directory
+        self.environment: dict[str, str] = {}
         self._python = python
         self.home = directory / "home"
         self.config_file = directory / "farm.config.json"
         self.port = 0
         self._verb = verb
         self._threads: list[threading.Thread] = []
+        self._is_read = threading.Event()
+        self._is_read.set()
         self._lines: queue.Queue[str] = queue.Queue()
         self.log: list[str] = []
         if config is not None:
@@ -207,7 +211,7 @@ class RealGate:
         return subprocess.Popen(
             [self._python, "-m", "farmgate", *arguments],
             cwd=self.directory,
-            env={**kept, "FARM_HOME": str(self.home)},
+            env={**kept, "FARM_HOME": str(self.home), **self.environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if pipe else None,
             stderr=subprocess.PIPE if pipe else None,
@@ -236,6 +240,20 @@ class RealGate:
         with stream:
             for line in stream:
                 self._lines.put(line.decode(errors="replace"))
+                self._is_read.wait()
+
+    @contextlib.contextmanager
+    def unread(self) -> Iterator[None]:
+        """Nobody reads what it prints meanwhile, and hardly anything of it finds room."""
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        for stream in (self.process.stdout, self.process.stderr):
+            fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, 4096)
+        self._is_read.clear()
+        try:
+            yield
+        finally:
+            self._is_read.set()
 
     def says(self, text: str, within_s: float = PATIENCE_S) -> str:
         """Wait until it prints a line with that text, passing over others. Each line is seen once."""
@@ -248,6 +266,15 @@ class RealGate:
             self.log.append(line)
             if text in line:
                 return line
+
+    def heard(self) -> list[str]:
+        """The lines it has printed that nobody has seen yet."""
+        lines = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                lines.append(self._lines.get_nowait())
+        self.log += lines
+        return lines
 
     def everything_said(self) -> str:
         """All it has printed, once it has ended."""

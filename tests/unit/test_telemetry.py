@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import sys
+from collections.abc import Iterator
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from farmgate import telemetry
 from farmgate.core.usage import Call, Outcome
-from farmgate.telemetry import CONTENT_TYPE, LATENCY_S, MAX_CODES, MAX_SERIES, Telemetry, log
+from farmgate.telemetry import (
+    CONTENT_TYPE,
+    LATENCY_S,
+    MAX_CODES,
+    MAX_SERIES,
+    Sink,
+    Telemetry,
+    configure_logging,
+    log,
+)
 
 
 def call(*, model: str = "m", provider: str = "p", outcome: Outcome = Outcome.OK, stream: bool = True) -> Call:
@@ -156,3 +170,33 @@ def test_our_own_mistake_is_told_by_its_places_and_not_by_its_words(caplog: pyte
     message = caplog.records[0].getMessage()
     assert message.startswith("at test_telemetry.py:")
     assert "secret" not in message
+
+
+@pytest.fixture
+def root() -> Iterator[logging.Logger]:
+    """The root logger, given back as it was."""
+    root, ours = logging.getLogger(), logging.getLogger("farmgate")
+    before = (list(root.handlers), root.level, ours.level)
+    yield root
+    root.handlers[:] = before[0]
+    root.setLevel(before[1])
+    ours.setLevel(before[2])
+
+
+def test_a_log_that_nobody_reads_costs_lines_and_no_time(root: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    with open(reading, "rb") as reader, open(writing, "w") as writer:
+        monkeypatch.setattr(sys, "stderr", writer)
+        monkeypatch.setattr(telemetry, "LINES_WAITING", 100)
+        configure_logging(level="info", as_json=False)
+        (sink,) = [one for one in root.handlers if isinstance(one, Sink)]
+        configure_logging(level="debug", as_json=True)
+        assert sink in root.handlers, "configured anew, it goes on with the lines it has"
+        for number in range(2000):
+            log.info("said", number=number, more="x" * 200)
+        assert 0 < sink.lost < 2000
+        assert b"farmgate_log_lost_total %d.0" % sink.lost in Telemetry().render()
+        lines = [json.loads(reader.readline()) for _ in range(2000 - sink.lost)]
+        numbers = [line["number"] for line in lines]
+        assert numbers == sorted(set(numbers)), "those that were kept are whole and in order"
+        sink.flush()

@@ -69,3 +69,12 @@ def test_what_came_before_a_line_too_large_is_not_lost_with_it() -> None:
         with pytest.raises(LineTooLarge) as caught:
             Splitter(4).feed(b"a\n\nb\n" + rest)
         assert caught.value.found == [b"a", b"b"]
+
+
+@pytest.mark.parametrize("data", [b"x" * 5000, b"{}\n" + b"x" * 5000])
+def test_nothing_is_held_behind_a_line_too_large(data: bytes) -> None:
+    """An error keeps alive what raised it, and may be kept itself."""
+    splitter = Splitter(1000)
+    with pytest.raises(LineTooLarge):
+        splitter.feed(data)
+    assert splitter._buffer == b""

@@ -105,6 +105,15 @@ def test_an_event_that_never_ends_is_stopped_at_the_limit() -> None:
         splitter.feed(b"data: abc\n")
 
 
+@pytest.mark.parametrize("data", [b"data: " + b"x" * 5000, b"data: a\n\ndata: " + b"x" * 5000 + b"\n\n"])
+def test_nothing_is_held_behind_an_event_too_large(data: bytes) -> None:
+    """An error keeps alive what raised it, and may be kept itself."""
+    splitter = Splitter(1000)
+    with pytest.raises(FrameTooLarge):
+        splitter.feed(data)
+    assert splitter._buffer == b""
+
+
 class Counting(bytearray):
     """Counts the bytes that are searched."""
 

@@ -35,6 +35,8 @@ __all__ = ["Means", "Pace", "Tries", "backoff_s", "first_content"]
 HELD_BYTES = 64 * 1024
 BASE_S = 0.1
 MOST_BACKOFF_S = 2.0
+EARLY_S = 0.002
+"""A timer may go off so much too early: uvloop's count whole milliseconds."""
 LEAST_LEFT_S = 1.0
 """With less time than this left no further call is begun."""
 NEXT_MAY_DO = (UnsupportedParameter, ModelNotCapable, ModelNotFound, NotSupported, ContextLengthExceeded)
@@ -295,7 +297,10 @@ class Tries:
     def _is_worth_asking(self, one: Seen) -> bool:
         """After others: it is well still, there is time, and a prompt that was too long for those fits here."""
         now = self._means.clock()
-        if one.health.is_cooling(now) or self._request.deadline - asyncio.get_running_loop().time() < LEAST_LEFT_S:
+        if (
+            one.health.is_cooling(now + EARLY_S)
+            or self._request.deadline - asyncio.get_running_loop().time() < LEAST_LEFT_S
+        ):
             return False
         if any(isinstance(error, ContextLengthExceeded) for error in self._failed.values()):
             return self._context(one.candidate) > self._longest_tried()
@@ -313,7 +318,8 @@ class Tries:
 
     def _note(self, candidate: Candidate, error: FarmError) -> None:
         """Remember a failure. Raises it where no other target could do better."""
-        self._failed[candidate.key] = error
+        # Without its traceback: that would keep alive whatever was being read, until garbage is collected.
+        self._failed[candidate.key] = error.with_traceback(None)
         if not isinstance(error, NEXT_MAY_DO) and not isinstance(error, UpstreamError) and not error.retryable:
             raise self._finished(error)
         if isinstance(error, UpstreamError) and not error.retryable and not is_about_key(error):
@@ -324,11 +330,12 @@ class Tries:
         errors = list(self._failed.values())
         if not errors:
             return self._misfit or self._nobody()
-        if len(errors) == 1:
+        left_out = [one for one in self._resting if one.candidate.key not in self._failed] if self._falls_back else []
+        if len(errors) == 1 and not left_out:
             return self._finished(errors[0])
         if all(isinstance(error, NEXT_MAY_DO) for error in errors):
             return self._finished(errors[0])
-        return self._finished(self._all_failed(errors))
+        return self._finished(self._all_failed(errors, left_out))
 
     def _nobody(self) -> FarmError:
         """Nobody was asked: the limits of all are used up."""
@@ -337,13 +344,19 @@ class Tries:
         names = ", ".join(one.candidate.key for one in self._resting)
         return UpstreamRateLimited(f"The rate limit of {names} is used up.", retry_after_s=soonest_s)
 
-    def _all_failed(self, errors: Sequence[FarmError]) -> FarmError:
+    def _all_failed(self, errors: Sequence[FarmError], left_out: Sequence[Seen]) -> FarmError:
+        """`left_out`: those that were not asked, because they rest."""
         now = self._means.clock()
         soonest_s = min(one.health.back_in_s(now) for one in (*self._askable, *self._resting))
-        told = " ".join(f"{name}: {error.message}" for name, error in self._failed.items())
-        if all(isinstance(error, UpstreamRateLimited) for error in errors):
-            return UpstreamRateLimited(f"Every target is at its rate limit. {told}", retry_after_s=soonest_s)
-        return NoTargetLeft(f"No target answered. {told}", retry_after_s=max(soonest_s, 1.0))
+        told = [f"{name}: {error.message}" for name, error in self._failed.items()]
+        told += [f"{one.candidate.key} rests for now." for one in left_out]
+        if all(isinstance(error, UpstreamRateLimited) for error in errors) and all(
+            one.health.is_cooling(now) for one in left_out
+        ):
+            return UpstreamRateLimited(" ".join(("Every target is at its rate limit.", *told)), retry_after_s=soonest_s)
+        error = NoTargetLeft(" ".join(("No target answered.", *told)), retry_after_s=max(soonest_s, 1.0))
+        error.should_retry = False
+        return error
 
     def _finished(self, error: FarmError) -> FarmError:
         """The error as it is told: with how often somebody was asked, and whether a caller should try again at once."""

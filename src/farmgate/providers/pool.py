@@ -9,6 +9,7 @@ from collections import deque
 from typing import Final
 
 from farmgate.providers.http1 import Broken, Connection, TimedOut
+from farmgate.providers.names import Name
 
 __all__ = ["Pool", "TlsConnection"]
 
@@ -43,6 +44,7 @@ class Pool:
 
     def __init__(self, *, host: str, port: int, tls: ssl.SSLContext | None, connect_s: float) -> None:
         self._host = host
+        self._name = Name(host)
         self._port = port
         self._tls = tls
         self._decrypted = memoryview(bytearray(DECRYPTED_BYTES if tls is not None else 0))
@@ -75,17 +77,29 @@ class Pool:
         """A new connection. Raises OSError, ssl.SSLError or TimeoutError as the event loop tells them."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(min(self._connect_s, within_s)):
-            _, connection = await loop.create_connection(
-                lambda: Connection(loop) if self._tls is None else TlsConnection(loop, self._decrypted),
-                self._host,
-                self._port,
-                ssl=self._tls,
-                server_hostname=self._host if self._tls else None,
-            )
+            connection = await self._connect(loop)
         self._busy.add(connection)
         if self._sweeper is None:
             self._sweeper = loop.call_later(SWEEP_S, self._sweep)
         return connection
+
+    async def _connect(self, loop: asyncio.AbstractEventLoop) -> Connection:
+        """To the first of the host's addresses that accepts."""
+        failure: OSError = OSError("the name has no address")
+        for address in await self._name.addresses():
+            try:
+                _, connection = await loop.create_connection(
+                    lambda: Connection(loop) if self._tls is None else TlsConnection(loop, self._decrypted),
+                    address,
+                    self._port,
+                    ssl=self._tls,
+                    server_hostname=self._host if self._tls else None,
+                )
+            except OSError as error:
+                failure = error
+            else:
+                return connection
+        raise failure
 
     def give_back(self, connection: Connection) -> None:
         """The exchange is over; the socket is kept if it can carry another."""

@@ -104,8 +104,12 @@ class Answer:
             while size <= limit_bytes and (data := await self.read()) is not None:
                 pieces.append(data)
                 size += len(data)
-            body = b"".join(pieces)
-        if len(body) > limit_bytes:
+            if size <= limit_bytes:
+                return b"".join(pieces)
+            # Whoever holds the error holds this frame: not what is in it too.
+            pieces.clear()
+        if body is None or len(body) > limit_bytes:
+            body = None
             raise UpstreamInvalidResponse(
                 f"{self._upstream.name}'s answer is larger than the limit of {limit_bytes} bytes."
             )

@@ -40,15 +40,21 @@ class Splitter:
         if end < 0:
             self._scanned = len(buffer)
             if self._scanned > self._limit + 1:  # The CR of a CRLF may already be here.
-                raise LineTooLarge
+                raise self._overflow()
             return []
         lines = bytes(buffer[:end]).split(b"\n")
         del buffer[: end + 1]
         self._scanned = len(buffer)
         kept = self._kept(lines)
         if self._scanned > self._limit + 1:
-            raise LineTooLarge(kept)
+            raise self._overflow(kept)
         return kept
+
+    def _overflow(self, found: Sequence[bytes] = ()) -> LineTooLarge:
+        """Nothing of the rest is of use: whoever holds the error, and this with it, holds no more than that."""
+        self._buffer.clear()
+        self._scanned = 0
+        return LineTooLarge(found)
 
     def end(self) -> list[bytes]:
         """The last line, where the stream ended without a newline behind it."""

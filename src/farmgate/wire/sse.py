@@ -87,7 +87,7 @@ class Splitter:
         end = buffer.find(b"\n\n", self._scanned)
         while end >= 0:
             if end - begin > self._limit:
-                raise FrameTooLarge(found)
+                raise self._overflow(found)
             payload = data_of(bytes(buffer[begin:end]), self._joint)
             if payload is not None:
                 found.append(payload)
@@ -96,9 +96,15 @@ class Splitter:
         if begin:
             del buffer[:begin]
         if len(buffer) > self._limit + 1:  # The first newline of its end may already be here.
-            raise FrameTooLarge(found)
+            raise self._overflow(found)
         self._scanned = max(0, len(buffer) - 1)
         return found
+
+    def _overflow(self, found: Sequence[bytes]) -> FrameTooLarge:
+        """Nothing of the rest is of use: whoever holds the error, and this with it, holds no more than that."""
+        self._buffer.clear()
+        self._scanned = 0
+        return FrameTooLarge(found)
 
 
 def data_of(block: bytes, joint: bytes) -> bytes | None:

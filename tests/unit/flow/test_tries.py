@@ -303,6 +303,38 @@ async def test_limits_of_all_are_told_as_one_and_other_failures_as_unavailable()
     assert "gone" in error.message
 
 
+async def test_one_that_fails_while_the_others_rest_is_not_told_as_if_it_were_alone() -> None:
+    """Callers are told when to come back, and not to hurry."""
+    farm = Farm(always(UpstreamError("ill")), always(UpstreamUnreachable("gone")))
+    for _ in range(3):
+        await farm.fails()
+    before = sum(farm.calls)
+    error = await farm.fails()
+    assert sum(farm.calls) == before + 1, "both rest, and the last one is asked all the same"
+    assert (error.status, error.should_retry) == (503, False)
+    assert error.retry_after_s is not None
+    assert "rests for now" in error.message
+
+
+async def test_a_timer_that_goes_off_a_little_early_costs_no_retry() -> None:
+    farm = Farm(Script(UpstreamRateLimited(retry_after_s=0.5), well()))
+
+    async def sleep(seconds: float) -> None:
+        farm.slept.append(seconds)
+        farm.clock.advance(seconds - 0.001)
+
+    farm.attempt.means = replace(farm.attempt.means, sleep=sleep)
+    await farm.ask()
+    assert (farm.calls, farm.slept) == ([2], [0.5])
+
+
+async def test_a_failure_that_is_remembered_keeps_no_frame_alive() -> None:
+    """A frame holds what was read, and as part of a cycle it stays until garbage is collected."""
+    first, second = UpstreamError("ill"), UpstreamUnreachable("gone")
+    await Farm(always(first), always(second)).fails()
+    assert (first.__traceback__, second.__traceback__) == (None, None)
+
+
 async def test_retries_end_when_the_budget_is_used_up() -> None:
     farm = Farm(Script(*(UpstreamError() if turn % 2 else well() for turn in range(200)), well()))
     calls = 0

@@ -349,8 +349,10 @@ async def test_a_whole_answer_is_held_to_its_limit(limit: int, fits: bool, piece
         if fits:
             assert await answer.whole(limit) == b"0123456789"
         else:
-            with pytest.raises(UpstreamInvalidResponse, match="larger than the limit of 9 bytes"):
+            with pytest.raises(UpstreamInvalidResponse, match="larger than the limit of 9 bytes") as caught:
                 await answer.whole(limit)
+            (frame,) = [entry.frame for entry in caught.traceback if entry.name == "whole"]
+            assert (frame.f_locals["body"], frame.f_locals.get("pieces", [])) == (None, []), "the error keeps them"
         answer.close()
         upstream.close()
 

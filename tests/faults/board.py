@@ -1,0 +1,73 @@
+"""The scoreboard: a line for each row on the terminal, and docs/faults.md."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from tests.faults.running import Result
+
+__all__ = ["board", "line", "page", "summary"]
+
+MOST_TOLD = 12
+PACKAGES = ("farmgate", "openai", "anthropic")
+BEGIN, END = "<!-- board: written by make faults -->", "<!-- /board -->"
+
+
+def line(result: Result) -> str:
+    """One row on the terminal, with what was wrong and what was measured."""
+    row = result.row
+    count = f"{result.cases - result.failed}/{result.cases}" if result.cases else "-"
+    head = f"{row.number:>3}  {result.verdict:<8} {count:>8} {result.took_s:>6.1f} s  {row.name}"
+    if row.waits:
+        return f"{head}  (waits for {row.waits})"
+    told = [f"       ! {one}" for one in result.faults[:MOST_TOLD]]
+    if len(result.faults) > MOST_TOLD:
+        told.append(f"       ! and {len(result.faults) - MOST_TOLD} more")
+    return "\n".join([head, *told, *(f"       . {note}" for note in result.notes)])
+
+
+def summary(results: Sequence[Result]) -> str:
+    """All rows in one line."""
+    verdicts = [result.verdict for result in results]
+    cases = sum(result.cases for result in results)
+    took_s = sum(result.took_s for result in results)
+    counts = ", ".join(f"{verdicts.count(one)} {one}" for one in ("passed", "FAILED", "waiting"))
+    return f"{len(results)} rows: {counts}; {cases} cases in {took_s:.0f} s"
+
+
+def page(known: str, results: Sequence[Result]) -> str:
+    """docs/faults.md with this board in place of the one in it."""
+    before, _, rest = known.partition(BEGIN)
+    _, _, behind = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{board(results)}\n\n{END}{behind}"
+
+
+def board(results: Sequence[Result]) -> str:
+    """The table, and what fails."""
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    stamp = f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {versions}, {platform.system()}."
+    rows = [
+        f"| {result.row.number} | {result.row.name} | {result.cases or ''} | {verdict(result)} "
+        f"| {f'{result.took_s:.1f}' if result.cases else ''} | {remark(result)} |"
+        for result in results
+    ]
+    table = ["| # | fault | cases | | seconds | |", "|---:|---|---:|---|---:|---|", *rows]
+    failures = [f"* **{result.row.number}** {one}" for result in results for one in result.faults[:MOST_TOLD]]
+    told = ["", "**What fails**", "", *failures] if failures else []
+    return "\n".join([f"{summary(results)}. {stamp}", "", *table, *told])
+
+
+def verdict(result: Result) -> str:
+    if result.verdict == "FAILED":
+        return f"**failed** ({result.failed or 'afterwards'})"
+    return result.verdict
+
+
+def remark(result: Result) -> str:
+    """What a reader should know of a row."""
+    told = [f"waits for {result.row.waits}"] if result.row.waits else []
+    told += [result.row.takes] if result.row.takes else []
+    return "; ".join([*told, *result.notes]).replace("|", "\\|")

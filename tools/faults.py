@@ -1,0 +1,58 @@
+"""Tries every row of the fault matrix against a real gate, or a peer, and writes the scoreboard to docs/faults.md."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent.parent
+PAGE = HERE / "docs" / "faults.md"
+sys.path.insert(0, str(HERE))
+
+
+def main(arguments: Sequence[str]) -> int:
+    from tests.faults.board import line, page, summary
+    from tests.faults.matrix import ROWS
+    from tests.faults.peers import run_peer
+    from tests.faults.running import Result, run
+
+    wish = read(arguments)
+    unknown = set(wish.rows) - {row.number for row in ROWS}
+    if unknown:
+        print(f"There is no row {', '.join(map(str, sorted(unknown)))}: there are 1 to {ROWS[-1].number}.")
+        return 2
+    # The mock goes on writing for a moment where it was told to break off: that is what it is for.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
+    rows = [row for row in ROWS if not wish.rows or row.number in wish.rows]
+
+    def told(result: Result) -> None:
+        print(line(result), flush=True)
+
+    if wish.peer:
+        results = asyncio.run(run_peer(wish.peer, wish.url, wish.port, rows, told))
+    else:
+        with tempfile.TemporaryDirectory(prefix="farmgate-faults-") as directory:
+            results = asyncio.run(run(Path(directory), rows, told))
+    print(f"\nfaults: {summary(results)}")
+    if not wish.rows and not wish.peer:
+        PAGE.write_text(page(PAGE.read_text(), results))
+        print("faults: docs/faults.md is written")
+    return 1 if any(result.faults for result in results) else 0
+
+
+def read(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rows", nargs="*", type=int, metavar="ROW", help="Numbers of rows; none: all.")
+    parser.add_argument("--peer", default="", help="Name of another gateway, which runs already.")
+    parser.add_argument("--url", default="http://127.0.0.1:4000", help="Its address.")
+    parser.add_argument("--port", type=int, default=9001, help="Where the mock listens that it asks.")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
