@@ -150,7 +150,7 @@ def front() -> Front:
         room=Room(),
         ward=Ward(),
         pace=Pace(),
-    )
+    ).target
     desk = Desk(
         doorman=Doorman({hashlib.sha256(KEY.encode()).hexdigest(): "work"}), limits=HttpLimits(), telemetry=telemetry
     )

@@ -74,9 +74,11 @@ async def test_a_response_comes_whole(gpt: openai.AsyncOpenAI) -> None:
 
 async def test_a_response_comes_in_a_stream(gpt: openai.AsyncOpenAI) -> None:
     async with gpt.responses.stream(model="mock", input="hi") as events:
-        kinds = [event.type async for event in events]
+        seen = [event async for event in events]
         final = await events.get_final_response()
+    kinds = [event.type for event in seen]
     assert kinds.count("response.output_text.delta") == 5
+    assert [event.sequence_number for event in seen] == list(range(len(seen)))
     assert (kinds[0], kinds[-1]) == ("response.created", "response.completed")
     assert (final.output_text, final.status) == (TEXT, "completed")
 
@@ -101,7 +103,10 @@ async def test_models_are_listed_for_everybody(
     gpt: openai.AsyncOpenAI, claude: anthropic.AsyncAnthropic, llama: ollama.AsyncClient
 ) -> None:
     assert [model.id async for model in gpt.models.list()] == ["mock", "mock-embed"]
-    assert [model.id async for model in claude.models.list()] == ["mock", "mock-embed"]
+    assert [(one.type, one.display_name) async for one in claude.models.list()] == [
+        ("model", "mock"),
+        ("model", "mock-embed"),
+    ]
     assert [model.model for model in (await llama.list()).models] == ["mock:latest", "mock-embed:latest"]
 
 

@@ -94,7 +94,7 @@ class Gate:
             falls_back=config.ai.features.fallback,
             region=config.ai.region,
         )
-        self.target = chain(
+        made = chain(
             {name: self._target(name, entry) for name, entry in entries.entries.items()},
             catalog=self.catalog,
             journal=shared.journal,
@@ -103,6 +103,8 @@ class Gate:
             ward=shared.ward,
             pace=pace_of(config),
         )
+        self.target = made.target
+        self.means = made.means
         self._loads = 0
         self.front = self._front()
 
@@ -110,6 +112,11 @@ class Gate:
     def is_idle(self) -> bool:
         """Nothing that was begun here goes on any more."""
         return not self.front.open and not self._loads
+
+    def is_free_to_ask(self, provider: str) -> bool:
+        """Whether nobody is paid for an answer of it: an engine of one's own."""
+        entry = self._entries.entries.get(provider)
+        return entry is not None and is_built_in(provider, entry) and not is_cloud(entry.provider or provider)
 
     def _target(self, name: str, entry: Entry) -> Target:
         """What is asked: our own providers directly, those from outside with care."""

@@ -17,6 +17,7 @@ from farmgate.app.gate import Gate, Shared
 from farmgate.app.known import known_beside
 from farmgate.app.reloading import Reloading
 from farmgate.app.running import Running
+from farmgate.app.tending import Tending
 from farmgate.config import Config
 from farmgate.config.process import variables
 from farmgate.config.reloads import Reload, Source
@@ -135,6 +136,7 @@ class House:
 
                 server = Server(running, server_settings(config), drain_began=drain_began)
                 helpers = [tasks.create_task(warm_up(gate, shared)), tasks.create_task(reloading.run(told))]
+                helpers.append(tasks.create_task(Tending(lambda: running.gate).run()))
                 try:
                     await server.serve(sock, lambda: ready(gate, server.stop))
                 finally:

@@ -269,10 +269,10 @@ class Route(Section):
     shorthand = "targets"
 
     targets: tuple[Target, ...] = Field(min_length=1, max_length=64, description="Who may answer.")
-    balance: Literal["leastInFlight", "weighted", "latency", "cost"] = Field(
+    balance: Literal["leastInFlight", "weighted", "latency", "cost", "engineLoad"] = Field(
         "leastInFlight",
         description="Which target is asked first: the one with the fewest requests in flight, by weight, "
-        "the one quickest to its first token, or the cheapest.",
+        "the one quickest to its first token, the cheapest, or the engine that is least busy by its own words.",
     )
     sticky: Literal["off", "caller", "session"] = Field(
         "off",

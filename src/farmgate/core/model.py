@@ -7,10 +7,22 @@ from enum import StrEnum
 
 from farmgate.core.money import Price
 
-__all__ = ["CHAT_CAPABILITIES", "LONGEST_NAME", "Capability", "Facts", "Health", "HealthStatus", "ModelInfo"]
+__all__ = [
+    "CHAT_CAPABILITIES",
+    "LONGEST_NAME",
+    "Capability",
+    "EngineLoad",
+    "Facts",
+    "Health",
+    "HealthStatus",
+    "ModelInfo",
+]
 
 LONGEST_NAME = 2048
 """Characters of an ARN, the longest name of a model any provider has."""
+
+FULL = 0.95
+"""Of the key-value cache: from here on engines put requests off, or begin some of them anew."""
 
 
 class Capability(StrEnum):
@@ -80,6 +92,21 @@ class ModelInfo(Facts):
     def window_tokens(self) -> int | None:
         """The context it was loaded with, else the longest it can have."""
         return self.loaded_context_tokens or self.context_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineLoad:
+    """How busy an inference engine is: requests in its queue and in its batch, and how much of its key-value cache is
+    used, from 0 to 1."""
+
+    waiting: float = 0.0
+    running: float = 0.0
+    cache_used: float = 0.0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one more request would have to wait for its turn or for memory."""
+        return self.waiting > 0 or self.cache_used >= FULL
 
 
 class HealthStatus(StrEnum):

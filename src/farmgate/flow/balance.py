@@ -11,7 +11,9 @@ from farmgate.flow.health import Health
 from farmgate.flow.route import Candidate
 from farmgate.flow.routes import Balance, Sticky
 
-__all__ = ["Arranged", "Seen", "affinity", "arrange"]
+__all__ = ["Arranged", "Seen", "affinity", "arrange", "busy"]
+
+FULL = 1e6
 
 
 class Seen(NamedTuple):
@@ -64,7 +66,7 @@ def rank(one: Seen, balance: Balance, draw: Callable[[], float]) -> tuple[float,
     health, weight = one.health, one.candidate.weight
     # The smallest of exponential times with these rates falls on each as often as its weight is of the whole.
     lot = -math.log(1.0 - draw()) / weight
-    waiting = (health.in_flight + 1) / weight
+    waiting = (busy(health, balance) + 1) / weight
     match balance:
         case Balance.WEIGHTED:
             return lot, 0.0
@@ -73,8 +75,17 @@ def rank(one: Seen, balance: Balance, draw: Callable[[], float]) -> tuple[float,
         case Balance.LATENCY:
             # One that was never asked comes first: how quick it is can only be found out by asking.
             return (health.first_token_s or 0.0) * waiting, lot
+        case Balance.ENGINE_LOAD:
+            # Full ones last; what an engine told a moment ago does not know yet of what was sent since.
+            return waiting + (FULL if health.load is not None and health.load.is_full else 0.0), lot
         case Balance.COST:
             return math.inf if one.cost_usd is None else one.cost_usd, waiting
+
+
+def busy(health: Health, balance: Balance) -> float:
+    """Requests it has to do with."""
+    load = health.load if balance is Balance.ENGINE_LOAD else None
+    return health.in_flight if load is None else max(load.running + load.waiting, health.in_flight)
 
 
 def share(affinity: str, candidate: Candidate) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from farmgate.core.ports import Journal, Target
 from farmgate.flow.admit import Admit, Room
@@ -10,10 +11,18 @@ from farmgate.flow.attempt import Attempt
 from farmgate.flow.health import Ward
 from farmgate.flow.meter import Meter
 from farmgate.flow.route import Catalog
-from farmgate.flow.tries import Pace
+from farmgate.flow.tries import Means, Pace
 from farmgate.telemetry import Telemetry
 
-__all__ = ["chain"]
+__all__ = ["Chain", "chain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Where requests begin, and what their targets are asked with."""
+
+    target: Admit
+    means: Means
 
 
 def chain(
@@ -25,7 +34,8 @@ def chain(
     room: Room,
     ward: Ward,
     pace: Pace,
-) -> Admit:
+) -> Chain:
     """What a request walks through: admit, then route and attempt, then the meter of the provider that is asked."""
     metered = {name: Meter(target, journal=journal, telemetry=telemetry) for name, target in providers.items()}
-    return Admit(Attempt(metered, catalog, ward=ward, pace=pace), room=room, telemetry=telemetry)
+    attempt = Attempt(metered, catalog, ward=ward, pace=pace)
+    return Chain(Admit(attempt, room=room, telemetry=telemetry), attempt.means)

@@ -20,6 +20,7 @@ from farmgate.core.errors import (
     UpstreamRefusedKey,
     UpstreamRejected,
 )
+from farmgate.core.model import EngineLoad
 
 __all__ = ["Budget", "Health", "Quota", "State", "Trial", "Verdict", "Ward", "verdict"]
 
@@ -147,6 +148,7 @@ class Health:
         "in_flight",
         "is_probed",
         "last_failure",
+        "load",
         "open_until",
         "quota",
         "times_open",
@@ -158,6 +160,8 @@ class Health:
         self.in_flight = 0
         self.first_token_s: float | None = None
         """Moving average of the time to the first content."""
+        self.load: EngineLoad | None = None
+        """What its engine told last, where one is asked."""
         self.last_failure: str | None = None
         """The code of the last failure, for people."""
         self.open_until = -math.inf
@@ -330,6 +334,12 @@ class Ward:
     def known(self) -> dict[str, Health]:
         """Every target that was asked."""
         return dict(self._targets)
+
+    def tell_load(self, provider: str, load: EngineLoad | None) -> None:
+        """A provider's engine is so busy; None: it does not tell any more."""
+        for key, health in self._targets.items():
+            if key.partition("/")[0] == provider:
+                health.load = load
 
     def _forget(self) -> None:
         for key in [key for key, health in self._targets.items() if health.is_idle][: max(1, self._most // 4)]:

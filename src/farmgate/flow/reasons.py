@@ -88,6 +88,8 @@ def balanced(one: Seen, other: Seen, equals: Sequence[Seen], *, balance: Balance
             return by_waiting(one, other, is_ahead=is_ahead, tie="chance decides, by weight")
         case Balance.LATENCY:
             return by_latency(one, other, is_ahead=is_ahead)
+        case Balance.ENGINE_LOAD:
+            return by_load(one, other, is_ahead=is_ahead)
         case Balance.COST:
             return by_cost(one, other, is_ahead=is_ahead)
 
@@ -110,6 +112,14 @@ def by_latency(one: Seen, other: Seen, *, is_ahead: bool) -> str:
     if first_s * waiting(one) == (other.health.first_token_s or 0.0) * waiting(other):
         return f"equally quick: chance decides, by weight; {told}"
     return f"quickest for what is in flight: {told}" if is_ahead else f"slower for what is in flight: {told}"
+
+
+def by_load(one: Seen, other: Seen, *, is_ahead: bool) -> str:
+    load = one.health.load
+    if load is None:
+        return f"its engine tells nothing; {by_waiting(one, other, is_ahead=is_ahead, tie='chance decides, by weight')}"
+    told = f"{load.waiting:g} waiting, {load.running:g} running, {load.cache_used:.0%} of its cache used"
+    return f"{'the least busy engine' if is_ahead else 'a busier engine'}: {told}"
 
 
 def by_cost(one: Seen, other: Seen, *, is_ahead: bool) -> str:

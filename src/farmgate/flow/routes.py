@@ -13,12 +13,14 @@ class Balance(StrEnum):
     """How one of several targets is picked.
 
     LEAST_IN_FLIGHT keeps a slow one out of the way by itself: what it has not answered yet is still in flight.
+    ENGINE_LOAD goes by what the engines themselves tell, which knows of the requests of other gates too.
     """
 
     LEAST_IN_FLIGHT = "leastInFlight"
     WEIGHTED = "weighted"
     LATENCY = "latency"
     COST = "cost"
+    ENGINE_LOAD = "engineLoad"
 
 
 class Sticky(StrEnum):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 
 from farmgate.core.errors import (
     ContextLengthExceeded,
@@ -11,7 +12,7 @@ from farmgate.core.errors import (
     UnsupportedParameter,
     UpstreamUnreachable,
 )
-from farmgate.core.model import Health, HealthStatus, ModelInfo
+from farmgate.core.model import EngineLoad, Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request
 from farmgate.providers.checkup import checked_up
@@ -20,6 +21,7 @@ from farmgate.providers.provider import SAID_IN, ProviderBase
 from farmgate.providers.registry import Row
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Upstream
+from farmgate.wire.engine_load import decode_load
 from farmgate.wire.openai.answers import decode_whole
 from farmgate.wire.openai.errors import decode_error
 from farmgate.wire.openai.media import ANSWER_TYPES, MEDIA, Opaque, OpaqueReader, read_json
@@ -45,6 +47,8 @@ PATHS = {
     Kind.TRANSCRIPTION: "/audio/transcriptions",
 }
 HEALTH_S = 3.0
+LOAD_S = 1.0
+LOAD_BYTES = 4 << 20
 
 
 class OpenAIProvider(ProviderBase):
@@ -60,6 +64,7 @@ class OpenAIProvider(ProviderBase):
         headers = dict(settings.headers)
         if settings.api_key:
             headers["authorization"] = f"Bearer {settings.api_key}"
+        self._headers = headers
         self._upstream = Upstream(
             settings.url or row.url, name=settings.name, headers=headers, timeouts=settings.timeouts
         )
@@ -108,8 +113,25 @@ class OpenAIProvider(ProviderBase):
         names = self._settings.models or tuple(model.name for model in models)
         return Health(name=self.name, status=HealthStatus.HEALTHY, models=names)
 
+    async def engine_load(self) -> EngineLoad | None:
+        path = self._row.load_path
+        if path is None:
+            return None
+        deadline = asyncio.get_running_loop().time() + LOAD_S
+        async with await self._root.send("GET", path, deadline=deadline) as answer:
+            body = await answer.whole(LOAD_BYTES)
+        return decode_load(body) if answer.status == 200 else None
+
+    @cached_property
+    def _root(self) -> Upstream:
+        """The same server, without the path of its API."""
+        url = (self._settings.url or self._row.url).rstrip("/").removesuffix("/v1")
+        return Upstream(url, name=self.name, headers=self._headers, timeouts=self._settings.timeouts)
+
     async def close(self) -> None:
         self._upstream.close()
+        if "_root" in vars(self):
+            self._root.close()
 
 
 def has_responses(settings: ProviderSettings, row: Row) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from farmgate.core.errors import NotSupported
-from farmgate.core.model import Capability, Health, ModelInfo
+from farmgate.core.model import Capability, EngineLoad, Health, ModelInfo
 from farmgate.core.ports import Report
 from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request
 
-__all__ = ["SAID_IN", "CountsTokens", "Learner", "Provider", "ProviderBase"]
+__all__ = ["SAID_IN", "CountsTokens", "Learner", "Provider", "ProviderBase", "TellsLoad"]
 
 SAID_IN = {Kind.CHAT: "messages", Kind.COMPLETION: "prompt", Kind.EMBEDDING: "input"}
 """The field of a request that its provider found too long or of a kind it does not take."""
@@ -61,6 +61,14 @@ class Learner(Protocol):
 
     async def learn(self) -> None:
         """Find out what `models` tells from then on, in a few seconds. Raises FarmError."""
+
+
+@runtime_checkable
+class TellsLoad(Protocol):
+    """A provider whose engine tells how busy it is."""
+
+    async def engine_load(self) -> EngineLoad | None:
+        """How busy it is now, in a second; None where it does not tell. Raises FarmError."""
 
 
 class ProviderBase:

@@ -37,7 +37,8 @@ class Row:
     it knows `stream_options.include_usage`; `is_local`: its usual address is on this machine and needs no key;
     `lists_models`: it has `/models`; `is_generic`: its name stands for servers elsewhere too, without its quirks;
     `quirks`: where it differs from OpenAI, as its documentation says; `has_responses`: at its usual address it has the
-    Responses API too; `tells`: its list of models says more than their names.
+    Responses API too; `tells`: its list of models says more than their names; `load_path`: where,
+    from the root of its address, it tells how busy it is.
     """
 
     url: str
@@ -46,6 +47,7 @@ class Row:
     asks_usage: bool = True
     is_local: bool = False
     tells: bool = False
+    load_path: str | None = None
     lists_models: bool = True
     is_generic: bool = False
     quirks: Quirks = PLAIN
@@ -91,16 +93,20 @@ ROWS: dict[str, Row] = {
         key_variable="VLLM_API_KEY",
         is_local=True,
         tells=True,
+        load_path="/metrics",
         capabilities=ALL | {Capability.RERANK, Capability.TRANSCRIPTION},
     ),
-    "tgi": Row(url="http://127.0.0.1:8080/v1", is_local=True, capabilities=CHAT_ONLY),
-    "trtllm": Row(url="http://127.0.0.1:8002/v1", is_local=True, capabilities=NO_EMBEDDINGS),
-    "sglang": Row(url="http://127.0.0.1:30000/v1", is_local=True, tells=True),
+    "tgi": Row(url="http://127.0.0.1:8080/v1", is_local=True, load_path="/metrics", capabilities=CHAT_ONLY),
+    "trtllm": Row(
+        url="http://127.0.0.1:8002/v1", is_local=True, load_path="/prometheus/metrics", capabilities=NO_EMBEDDINGS
+    ),
+    "sglang": Row(url="http://127.0.0.1:30000/v1", is_local=True, tells=True, load_path="/metrics"),
     "llamacpp": Row(
         url="http://127.0.0.1:8080/v1",
         key_variable="LLAMA_API_KEY",
         is_local=True,
         tells=True,
+        load_path="/metrics",
         capabilities=ALL | {Capability.RERANK},
     ),
     "lmstudio": Row(url="http://127.0.0.1:1234/v1", is_local=True),

@@ -24,6 +24,19 @@ async def test_a_script_decides_from_the_moment_it_is_put(mock: Mock, dial: Dial
     assert told["calls"]["total"] == 2, "what steers is no call"
 
 
+async def test_another_script_lets_names_count_anew(mock: Mock, dial: Dial) -> None:
+    async def status() -> int:
+        raw = await dial()
+        raw.send(ask("mock:status=503,times=1"))
+        return (await raw.whole()).status
+
+    assert [await status(), await status()] == [503, 200]
+    mock.script([])
+    assert await status() == 503
+    mock.forget_script()
+    assert [await status(), await status()] == [503, 200]
+
+
 async def test_a_page_of_somebody_elses_does_not_steer(mock: Mock, dial: Dial) -> None:
     raw = await dial()
     raw.send(b"DELETE /mock/calls HTTP/1.1\r\nhost: rebound.example\r\n\r\n")

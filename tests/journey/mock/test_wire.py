@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 
 import pytest
 from tests.fakes.raw import Dial, Raw, ask
@@ -138,6 +139,13 @@ async def test_a_caller_who_reads_nothing_holds_an_endless_answer_up(mock: Mock,
     assert call.sent_bytes < 64 << 20
     slow.leave()
     assert (await mock.settled())[0].ended == "left"
+
+
+async def test_a_compressed_stream_can_be_read_as_it_comes(mock: Mock, dial: Dial) -> None:
+    raw = await dial()
+    raw.send(ask("mock:gzip,stall=1"))
+    await raw.until(lambda raw: bool(raw.chunks) and b"\n\n" in zlib.decompressobj(31).decompress(raw.body))
+    assert zlib.decompressobj(31).decompress(raw.body).startswith(b'data: {"id"')
 
 
 async def test_nobody_waits_for_a_bomb_inside_a_bomb(mock: Mock, dial: Dial) -> None:

@@ -9,6 +9,7 @@ from itertools import cycle
 import pytest
 
 from farmgate.core.errors import UpstreamError, UpstreamRateLimited
+from farmgate.core.model import EngineLoad
 from farmgate.flow.balance import Seen, arrange
 from farmgate.flow.health import Health
 from farmgate.flow.route import Candidate
@@ -95,3 +96,24 @@ def test_those_that_rest_are_left_out_the_one_back_first_before_the_others() -> 
     arranged = arrange([sick, limited, well], now=0.0, draw=lambda: 0.5)
     assert [one.candidate.provider for one in arranged.askable] == ["well"]
     assert [one.candidate.provider for one in arranged.resting] == ["limited", "sick"]
+
+
+def test_the_least_busy_engine_is_asked_and_a_full_one_last() -> None:
+    loads = {"a": EngineLoad(running=4), "b": EngineLoad(running=2), "full": EngineLoad(running=1, waiting=1)}
+    targets = [seen(name) for name in loads]
+    for one in targets:
+        one.health.load = loads[one.candidate.provider]
+    assert order(*targets, balance=Balance.ENGINE_LOAD) == ["b", "a", "full"]
+    assert order(*targets, balance=Balance.LEAST_IN_FLIGHT)[0] == "a"
+
+
+def test_what_was_sent_since_an_engine_told_its_load_counts_too() -> None:
+    told, sent = seen("told"), seen("sent", busy=5)
+    told.health.load = sent.health.load = EngineLoad(running=3)
+    assert order(sent, told, balance=Balance.ENGINE_LOAD) == ["told", "sent"]
+
+
+def test_an_engine_that_tells_nothing_counts_by_what_is_in_flight() -> None:
+    silent, told = seen("silent", busy=1), seen("told")
+    told.health.load = EngineLoad(running=2)
+    assert order(told, silent, balance=Balance.ENGINE_LOAD) == ["silent", "told"]

@@ -34,6 +34,10 @@ def test_requests_are_read_whole_byte_by_byte_and_cut_anywhere() -> None:
         assert read(ALL[:at], ALL[at:]) == EXPECTED
 
 
+def test_nothing_of_a_request_is_left_behind_it() -> None:
+    assert read(CHUNKED) == EXPECTED[1:2]
+
+
 def test_a_caller_who_waits_to_be_told_is_noticed() -> None:
     reader = Reader()
     reader.feed(b"POST / HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 1\r\n\r\n")

@@ -92,6 +92,12 @@ def test_a_refusal_that_matches_everything_decides_at_the_door() -> None:
     assert statuses(chosen, calls=1) == [503]
 
 
+def test_a_door_is_no_step_for_a_request_that_came_in() -> None:
+    chosen = chooser({"do": "refuse", "times": 1}, {"do": "status=503"})
+    assert statuses(chosen, calls=1) == [503]
+    assert chosen.refuses(0.0)
+
+
 def test_a_refusal_that_matches_something_waits_for_the_request() -> None:
     chosen = chooser({"do": "refuse", "match": {"model": "gpt"}})
     assert not chosen.refuses(0.0)
