@@ -82,7 +82,13 @@ class Mock:
 def provider(mock: Mock, **settings: object) -> dict[str, object]:
     """Its entry in a gate's configuration."""
     url = f"http://127.0.0.1:{mock.port}/v1"
-    return {"provider": "openai", "url": url, "apiKey": f"key-of-{mock.name}-0123456789", "models": ["mock"], **settings}
+    return {
+        "provider": "openai",
+        "url": url,
+        "apiKey": f"key-of-{mock.name}-0123456789",
+        "models": ["mock"],
+        **settings,
+    }
 
 
 def free_port() -> int:
