@@ -24,6 +24,7 @@ from farmgate.core.errors import (
     UpstreamRateLimited,
     UpstreamTimeout,
     UpstreamTlsError,
+    let_go,
 )
 from farmgate.core.ports import Clock, Target
 from farmgate.core.reply import Event, Reply
@@ -358,6 +359,7 @@ class Tries:
     def _note(self, candidate: Candidate, error: FarmError) -> None:
         """Remember a failure. Raises it where no other target could do better."""
         self._failed[candidate.key] = error
+        let_go(error)
         if not isinstance(error, NEXT_MAY_DO) and not isinstance(error, UpstreamError) and not error.retryable:
             raise self._finished(error)
         if isinstance(error, UpstreamError) and not error.retryable and not is_about_key(error):
