@@ -100,7 +100,7 @@ async def user(stage: Stage, number: int) -> None:
     """Thinks, asks, reads to the end, and thinks again."""
     chance = random.Random(f"{stage.seed} {number}")
     caller = Caller(stage.gate.port, patience_s=PATIENCE_S)
-    await asyncio.sleep(min(chance.uniform(0.0, THINK_S), max(0.0, stage.left_s)))
+    await asyncio.sleep(chance.uniform(0.0, stage.loaded.ramp_s))
     while stage.left_s > 0:
         asked = Asked(id=f"u{next(stage.numbers):07d}", model="chat", stream=True, frames=FRAMES)
         stage.loaded.note(await caller.ask(asked))
@@ -113,7 +113,7 @@ async def direct(stage: Stage, number: int) -> None:
     chance = random.Random(f"{stage.seed} direct {number}")
     mock = stage.mocks[number % len(stage.mocks)]
     caller = Caller(mock.port, patience_s=PATIENCE_S)
-    await asyncio.sleep(min(chance.uniform(0.0, THINK_S), max(0.0, stage.left_s)))
+    await asyncio.sleep(chance.uniform(0.0, stage.loaded.ramp_s))
     while stage.left_s > 0:
         if mock.name not in stage.away:
             asked = Asked(id=f"d{next(stage.numbers):07d}", model=DIRECT, stream=True, frames=FRAMES)

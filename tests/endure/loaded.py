@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections import Counter
@@ -21,24 +20,25 @@ MOST_REFUSED = 0.001
 MOST_ADDED_S = 0.050
 GROWN_MIB = 2.0
 """What memory may be shown to have grown by while it was looked at: a page of the allocator here and there."""
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A process at one moment. `own_mib`: its memory without files that are mapped into it, such as the journal."""
+    """A process at one moment. `own_mib`: its memory without files that are mapped into it, such as the journal;
+    `waited_s`: how long it would have run, had a core been free."""
 
     at: float
     own_mib: float
     resident_mib: float
     busy_s: float
+    waited_s: float
 
     @classmethod
     def of(cls, pid: int) -> Sample:
         status = Path(f"/proc/{pid}/status").read_text()
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ran, waited = (int(told) / 1e9 for told in Path(f"/proc/{pid}/schedstat").read_text().split()[:2])
         own, resident = (kib(status, name) / 1024 for name in ("RssAnon", "VmRSS"))
-        return cls(time.monotonic(), own, resident, (int(fields[11]) + int(fields[12])) / TICKS)
+        return cls(time.monotonic(), own, resident, ran, waited)
 
 
 def kib(status: str, name: str) -> int:
@@ -82,7 +82,7 @@ class Loaded:
         if came.outcome is not Outcome.WHOLE:
             is_known = came.outcome in (Outcome.ERROR_FRAME, Outcome.STATUS)
             self.reasons[f"{came.outcome}: {came.why}" if is_known or len(self.reasons) < 30 else "others"] += 1
-        if came.first_s is not None:
+        if came.first_s is not None and came.began >= self.began + self.ramp_s:
             self.all_s.append(came.first_s)
             if came.attempts == 1:
                 self.at_once_s.append(came.first_s)
@@ -90,8 +90,13 @@ class Loaded:
     def note_direct(self, came: Came) -> None:
         """One answer of a mock."""
         self.direct[came.outcome] += 1
-        if came.first_s is not None:
+        if came.first_s is not None and came.began >= self.began + self.ramp_s:
             self.direct_s.append(came.first_s)
+
+    @property
+    def ramp_s(self) -> float:
+        """Within which users come. Times to the first token count from its end."""
+        return min(10.0, self.seconds / 6)
 
     @property
     def settled(self) -> list[Sample]:
@@ -141,7 +146,7 @@ def preamble(loaded: Loaded) -> str:
     return (
         f"`SEED={loaded.seed}`, {loaded.users:,} users for {loaded.seconds:.0f} s: each answer is 20 ms of silence and 23 frames, 50 ms apart (the second is the first "
         f"with text); between two, {loaded.think_s:g} s of thought on average. {max(1, loaded.users // 10):,} more users ask the mocks directly. "
-        f"{loaded.share:.0%} of the calls fail, {loaded.restarts} restarts of a mock, {loaded.changes} changes of the configuration."
+        f"Users come within {loaded.ramp_s:.0f} s; times count from then on. {loaded.share:.0%} of the calls fail, {loaded.restarts} restarts of a mock, {loaded.changes} changes of the configuration."
     )
 
 
@@ -149,7 +154,11 @@ def rows(loaded: Loaded, grown: Slope) -> list[tuple[str, str]]:
     count = loaded.outcomes
     asked = count.total()
     settled = loaded.settled
-    busy = (loaded.samples[-1].busy_s - loaded.samples[0].busy_s) / (loaded.samples[-1].at - loaded.samples[0].at)
+    first, last = loaded.samples[0], loaded.samples[-1]
+    busy, waited = (
+        (late - soon) / (last.at - first.at)
+        for late, soon in ((last.busy_s, first.busy_s), (last.waited_s, first.waited_s))
+    )
     ends = f"{settled[0].own_mib:.1f}, {settled[-1].own_mib:.1f}"
     return [
         ("Requests (a second)", f"{asked:,} ({asked / loaded.seconds:.0f})"),
@@ -164,7 +173,7 @@ def rows(loaded: Loaded, grown: Slope) -> list[tuple[str, str]]:
         ("First token, ms: p50, p99 through the gate, one call", two(loaded.at_once_s)),
         ("First token, ms: p50, p99 through the gate, all", two(loaded.all_s)),
         ("**Added to p99, ms**", f"**{loaded.added_s * 1000:.1f}**"),
-        ("Processor of the gate, of one core", f"{busy:.0%}"),
+        ("The gate ran, and waited for a core, of the time", f"{busy:.0%}, {waited:.0%}"),
         (f"Own memory after {WARM_UP * loaded.seconds:.0f} s and at the end, MiB", ends),
         ("Own memory, each tenth of the time", ", ".join(tenths(loaded.samples))),
         ("Resident with mapped files at the end, MiB", f"{settled[-1].resident_mib:.1f}"),

@@ -214,15 +214,14 @@ class Tries:
         return None
 
     async def at_last(self) -> Reply:
-        """All targets are left out for now. One that failed is asked all the same, because there is no other; one that
-        said when it wants to be asked again is not."""
+        """All targets are left out for now. Those that failed are asked all the same, once each, because there is no
+        other; one that said when it wants to be asked again is not."""
         now = self._attempt.clock()
-        for one in self._resting:
+        for one in self._resting if self._falls_back else self._resting[:1]:
             if now >= one.health.quota.told_until:
                 reply = await self.ask(one)
                 if reply is not None:
                     return reply
-                break
         raise self._outcome()
 
     async def _again(self, *, keep: int) -> Reply | None:

@@ -272,6 +272,17 @@ async def test_the_last_one_is_asked_although_it_is_sick_but_not_again_and_again
     assert farm.calls == [before + 1]
 
 
+async def test_where_all_rest_each_is_asked_once_before_a_caller_is_told() -> None:
+    farm = Farm(always(UpstreamError()), Script(UpstreamError(), well()))
+    for name in ("a/m", "b/m"):
+        for _ in range(5):
+            farm.attempt.ward.of(name).failed(farm.clock(), 0.0, code="upstream_error")
+    await farm.fails()
+    assert farm.calls == [1, 1]
+    (await farm.ask()).close()
+    assert farm.calls == [2, 2]
+
+
 async def test_a_limit_that_is_told_is_kept_by_all_that_share_it() -> None:
     farm = Farm(always(UpstreamRateLimited(retry_after_s=20.0)))
     first = await farm.fails()
