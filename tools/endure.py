@@ -1,4 +1,4 @@
-"""Long proofs against real processes: `failover`, `kills` and `load`. Figures go to docs/endurance.md; 1 says: broken."""
+"""Long proofs with real processes: `failover`, `kills`, `load`. Figures go to docs/endurance.md; 1 says: broken."""
 
 from __future__ import annotations
 

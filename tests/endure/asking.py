@@ -9,11 +9,12 @@ import time
 from dataclasses import dataclass, field
 from typing import cast
 
-from farmgate.mock import answer_text
 from tests.cuts.hearing import Heard, answer_of, hear
 from tests.cuts.rig import Outcome
 
-__all__ = ["Asked", "Came", "Caller", "Outcome", "judged"]
+from farmgate.mock import answer_text
+
+__all__ = ["Asked", "Caller", "Came", "Outcome", "judged"]
 
 IDLE_S = 4.0
 """A connection that was idle for longer is not used again: a server may be closing it."""

@@ -12,14 +12,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from farmgate.core.usage import Call
-from farmgate.core.usage import Outcome as Ending
-from farmgate.stores.journal import read_calls
 from tests.endure.asking import Asked, Caller, Came, Outcome
 from tests.endure.figures import percentile
 from tests.endure.mocks import Mock, provider
 from tests.endure.page import Report, machine, table
 from tests.journey.gate import RealGate
+
+from farmgate.core.usage import Call
+from farmgate.core.usage import Outcome as Ending
+from farmgate.stores.journal import read_calls
 
 __all__ = ["Kept", "accounted", "kills"]
 

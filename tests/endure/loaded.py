@@ -144,9 +144,11 @@ def told(loaded: Loaded) -> Report:
 
 def preamble(loaded: Loaded) -> str:
     return (
-        f"`SEED={loaded.seed}`, {loaded.users:,} users for {loaded.seconds:.0f} s: each answer is 20 ms of silence and 23 frames, 50 ms apart (the second is the first "
-        f"with text); between two, {loaded.think_s:g} s of thought on average. {max(1, loaded.users // 10):,} more users ask the mocks directly. "
-        f"Users come within {loaded.ramp_s:.0f} s; times count from then on. {loaded.share:.0%} of the calls fail, {loaded.restarts} restarts of a mock, {loaded.changes} changes of the configuration."
+        f"`SEED={loaded.seed}`, {loaded.users:,} users for {loaded.seconds:.0f} s: each answer is 20 ms of silence and "
+        "23 frames, 50 ms apart (the second is the first with text); between two, "
+        f"{loaded.think_s:g} s of thought on average. {max(1, loaded.users // 10):,} more users ask the mocks "
+        f"directly. Users come within {loaded.ramp_s:.0f} s; times count from then on. {loaded.share:.0%} of the calls "
+        f"fail, {loaded.restarts} restarts of a mock, {loaded.changes} changes of the configuration."
     )
 
 

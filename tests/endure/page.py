@@ -41,7 +41,8 @@ def machine() -> str:
     load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
     return (
         f"{today}: Farmgate {version('farmgate')}, Python {platform.python_version()}, uvloop {version('uvloop')}, "
-        f"{platform.system()} on {os.cpu_count()} cores, which callers, mocks and gate share; load average {load} at the end."
+        f"{platform.system()} on {os.cpu_count()} cores, which callers, mocks and gate share; load average {load} at "
+        "the end."
     )
 
 

@@ -1,9 +1,9 @@
 """Is a target well? What was seen of each is kept here, and turned into: may be asked, may be probed, is left out.
 
-A target is one provider's model with one credential. Five failures in a row, all of calls that began after the last one
-that went well, or half of at least twenty calls since the first failure within thirty seconds, open its breaker; then it
-is left out for a while that grows with each time, until two probes, one at a time, went well. A rate limit is no failure: it is a cooldown of the quota it belongs to, whoever
-shares it.
+A target is one provider's model with one credential. Five failures in a row, all of calls that began after the last
+success, or half of at least twenty calls since the first failure within thirty seconds, open its breaker; then it is
+left out for a while that grows with each time, until two probes, one at a time, went well. A rate limit is no failure:
+it is a cooldown of the quota it belongs to, whoever shares it.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ class Health:
         second failure is needed to know; `began`: when that call did."""
         self.last_failure = code
         if began >= self._well_at:
-            # Others began long ago: of hundreds at a time a few that hang are noticed in the same moment, and are no row.
+            # Of hundreds of calls at a time a few that hang are noticed in the same moment: others went well since.
             self._in_a_row += 1
         self._count(now, failures=1)
         if self.open_until != -math.inf:
