@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.endure.asking import Asked, Caller
-from tests.endure.loaded import Loaded, Sample, told
+from tests.endure.loaded import Loaded, Sample, told, used_s
 from tests.endure.mocks import Mock, provider
 from tests.endure.page import Report
 from tests.journey.gate import RealGate
@@ -62,6 +62,7 @@ class Stage:
 
 async def load(directory: Path, *, seconds: float, users: int, seed: int) -> Report:
     mocks = [Mock(directory, name, script(), seed=seed + at) for at, name in enumerate(("first", "second"))]
+    before, began = used_s(), time.monotonic()
     for mock in mocks:
         mock.start()
     gate = RealGate(directory, config=configuration(mocks, 0))
@@ -85,6 +86,8 @@ async def load(directory: Path, *, seconds: float, users: int, seed: int) -> Rep
             loaded.exit_code = await asyncio.to_thread(gate.stop)
         for mock in mocks:
             mock.stop()
+    machine, ours = (late - soon for late, soon in zip(used_s(), before, strict=True))
+    loaded.others_cores = max(0.0, machine - ours) / (time.monotonic() - began)
     loaded.tracebacks = sum("Traceback" in line for line in gate.log)
     return told(loaded)
 

@@ -16,11 +16,12 @@ PAGE = Path(__file__).resolve().parents[2] / "docs/endurance.md"
 
 
 class Report:
-    """Lines of Markdown, and the promises that were broken."""
+    """Lines of Markdown, the promises that were broken, and those of which this run says nothing."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.broken: list[str] = []
+        self.unjudged: list[str] = []
 
     def say(self, *lines: str) -> None:
         self.lines += lines
@@ -31,8 +32,10 @@ class Report:
 
     @property
     def text(self) -> str:
-        verdict = [f"**BROKEN**: {what}." for what in self.broken] or ["Every promise was kept."]
-        return "\n".join([*self.lines, "", *verdict])
+        kept = "Every other promise was kept." if self.unjudged else "Every promise was kept."
+        verdict = [f"**BROKEN**: {what}." for what in self.broken] or [kept]
+        unjudged = [f"**Not judged**: {what}." for what in self.unjudged]
+        return "\n".join([*self.lines, "", *unjudged, *verdict])
 
 
 def machine() -> str:

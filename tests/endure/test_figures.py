@@ -99,6 +99,16 @@ def test_memory_that_grows_is_a_broken_promise_and_a_step_is_none() -> None:
     assert "memory grew" in told(loaded(*[50.0 + at for at in range(30)])).broken[0]
 
 
+def test_what_is_added_is_judged_unless_others_used_the_cores() -> None:
+    run = loaded(*[50.0] * 30)
+    run.at_once_s = [0.15]
+    assert told(run).broken == ["60.0 ms added to p99 of the first token"]
+    run.others_cores = 1.0
+    report = told(run)
+    assert report.broken == []
+    assert report.unjudged == ["60.0 ms added to p99 of the first token, while other programs used 1.0 of the cores"]
+
+
 @pytest.mark.parametrize("outcome", [Outcome.WRONG, Outcome.SILENT, Outcome.BROKEN])
 def test_one_bad_answer_is_a_broken_promise(outcome: Outcome) -> None:
     run = loaded(*[50.0] * 30)
