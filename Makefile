@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help dev test clients fuzz cuts faults lint format types contracts unit coverage lock generated bench clean
+.PHONY: help dev test clients fuzz cuts faults failover kills load lint format types contracts unit coverage lock generated bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -40,6 +40,20 @@ PORT ?= 9001
 
 faults: $(VENV)/dev.stamp ## the fault matrix of docs/faults.md, through a real gate: ROWS='7 10 25', or PEER=NAME URL=... PORT=9001
 	@$(BIN)/python tools/faults.py $(ROWS) $(if $(PEER),--peer $(PEER) --url $(URL) --port $(PORT))
+
+KILLS ?= 200
+USERS ?= 1000
+PAGE ?= yes
+ENDURE = $(BIN)/python tools/endure.py $(if $(filter no,$(PAGE)),--no-page) --seed $(SEED)
+
+failover: $(VENV)/dev.stamp ## two targets, one that fails in turn: what callers see; 3 minutes, figures in docs/endurance.md
+	@$(ENDURE) failover
+
+kills: $(VENV)/dev.stamp ## kill -9 under load, again and again: is every call on record? KILLS=200 SEED=1
+	@$(ENDURE) kills $(KILLS)
+
+load: $(VENV)/dev.stamp ## many streaming users through faults, restarts and reloads: SECONDS=60 USERS=1000, PAGE=no prints only
+	@$(ENDURE) load $(SECONDS) $(USERS)
 
 lint: $(VENV)/dev.stamp ## ruff: style and correctness
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .

@@ -87,6 +87,7 @@ __all__ = [
     "UpstreamTimeout",
     "UpstreamTlsError",
     "UpstreamUnreachable",
+    "let_go",
 ]
 
 
@@ -465,3 +466,14 @@ class NoTargetLeft(Unavailable):
     """No target that could answer is well."""
 
     code = "no_target_left"
+
+
+def let_go(error: BaseException | None) -> None:
+    """Forget where an error, and what led to it, was raised.
+
+    Its frames keep alive what they were working for, which keeps the error: a circle that waits for the collector, with
+    all of a request in it.
+    """
+    while error is not None and error.__traceback__ is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__

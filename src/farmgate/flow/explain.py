@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from farmgate.core.identity import ANONYMOUS
@@ -126,16 +126,19 @@ def in_order(ground: Ground, doubts: Mapping[str, str], calls: int) -> tuple[Exp
 
 def at_rest(ground: Ground) -> tuple[Explained, ...]:
     resting, now = ground.order.resting, ground.now
-    last = None if ground.order.askable else last_resort(resting, now)
+    last = [] if ground.order.askable else last_resorts(ground)
     return tuple(
-        explained(one, now, rested(one, ground, is_last_resort=one is last), is_last_resort=one is last)
+        explained(one, now, rested(one, ground, is_last_resort=one in last), is_last_resort=one in last)
         for one in resting
     )
 
 
-def last_resort(resting: Sequence[Seen], now: float) -> Seen | None:
-    """Who is asked where all rest: the first whose provider did not say when it wants to be asked again."""
-    return next((one for one in resting if now >= one.health.quota.told_until), None)
+def last_resorts(ground: Ground) -> list[Seen]:
+    """Who is asked where all rest: those whose providers did not say when they want to be asked again; behind the first
+    of them those whose limit may be used up neither."""
+    resting = ground.order.resting if ground.view.falls_back else ground.order.resting[:1]
+    willing = [one for one in resting if ground.now >= one.health.quota.told_until]
+    return willing[:1] + [one for one in willing[1:] if not one.health.is_cooling(ground.now)]
 
 
 def explained(one: Seen, now: float, why: str, *, is_last_resort: bool = False) -> Explained:

@@ -1,9 +1,9 @@
 """Is a target well? What was seen of each is kept here, and turned into: may be asked, may be probed, is left out.
 
-A target is one provider's model with one credential. Five failures in a row, or half of at least twenty calls since the
-first failure within thirty seconds, open its breaker; then it is left out for a while that grows with each time, until
-two probes, one at a time, went well. A rate limit is no failure: it is a cooldown of the quota it belongs to, whoever
-shares it.
+A target is one provider's model with one credential. Five failures in a row, all of calls that began after the last
+success, or half of at least twenty calls since the first failure within thirty seconds, open its breaker; then it is
+left out for a while that grows with each time, until two probes, one at a time, went well. A rate limit is no failure:
+it is a cooldown of the quota it belongs to, whoever shares it.
 """
 
 from __future__ import annotations
@@ -141,6 +141,7 @@ class Health:
         "_in_a_row",
         "_probes_well",
         "_turns_at",
+        "_well_at",
         "budget",
         "closed_at",
         "epoch",
@@ -172,6 +173,8 @@ class Health:
         """Counts changes of the breaker: what began before the last one says nothing about the state since."""
         self.is_probed = False
         self._in_a_row = 0
+        self._well_at = -math.inf
+        """When a call last went well."""
         self._probes_well = 0
         self._turns_at = -math.inf
         self._calls = self._failures = 0
@@ -210,6 +213,7 @@ class Health:
     def succeeded(self, now: float) -> None:
         """A call that began since the last change of the breaker went well."""
         self._in_a_row = 0
+        self._well_at = now
         if self._failures or self._failures_before:
             # Without a failure there is nothing to compare them with.
             self._count(now, failures=0)
@@ -218,11 +222,13 @@ class Health:
             if self._probes_well >= PROBES_TO_CLOSE:
                 self._close(now)
 
-    def failed(self, now: float, draw: float, *, code: str, at_once: bool = False) -> None:
+    def failed(self, now: float, draw: float, *, code: str, at_once: bool = False, began: float = math.inf) -> None:
         """A call that began since the last change of the breaker failed. `draw`: chance, from 0 to 1; `at_once`: no
-        second failure is needed to know."""
+        second failure is needed to know; `began`: when that call did."""
         self.last_failure = code
-        self._in_a_row += 1
+        if began >= self._well_at:
+            # Of hundreds of calls at a time a few that hang are noticed in the same moment: others went well since.
+            self._in_a_row += 1
         self._count(now, failures=1)
         if self.open_until != -math.inf:
             if now >= self.open_until:
@@ -303,7 +309,7 @@ class Trial:
         elif is_current and what in (Verdict.FAILED, Verdict.REFUSED_KEY):
             code = failure.code if isinstance(failure, FarmError) else type(failure).__name__
             # A key that was refused will be refused again: nobody else need find out.
-            health.failed(now, draw, code=code, at_once=what is Verdict.REFUSED_KEY)
+            health.failed(now, draw, code=code, at_once=what is Verdict.REFUSED_KEY, began=self.began)
 
 
 class Ward:

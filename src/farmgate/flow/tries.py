@@ -19,6 +19,7 @@ from farmgate.core.errors import (
     UpstreamRateLimited,
     UpstreamTimeout,
     UpstreamTlsError,
+    let_go,
 )
 from farmgate.core.ports import Clock, Target
 from farmgate.core.reply import Event, Reply
@@ -149,15 +150,14 @@ class Tries:
         return None
 
     async def at_last(self) -> Reply:
-        """All targets are left out for now. One that failed is asked all the same, because there is no other; one that
-        said when it wants to be asked again is not."""
+        """All targets are left out for now. Those that failed are asked all the same, once each, because there is no
+        other; one that said when it wants to be asked again is not."""
         now = self._means.clock()
-        for one in self._resting:
+        for one in self._resting if self._falls_back else self._resting[:1]:
             if now >= one.health.quota.told_until:
                 reply = await self.ask(one)
                 if reply is not None:
                     return reply
-                break
         raise self._outcome()
 
     async def _again(self, *, keep: int) -> Reply | None:
@@ -318,8 +318,8 @@ class Tries:
 
     def _note(self, candidate: Candidate, error: FarmError) -> None:
         """Remember a failure. Raises it where no other target could do better."""
-        # Without its traceback: that would keep alive whatever was being read, until garbage is collected.
-        self._failed[candidate.key] = error.with_traceback(None)
+        self._failed[candidate.key] = error
+        let_go(error)
         if not isinstance(error, NEXT_MAY_DO) and not isinstance(error, UpstreamError) and not error.retryable:
             raise self._finished(error)
         if isinstance(error, UpstreamError) and not error.retryable and not is_about_key(error):

@@ -280,6 +280,8 @@ class Connection(asyncio.BaseProtocol):
             nothing_came = not self.status and not self._buffered
             self.failure = Broken("it closed the connection", is_clean=nothing_came)
         self._wake()
+        # It knows us as we know it: kept, both would wait for the collector.
+        del self._parser
 
     # ------------------------------------------------------------------------------------ the parser's side
 

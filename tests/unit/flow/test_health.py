@@ -96,6 +96,19 @@ def test_failures_older_than_the_window_do_not_count() -> None:
     assert health.state(31.0) is State.CLOSED
 
 
+def test_of_many_at_a_time_those_that_hang_and_are_noticed_together_are_no_row() -> None:
+    health = Health()
+    hanging = [health.begin(0.0) for _ in range(8)]
+    for at in range(1, 40):
+        ask(health, None, at=float(at) / 10)
+    for trial in hanging:
+        trial.end(FAILURE, 4.0, 0.0)
+    assert health.state(4.0) is State.CLOSED
+    for _ in range(5):
+        ask(health, FAILURE, at=4.0)
+    assert health.state(4.0) is State.OPEN, "these began after the last one that went well"
+
+
 def test_a_refused_key_opens_it_at_once() -> None:
     health = Health()
     ask(health, UpstreamRefusedKey(), at=1.0)

@@ -274,6 +274,17 @@ async def test_the_last_one_is_asked_although_it_is_sick_but_not_again_and_again
     assert farm.calls == [before + 1]
 
 
+async def test_where_all_rest_each_is_asked_once_before_a_caller_is_told() -> None:
+    farm = Farm(always(UpstreamError()), Script(UpstreamError(), well()))
+    for name in ("a/m", "b/m"):
+        for _ in range(5):
+            farm.attempt.means.ward.of(name).failed(farm.clock(), 0.0, code="upstream_error")
+    await farm.fails()
+    assert farm.calls == [1, 1]
+    (await farm.ask()).close()
+    assert farm.calls == [2, 2]
+
+
 async def test_a_limit_that_is_told_is_kept_by_all_that_share_it() -> None:
     farm = Farm(always(UpstreamRateLimited(retry_after_s=20.0)))
     first = await farm.fails()
@@ -305,12 +316,12 @@ async def test_limits_of_all_are_told_as_one_and_other_failures_as_unavailable()
 
 async def test_one_that_fails_while_the_others_rest_is_not_told_as_if_it_were_alone() -> None:
     """Callers are told when to come back, and not to hurry."""
-    farm = Farm(always(UpstreamError("ill")), always(UpstreamUnreachable("gone")))
+    farm = Farm(always(UpstreamError("ill")), always(UpstreamRateLimited("full", retry_after_s=30.0)))
     for _ in range(3):
         await farm.fails()
     before = sum(farm.calls)
     error = await farm.fails()
-    assert sum(farm.calls) == before + 1, "both rest, and the last one is asked all the same"
+    assert sum(farm.calls) == before + 1, "both rest, and one says until when"
     assert (error.status, error.should_retry) == (503, False)
     assert error.retry_after_s is not None
     assert "rests for now" in error.message

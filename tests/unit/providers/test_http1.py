@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ssl
 import sys
 from collections.abc import Awaitable
@@ -30,6 +31,7 @@ from tests.fakes.upstream import (
     whole,
 )
 
+from farmgate.core.errors import let_go
 from farmgate.providers import http1
 from farmgate.providers.http1 import Broken, Connection, Garbled, TimedOut
 from farmgate.providers.pool import Pool
@@ -296,6 +298,27 @@ async def test_a_connection_somebody_still_waits_on_is_not_kept() -> None:
     assert not connection.is_reusable
     await waiting
     assert connection.is_reusable
+
+
+async def test_a_connection_that_is_gone_needs_no_collector() -> None:
+    gc.disable()
+    try:
+        before = connections()
+        connection, _ = wired()
+        connection.begin(REQUEST, b"")
+        connection.connection_lost(None)
+        with pytest.raises(Broken) as caught:
+            await connection.head()
+        let_go(caught.value)
+        await asyncio.sleep(0)
+        del connection, caught
+        assert connections() == before
+    finally:
+        gc.enable()
+
+
+def connections() -> int:
+    return sum(isinstance(one, Connection) for one in gc.get_objects())
 
 
 @pytest.mark.parametrize("head", [b"connection: close\r\ncontent-length: 2\r\n\r\nok", b"\r\nok"])

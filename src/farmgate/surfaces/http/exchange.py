@@ -24,6 +24,7 @@ from farmgate.core.errors import (
     UnsupportedEncoding,
     UnsupportedMediaType,
     UpstreamTimeout,
+    let_go,
 )
 from farmgate.core.identity import Principal
 from farmgate.core.ids import new_id
@@ -178,16 +179,18 @@ class Exchange:
         self._timer = self.loop.call_later(self.desk.limits.body_timeout_s, self._body_is_late)
         try:
             await work()
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             # The work is over whoever ended it, and the task ends with it: nothing is left that would be cancelled.
             task.uncancel()
+            let_go(error)
             if not self._is_gone:
                 await self._tell(self._overdue or ShuttingDown(), shape, frame)
-        except ClientGone:
-            pass
+        except ClientGone as error:
+            let_go(error)
         except Replayed as known:
             await self._replay(known.kept)
         except FarmError as error:
+            let_go(error)
             await self._tell(error, shape, frame, until=self.deadline)
         except Exception as error:  # noqa: BLE001 - our own mistake: told as such, logged with its place
             log.error("request_failed", request=self.id, path=self.path, reason=type(error).__name__)

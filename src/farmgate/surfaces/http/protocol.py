@@ -134,6 +134,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
         if self.when_lost is not None:
             self.when_lost()
+        # Both lead back here: without them nothing of a connection that is gone waits for the collector.
+        self.cycle = self.scope = None  # type: ignore[assignment]
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
