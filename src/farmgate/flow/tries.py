@@ -22,18 +22,18 @@ from farmgate.core.errors import (
     let_go,
 )
 from farmgate.core.ports import Clock, Target
-from farmgate.core.reply import Event, Reply
+from farmgate.core.reply import Reply
 from farmgate.core.request import Request
 from farmgate.flow.balance import Arranged, Seen
 from farmgate.flow.fit import LARGE_BYTES, refuse_misfit
 from farmgate.flow.health import State, Trial, Ward
 from farmgate.flow.hedge import Hedges, first_of, give_up
+from farmgate.flow.opening import first_content
 from farmgate.flow.route import Candidate, Catalog
 from farmgate.telemetry import log
 
-__all__ = ["Means", "Pace", "Tries", "backoff_s", "first_content"]
+__all__ = ["Means", "Pace", "Tries", "backoff_s"]
 
-HELD_BYTES = 64 * 1024
 BASE_S = 0.1
 MOST_BACKOFF_S = 2.0
 EARLY_S = 0.002
@@ -386,24 +386,3 @@ def backoff_s(tried: int, draw: float) -> float:
     """
     longest_s: float = min(MOST_BACKOFF_S, BASE_S * 2 ** (tried - 1))
     return draw * longest_s
-
-
-async def first_content(reply: Reply) -> None:
-    """Wait until an answer has said something or is complete. Closes the reply and raises when it breaks before."""
-    if reply.event is not None:
-        return
-    held: list[Event] = []
-    size = 0
-    try:
-        while True:
-            event = await reply.next()
-            if event is None:
-                break
-            held.append(event)
-            size += len(event.raw)
-            if event.bears_content or size > HELD_BYTES:
-                break
-    except BaseException as error:
-        reply.close(error)
-        raise
-    reply.hold(held)

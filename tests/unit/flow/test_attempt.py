@@ -12,8 +12,8 @@ from farmgate.core.model import Facts
 from farmgate.core.reply import Event, Finish, Reasoning, Reply, Text, ToolDelta, Usage, Vector
 from farmgate.core.words import Complete
 from farmgate.flow.attempt import Attempt
+from farmgate.flow.opening import HELD_BYTES, first_content
 from farmgate.flow.route import ProviderView, View
-from farmgate.flow.tries import HELD_BYTES, first_content
 from farmgate.testing import FakeTarget, Step, request_of
 
 ASK = request_of(Complete(prompt="hello"), model="m", provider=None)
