@@ -1,4 +1,4 @@
-"""The beginning of an answer: nothing of it goes out before it has said something, so that until then it can be hidden."""
+"""The beginning of an answer: nothing goes out before it has said something, so that until then it can be hidden."""
 
 from __future__ import annotations
 
