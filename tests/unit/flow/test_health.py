@@ -301,3 +301,49 @@ class Breaker(RuleBasedStateMachine):
 
 TestBreaker = Breaker.TestCase
 TestBreaker.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+
+
+class Retrying(RuleBasedStateMachine):
+    """Any order of calls, wishes to try again, and time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.budget = Budget()
+        self.now = self.began = 1000.0
+        self.calls = self.retries = 0
+
+    @rule(number=st.integers(1, 50))
+    def call(self, number: int) -> None:
+        self.calls += number
+        for _ in range(number):
+            self.budget.earn()
+
+    @rule(wishes=st.integers(1, 30))
+    def retry(self, wishes: int) -> None:
+        for _ in range(wishes):
+            has_some = self.budget.tokens >= 1.0
+            may = self.budget.take(self.now)
+            assert may or not has_some
+            self.retries += may
+
+    @rule(s=st.floats(0, 60))
+    def wait(self, s: float) -> None:
+        self.now += s
+
+    @invariant()
+    def retries_are_a_share_of_calls_and_a_few_besides(self) -> None:
+        besides = Budget.LEAST + (self.now - self.began) * Budget.LEAST_PER_S
+        assert self.retries <= Budget.SHARE * self.calls + besides + 1e-6
+
+    @invariant()
+    def what_is_saved_has_a_limit(self) -> None:
+        assert 0.0 <= self.budget.tokens <= Budget.MOST + Budget.SHARE
+
+    def teardown(self) -> None:
+        """Whatever happened: after a while a few may be tried again."""
+        self.budget.take(self.now)
+        self.now += Budget.LEAST / Budget.LEAST_PER_S
+        assert self.budget.take(self.now)
+
+
+TestRetrying = Retrying.TestCase
