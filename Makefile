@@ -38,8 +38,8 @@ PEER ?=
 URL ?= http://127.0.0.1:4000
 PORT ?= 9001
 
-faults: $(VENV)/dev.stamp ## the fault matrix of docs/faults.md, through a real gate: ROWS='7 10 25', or PEER=NAME URL=... PORT=9001
-	@$(BIN)/python tools/faults.py $(ROWS) $(if $(PEER),--peer $(PEER) --url $(URL) --port $(PORT))
+faults: $(VENV)/dev.stamp ## the fault matrix of docs/faults.md, through a real gate: ROWS='7 10 25', or PEER=NAME VERSION=... URL=... PORT=9001
+	@$(BIN)/python tools/faults.py $(ROWS) $(if $(PEER),--peer $(PEER) --url $(URL) --port $(PORT) $(if $(VERSION),--version $(VERSION)))
 
 KILLS ?= 200
 USERS ?= 1000

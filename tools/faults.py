@@ -16,7 +16,7 @@ sys.path.insert(0, str(HERE))
 
 
 def main(arguments: Sequence[str]) -> int:
-    from tests.faults.board import line, page, summary
+    from tests.faults.board import line, page, peer_page, summary
     from tests.faults.matrix import ROWS
     from tests.faults.peers import run_peer
     from tests.faults.running import Result, run
@@ -42,6 +42,9 @@ def main(arguments: Sequence[str]) -> int:
     if not wish.rows and not wish.peer:
         PAGE.write_text(page(PAGE.read_text(), results))
         print("faults: docs/faults.md is written")
+    elif wish.peer and wish.version and not wish.rows:
+        PAGE.write_text(peer_page(PAGE.read_text(), f"{wish.peer} {wish.version}", results))
+        print(f"faults: docs/faults.md tells of {wish.peer}")
     return 1 if any(result.faults for result in results) else 0
 
 
@@ -50,6 +53,7 @@ def read(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("rows", nargs="*", type=int, metavar="ROW", help="Numbers of rows; none: all.")
     parser.add_argument("--peer", default="", help="Name of another gateway, which runs already.")
     parser.add_argument("--url", default="http://127.0.0.1:4000", help="Its address.")
+    parser.add_argument("--version", default="", help="Its version; with it the page tells of it.")
     parser.add_argument("--port", type=int, default=9001, help="Where the mock listens that it asks.")
     return parser.parse_args(arguments)
 

@@ -9,10 +9,11 @@ from importlib.metadata import version
 
 from tests.faults.running import Result
 
-__all__ = ["board", "line", "page", "summary"]
+__all__ = ["board", "line", "page", "peer_page", "summary"]
 
 MOST_TOLD = 12
 PACKAGES = ("farmgate", "openai", "anthropic")
+PEERS = "<!-- peers: written by make faults PEER=... -->"
 BEGIN, END = "<!-- board: written by make faults -->", "<!-- /board -->"
 
 
@@ -43,6 +44,31 @@ def page(known: str, results: Sequence[Result]) -> str:
     before, _, rest = known.partition(BEGIN)
     _, _, behind = rest.partition(END)
     return f"{before}{BEGIN}\n\n{board(results)}\n\n{END}{behind}"
+
+
+def peer_page(known: str, name: str, results: Sequence[Result]) -> str:
+    """docs/faults.md with what came of a peer, in place of what was known of it. `name`: with its version."""
+    kind = name.split(maxsplit=1)[0].lower()
+    begin, end = f"<!-- peer {kind} -->", f"<!-- /peer {kind} -->"
+    block = f"{begin}\n{peer_board(name, results)}\n{end}\n"
+    if begin not in known:
+        before, mark, behind = known.partition(PEERS)
+        return f"{before}{block}\n{mark}{behind}" if mark else known
+    before, _, rest = known.partition(begin)
+    _, _, behind = rest.partition(end + "\n")
+    return f"{before}{block}{behind}"
+
+
+def peer_board(name: str, results: Sequence[Result]) -> str:
+    """One line for each row: a page of failures would be somebody else's."""
+    failed = sum(result.failed for result in results)
+    cases = sum(result.cases for result in results)
+    rows = [
+        f"| {result.row.number} | {result.row.name} | {result.cases} | {result.cases - result.failed} |"
+        for result in results
+    ]
+    head = f"**{name}**, {datetime.now(UTC):%Y-%m-%d}: {cases - failed} of {cases} cases as a caller may expect."
+    return "\n".join([head, "", "| # | fault | cases | held |", "|---:|---|---:|---:|", *rows])
 
 
 def board(results: Sequence[Result]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.faults.board import line, page
+from tests.faults.board import line, page, peer_page
 from tests.faults.matrix import ROWS
 from tests.faults.rig import judged
 from tests.faults.running import Result, run
@@ -71,3 +71,17 @@ def test_a_board_tells_what_failed(show: Callable[[Result], str]) -> None:
     result.note(["chat: it broke"])
     assert "failed" in show(result).lower()
     assert "it broke" in show(result)
+
+
+def test_what_came_of_a_peer_is_written_once_and_leaves_the_rest() -> None:
+    result = Result(next(row for row in ROWS if row.number == 7))
+    result.note([])
+    result.note(["chat: it broke"])
+    known = page("# Faults\n\n<!-- board: written by make faults -->\n<!-- /board -->\n", [])
+    known += "\n<!-- peers: written by make faults PEER=... -->\n\nMore.\n"
+    once = peer_page(known, "other 1.0", [result])
+    twice = peer_page(once, "other 1.1", [result])
+    assert "**other 1.0**" in once
+    assert "1 of 2 cases" in once
+    assert twice == once.replace("other 1.0", "other 1.1")
+    assert twice.endswith("\nMore.\n")
