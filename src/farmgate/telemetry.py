@@ -195,6 +195,7 @@ class Telemetry:
         self._last_reload_success = True
         self.count_in_flight: Callable[[], int] = lambda: 0
         self.count_waiting: Callable[[], int] = lambda: 0
+        self.is_shedding: Callable[[], bool] = lambda: False
 
     def ended(self, call: Call, *, overhead_s: float) -> None:
         """Count one finished call."""
@@ -280,6 +281,9 @@ class Telemetry:
         )
         yield GaugeMetricFamily(
             "farmgate_requests_waiting", "Requests that wait for others to end.", value=self.count_waiting()
+        )
+        yield GaugeMetricFamily(
+            "farmgate_shedding", "Whether new requests are refused for the process's limits.", value=self.is_shedding()
         )
         yield CounterMetricFamily(
             "farmgate_journal_failures", "Records that could not be written.", value=self._journal_failures

@@ -23,7 +23,7 @@ from farmgate.core.model import Health, ModelInfo
 from farmgate.core.ports import Counted, Journal, Lender, Report, Responses, Target, Weights
 from farmgate.core.request import Request
 from farmgate.core.words import Chat
-from farmgate.flow.admit import Room
+from farmgate.flow.admit import Pressure, Room
 from farmgate.flow.attempt import find
 from farmgate.flow.chain import chain
 from farmgate.flow.explain import Explanation, Question, explain
@@ -67,6 +67,7 @@ class Shared:
     engines: Lender
     ward: Ward
     repeats: Repeats = field(default_factory=Repeats)
+    pressure: Pressure = field(default_factory=Pressure)
     weights: Weights
     is_draining: Callable[[], bool]
     administration: Callable[[], Administration | None] = lambda: None
@@ -102,6 +103,7 @@ class Gate:
             room=room_of(config.server.limits),
             ward=shared.ward,
             pace=pace_of(config),
+            pressure=shared.pressure,
         )
         self.target = made.target
         self.means = made.means

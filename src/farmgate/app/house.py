@@ -15,6 +15,7 @@ from farmgate.admin.prices import Beside
 from farmgate.app.entries import check_entries, find_entries
 from farmgate.app.gate import Gate, Shared
 from farmgate.app.known import known_beside
+from farmgate.app.pressure import Watch
 from farmgate.app.reloading import Reloading
 from farmgate.app.running import Running
 from farmgate.app.tending import Tending
@@ -137,6 +138,8 @@ class House:
                 server = Server(running, server_settings(config), drain_began=drain_began)
                 helpers = [tasks.create_task(warm_up(gate, shared)), tasks.create_task(reloading.run(told))]
                 helpers.append(tasks.create_task(Tending(lambda: running.gate).run()))
+                helpers.append(tasks.create_task(Watch(shared.pressure).run()))
+                shared.telemetry.is_shedding = lambda: shared.pressure.lacks is not None
                 try:
                     await server.serve(sock, lambda: ready(gate, server.stop))
                 finally:

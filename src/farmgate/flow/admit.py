@@ -15,7 +15,7 @@ from farmgate.core.reply import Reply
 from farmgate.core.request import Request
 from farmgate.telemetry import Telemetry
 
-__all__ = ["Admit", "Lines", "Room", "Turn"]
+__all__ = ["Admit", "Lines", "Pressure", "Room", "Turn"]
 
 SOONEST_S = 1.0
 LATEST_S = 5.0
@@ -31,6 +31,13 @@ class Room:
     in_flight: int = 4096
     waiting: int = 1024
     patience_s: float = 2.0
+
+
+@dataclass(slots=True)
+class Pressure:
+    """What the process nearly has no more of, if anything: new requests would cost those in flight."""
+
+    lacks: str | None = None
 
 
 class Lines:
@@ -84,9 +91,16 @@ class Admit:
     """A Target that lets a bounded number of requests through to another. A slot is held until the Reply is closed."""
 
     def __init__(
-        self, inner: Target, *, room: Room, telemetry: Telemetry, draw: Callable[[], float] = random.random
+        self,
+        inner: Target,
+        *,
+        room: Room,
+        telemetry: Telemetry,
+        pressure: Pressure | None = None,
+        draw: Callable[[], float] = random.random,
     ) -> None:
         self._inner = inner
+        self._pressure = pressure or Pressure()
         self._room = room
         self._lines = Lines(room.waiting)
         self._draw = draw
@@ -100,6 +114,9 @@ class Admit:
         return self._lines.length
 
     async def send(self, request: Request) -> Reply:
+        if self._pressure.lacks is not None:
+            told = f"Farmgate is short of {self._pressure.lacks}: try again soon."
+            raise Overloaded(told, retry_after_s=self._soon_s())
         if self.in_flight < self._room.in_flight:
             self.in_flight += 1
         else:
@@ -133,9 +150,11 @@ class Admit:
 
     def _refuse(self, turn: Turn) -> None:
         if not turn.done():
-            soon_s = SOONEST_S + (LATEST_S - SOONEST_S) * self._draw()
             told = f"{self._room.in_flight} requests are in flight and others wait: try again soon."
-            turn.set_exception(Overloaded(told, retry_after_s=soon_s))
+            turn.set_exception(Overloaded(told, retry_after_s=self._soon_s()))
+
+    def _soon_s(self) -> float:
+        return SOONEST_S + (LATEST_S - SOONEST_S) * self._draw()
 
     def _left(self, failure: BaseException | None) -> None:
         self._leave()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from farmgate.core.ports import Journal, Target
-from farmgate.flow.admit import Admit, Room
+from farmgate.flow.admit import Admit, Pressure, Room
 from farmgate.flow.attempt import Attempt
 from farmgate.flow.health import Ward
 from farmgate.flow.meter import Meter
@@ -34,8 +34,9 @@ def chain(
     room: Room,
     ward: Ward,
     pace: Pace,
+    pressure: Pressure | None = None,
 ) -> Chain:
     """What a request walks through: admit, then route and attempt, then the meter of the provider that is asked."""
     metered = {name: Meter(target, journal=journal, telemetry=telemetry) for name, target in providers.items()}
     attempt = Attempt(metered, catalog, ward=ward, pace=pace)
-    return Chain(Admit(attempt, room=room, telemetry=telemetry), attempt.means)
+    return Chain(Admit(attempt, room=room, telemetry=telemetry, pressure=pressure), attempt.means)
