@@ -25,7 +25,8 @@ ROUNDS, IN_FLIGHT = 20, 10
 BACK_S = 3.0
 RECOVERED_S = 10.0
 FROZEN_S = 2.0
-FEW_DESCRIPTORS = 20
+LEAST_DESCRIPTORS = 4
+NEARLY_ALL = 0.84
 RELOADS = 100
 PATIENCE_S = 15.0
 CHAT = Combo(Surface.CHAT, False, False)
@@ -108,14 +109,21 @@ async def frozen(rig: Rig) -> list[str]:
 
 
 async def starved(rig: Rig) -> list[str]:
-    """No file descriptor is left: it lives, says so or waits, and serves as before once there are some again."""
+    """Descriptors run short: who asks is told to come back. None is left: it lives, and serves again once there are."""
     wrong = []
     async with rig.another("starved") as own:
         pid = own.gate.pid
         usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         held = [await asyncio.open_connection("127.0.0.1", own.gate.port) for _ in range(10)]
-        few = await asyncio.to_thread(own.gate.descriptors) + FEW_DESCRIPTORS
+        used = await asyncio.to_thread(own.gate.descriptors)
+        few = max(used + LEAST_DESCRIPTORS, round(used / NEARLY_ALL))
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (few, usual[1]))
+        if not await sheds(own, is_so=True):
+            wrong.append("it takes new requests with hardly a descriptor left")
+        for _ in range(10):
+            refused = await own.ask(CHAT, own.fresh(), "short")
+            if (refused.kind, refused.status, refused.code) != (Kind.REFUSED, 503, "overloaded"):
+                wrong.append(f"short of descriptors: {refused}")
         tasks = [asyncio.create_task(own.ask(CHAT, own.fresh(), "starved")) for _ in range(100)]
         done, _ = await asyncio.wait(tasks, timeout=FROZEN_S)
         told = Counter(str(task.result().kind) for task in done)
@@ -126,16 +134,20 @@ async def starved(rig: Rig) -> list[str]:
             writer.close()
         began = time.monotonic()
         await asyncio.gather(*tasks)
+        await sheds(own, is_so=False)
         outcome = await own.ask(CHAT, own.fresh(), "after")
         took_s = time.monotonic() - began
-        rig.notes.append(
-            f"{FEW_DESCRIPTORS} descriptors left for 100 requests: {dict(told)}; all told {took_s:.1f} s later"
-        )
+        rig.notes.append(f"{few - used} descriptors left for 100 requests: {dict(told)}; all well {took_s:.1f} s later")
         if outcome.kind is not Kind.WHOLE or took_s > RECOVERED_S:
             wrong.append(f"afterwards, {took_s:.1f} s: {outcome}")
         wrong += await own.leaks()
         own.gate.heard()  # It says that it has no descriptors left, with its place: once or often.
     return wrong
+
+
+async def sheds(own: Rig, *, is_so: bool) -> bool:
+    """Wait until it refuses new requests, or takes them."""
+    return await asyncio.to_thread(own.gate.comes, lambda: own.gate.metric("farmgate_shedding") == is_so)
 
 
 @contextlib.asynccontextmanager
