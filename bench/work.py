@@ -10,6 +10,7 @@ ASGI call to the bytes on a provider's socket and back, with both sockets replac
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import json
 import sys
@@ -107,7 +108,8 @@ class Wire:
 
     def resume_reading(self) -> None: ...
 
-    def abort(self) -> None: ...
+    def abort(self) -> None:
+        asyncio.get_running_loop().call_soon(self._connection.connection_lost, None)
 
     def get_write_buffer_size(self) -> int:
         return 0
@@ -167,8 +169,8 @@ def front() -> Front:
     return Front(desk, routes, api=nothing, start=nothing, stop=nothing)
 
 
-async def calls_of(stream: bool, reads: list[bytes], *, path: str = CHAT) -> int:
-    """The Python and C functions called for one request, after a few to warm up."""
+def caller_of(stream: bool, reads: list[bytes], *, path: str = CHAT) -> Callable[[], Awaitable[int]]:
+    """Asks once, of a provider that says `reads`, and gives the status. Within a loop; `Pool.connect` is replaced."""
     application = front()
     body = json.dumps({"model": "m", **BODIES[path], "stream": stream}).encode()
     headers = {
@@ -187,7 +189,7 @@ async def calls_of(stream: bool, reads: list[bytes], *, path: str = CHAT) -> int
 
     Pool.connect = connect  # type: ignore[method-assign,assignment] # the one seam where a socket would be opened
 
-    async def one() -> None:
+    async def one() -> int:
         scope: dict[str, Any] = {
             "type": "http",
             "method": "POST",
@@ -204,10 +206,16 @@ async def calls_of(stream: bool, reads: list[bytes], *, path: str = CHAT) -> int
             sent.append(message)
 
         await application(scope, receive, send)
-        assert sent[0]["status"] == 200, sent
+        return int(sent[0]["status"])
 
+    return one
+
+
+async def calls_of(stream: bool, reads: list[bytes], *, path: str = CHAT) -> int:
+    """The Python and C functions called for one request, after a few to warm up."""
+    one = caller_of(stream, reads, path=path)
     for _ in range(3):
-        await one()
+        assert await one() == 200
     count = 0
 
     def profile(frame: object, event: str, argument: object) -> None:
@@ -219,6 +227,21 @@ async def calls_of(stream: bool, reads: list[bytes], *, path: str = CHAT) -> int
     await one()
     sys.setprofile(None)
     return count
+
+
+async def garbage_of(stream: bool, reads: list[bytes], times: int) -> int:
+    """What so many requests leave for the garbage collector: objects that know each other in a circle."""
+    one = caller_of(stream, reads)
+    for _ in range(3):
+        await one()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(times):
+            await one()
+        return gc.collect()
+    finally:
+        gc.enable()
 
 
 def measure() -> dict[str, float]:

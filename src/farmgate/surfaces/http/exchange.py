@@ -200,6 +200,7 @@ class Exchange:
             self._timer.cancel()
             if self._alive is not None:
                 self._alive.cancel()
+                self._alive = None  # it leads back here: kept, both would wait for the collector
             if self.claim is not None:
                 self._settle(self.claim)
             if self._door is not None:
@@ -362,9 +363,8 @@ class Exchange:
 
     def keep_alive(self) -> None:
         """From here on a stream of server-sent events that is long in coming is begun, and kept open by comments."""
-        every_s = self.desk.limits.keep_alive_s
         if self._alive is None:
-            self._alive = KeepAlive(self.loop, self._send, lambda: self._begin(SSE), every_s=every_s)
+            self._alive = KeepAlive(self.loop, self._send, lambda: self._begin(SSE), self.desk.limits.keep_alive_s)
 
     async def _tell(self, error: FarmError, shape: Shape, frame: Shape, *, until: float = 0.0) -> None:
         """Tell the caller what went wrong; one who has not read what was sent before by `until` is cut off."""

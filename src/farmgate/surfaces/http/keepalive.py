@@ -22,7 +22,7 @@ class KeepAlive:
     __slots__ = ("_begin", "_every_s", "_loop", "_send", "_task", "_timer")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, send: Send, begin: Callable[[], Awaitable[None]], *, every_s: float
+        self, loop: asyncio.AbstractEventLoop, send: Send, begin: Callable[[], Awaitable[None]], every_s: float
     ) -> None:
         """`begin` sends the head."""
         self._loop = loop
