@@ -28,7 +28,7 @@ AT_ONCE = 8
 SETTLED_S = 5.0
 PROVIDER_KEY = "canary-of-the-provider-key-91c7e2"
 TIMEOUTS = {"connectS": 0.8, "firstByteS": 0.8, "idleS": 0.8}
-PATIENCE = {"firstContentS": 1.0}
+FIRST_CONTENT_S = 1.0
 DIALECTS: Mapping[str, tuple[str, str, Mapping[str, object]]] = {
     "": ("openai", "/v1", {}),
     "-claude": ("anthropic", "", {}),
@@ -80,6 +80,8 @@ class Rig:
     environment: Mapping[str, str] = field(default_factory=dict)
     changes: Mapping[str, object] = field(default_factory=dict)
     timeouts: Mapping[str, float] = field(default_factory=lambda: TIMEOUTS)
+    slack: float = 1.0
+    """By how much every limit on time is longer: for machines that are busy with other tests as well."""
     first: Mock = field(default_factory=Mock)
     well: Mock = field(default_factory=lambda: Mock(script=[{}]))
     numbers: Iterable[int] = field(default_factory=lambda: count(1))
@@ -124,12 +126,14 @@ class Rig:
         addresses |= {name: other.url for name, other in self.others.items()}
         providers: dict[str, object] = {}
         routes: dict[str, object] = {}
+        timeouts = {name: limit_s * self.slack for name, limit_s in self.timeouts.items()}
         for name, url in addresses.items():
-            providers |= entries(name, url, self.timeouts)
+            providers |= entries(name, url, timeouts)
             routes |= fallbacks(name)
+        attempts = {"firstContentS": FIRST_CONTENT_S * self.slack}
         config: dict[str, object] = {
             "keys": [{"name": "tests", "key": KEY}],
-            "ai": {"providers": providers, "routes": routes, "attempts": PATIENCE},
+            "ai": {"providers": providers, "routes": routes, "attempts": attempts},
         }
         return merged(config, self.changes)
 
@@ -288,9 +292,15 @@ class Rig:
         """A gate of its own for one case, with other settings."""
         directory = self.directory / name
         directory.mkdir()
-        async with Rig(
-            directory, changes=changes, environment=self.environment, timeouts=timeouts, numbers=self.numbers
-        ) as rig:
+        rig = Rig(
+            directory,
+            changes=changes,
+            environment=self.environment,
+            timeouts=timeouts,
+            slack=self.slack,
+            numbers=self.numbers,
+        )
+        async with rig:
             yield rig
             self.faults += [f"{name}: {one}" for one in (*rig.log_faults(), *rig.home_faults())]
 

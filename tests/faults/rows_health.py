@@ -139,7 +139,7 @@ async def all_down(rig: Rig) -> list[str]:
     rig.notes.append(
         f"30 requests, {calls} calls of the first provider; once it is known: {late * 1000:.0f} ms at most"
     )
-    return wrong[:3] + ([f"told after {late:.3f} s"] if late > QUICK_S else [])
+    return wrong[:3] + ([f"told after {late:.3f} s"] if late > QUICK_S * rig.slack else [])
 
 
 async def sdk_does_not_multiply(rig: Rig) -> list[str]:

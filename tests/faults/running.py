@@ -42,11 +42,16 @@ class Result:
             self.faults += wrong
 
 
-async def run(directory: Path, rows: Sequence[Row], told: Callable[[Result], None] = lambda _: None) -> list[Result]:
-    """Try every case of these rows on one gate."""
+async def run(
+    directory: Path, rows: Sequence[Row], told: Callable[[Result], None] = lambda _: None, *, slack: float = 1.0
+) -> list[Result]:
+    """Try every case of these rows on one gate. `slack`: see `Rig`."""
     results: list[Result] = []
     try:
-        async with addresses(directory) as (others, environment), Rig(directory, others, environment) as rig:
+        async with (
+            addresses(directory) as (others, environment),
+            Rig(directory, others, environment, slack=slack) as rig,
+        ):
             for row in rows:
                 results.append(await try_row(rig, row))
                 told(results[-1])

@@ -15,7 +15,8 @@ from tests.faults.words import COMBOS, Combo, Expected, Kind, Outcome, Surface, 
 
 async def test_the_quick_rows_pass(tmp_path: Path) -> None:
     quick = [row for row in ROWS if row.is_quick]
-    results = await run(tmp_path, quick)
+    # Beside other tests: none of these rows is about time.
+    results = await run(tmp_path, quick, slack=20.0)
     assert [fault for result in results for fault in result.faults] == []
     assert len(quick) > 8
     assert sum(result.cases for result in results) > 150
