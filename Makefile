@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help dev test clients fuzz cuts faults failover kills load lint format types contracts unit coverage lock generated bench clean
+.PHONY: help dev test clients fuzz cuts faults failover kills load guide lint format types contracts unit coverage lock generated bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -55,6 +55,9 @@ kills: $(VENV)/dev.stamp ## kill -9 under load, again and again: is every call o
 load: $(VENV)/dev.stamp ## many streaming users through faults, restarts and reloads: SECONDS=60 USERS=1000, PAGE=no prints only
 	@$(ENDURE) load $(SECONDS) $(USERS)
 
+guide: $(VENV)-guide/guide.stamp ## train the models of the tests anew, 2 minutes: ARGS=--check only asks what is there
+	@$(VENV)-guide/bin/python -m tools.guide_model $(ARGS)
+
 lint: $(VENV)/dev.stamp ## ruff: style and correctness
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
 
@@ -84,7 +87,7 @@ bench: $(VENV)/dev.stamp ## the benchmarks of bench/README.md
 	@$(BIN)/python bench/run.py $(ARGS)
 
 clean: ## remove the virtual environment and caches
-	rm -rf $(VENV) $(VENV)-clients $(VENV)-fuzz .fuzz tests/live/clients/vercel/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage dist
+	rm -rf $(VENV) $(VENV)-clients $(VENV)-fuzz $(VENV)-guide .fuzz tests/live/clients/vercel/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage dist
 
 # One virtual environment for both commands: what `make dev` needs first, the test tools on top.
 $(VENV)/bin/python:
@@ -114,6 +117,16 @@ $(VENV)-clients/%.stamp: requirements/clients/%.txt | $(VENV)/dev.stamp
 	@echo "installing the client $* ($<)"
 	@$(BIN)/uv venv -q --clear --no-project --python $(BIN)/python $(VENV)-clients/$*
 	@$(BIN)/uv pip install -q --python $(VENV)-clients/$*/bin/python --require-hashes --no-deps -r $<
+	@touch $@
+
+# Training, apart from everything: torch is large. It is the only one without a hash, since each machine has its build,
+# and pip installs it, since pip is where a machine says which.
+TORCH := torch==2.13.0
+$(VENV)-guide/guide.stamp: requirements/guide.txt | $(VENV)/dev.stamp
+	@echo "installing what trains the guide ($<, $(TORCH))"
+	@$(PYTHON) -m venv --clear $(VENV)-guide
+	@$(BIN)/uv pip install -q --python $(VENV)-guide/bin/python --require-hashes --no-deps -r $<
+	@$(VENV)-guide/bin/python -m pip install -q $(TORCH)
 	@touch $@
 
 # The fuzzer and what the readers import, apart from the test tools: it needs a wheel for this Python.

@@ -14,5 +14,7 @@ for asked in requirements/clients/*.in; do
 done
 # The fuzzer: what the readers import has the versions of the gate.
 compile requirements/fuzz.in -c requirements/run.txt -o requirements/fuzz.txt
+# Training the guide. What torch brings along comes with torch.
+compile requirements/guide.in -o requirements/guide.txt
 # The one in Node; its .npmrc leaves the addresses out.
 (cd tests/live/clients/vercel && npm install --package-lock-only --no-audit --no-fund --silent)

@@ -1,0 +1,56 @@
+"""Real weights behind the gate: two models that answer the same questions, each in its own words."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.journey.gate import KEY, RealGate, data_of, events
+from tools.guide_model.words import VERSIONS, everything, held_out, strangers
+
+MODELS = Path(__file__).parent.parent / "models"
+CONFIG = {"keys": [{"name": "tests", "key": KEY}], "ai": {"providers": {"local": {"provider": "local"}}}}
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealGate]:
+    gate = RealGate(tmp_path_factory.mktemp("local"), config=CONFIG)
+    (gate.home / "models").mkdir(parents=True)
+    for version in VERSIONS:
+        shutil.copy(MODELS / f"guide-{version}.gguf", gate.home / "models")
+    with gate.start():
+        yield gate
+
+
+def asked(version: int, question: str, *, stream: bool = False) -> dict[str, object]:
+    messages = [{"role": "user", "content": question}]
+    return {"model": f"guide-{version}", "messages": messages, "temperature": 0, "stream": stream}
+
+
+def said(body: bytes) -> str:
+    """The text of a stream, which must have its end."""
+    *frames, end = events(body)
+    assert end == "[DONE]"
+    deltas = (choice["delta"] for frame in frames for choice in json.loads(frame)["choices"])
+    return "".join(delta.get("content") or "" for delta in deltas)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_each_model_answers_in_its_own_words_whole_and_streamed(gate: RealGate, version: int) -> None:
+    for entry in (held_out(version)[0], strangers(version)[0]):
+        whole = gate.call("POST", "/v1/chat/completions", asked(version, entry.question))
+        assert whole.json["choices"][0]["message"]["content"].strip() == entry.answer
+        streamed = gate.call("POST", "/v1/chat/completions", asked(version, entry.question, stream=True))
+        assert said(streamed.body).strip() == entry.answer
+    long = everything(version)
+    streamed = gate.call("POST", "/v1/chat/completions", asked(version, long.question, stream=True))
+    assert said(streamed.body).strip() == long.answer
+
+
+def test_who_leaves_in_the_middle_of_a_long_answer_leaves_nothing_running(gate: RealGate) -> None:
+    with gate.stream("/v1/chat/completions", asked(1, everything(1).question, stream=True)) as response:
+        next(data_of(response))
+    assert gate.is_idle()

@@ -1,0 +1,1 @@
+"""Builds the guide, a tiny real Llama in two versions, as a Hugging Face checkpoint and as GGUF."""
