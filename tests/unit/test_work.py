@@ -36,6 +36,8 @@ def test_the_data_path_takes_no_more_calls_than_the_baseline(what: str, calls: d
 
 
 BROKEN = [*stream_reads(FRAMES[:2])[:-1], b"0\r\n\r\n"]
+GONE = [*stream_reads(FRAMES[:2])[:-1], b""]
+GONE_AT_ONCE = [b""]
 REFUSED = [b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"]
 
 
@@ -47,6 +49,8 @@ REFUSED = [b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconte
         ("a whole answer", whole_reads()),
         ("a stream that is cut", BROKEN),
         ("a refusal", REFUSED),
+        ("a connection that breaks", GONE),
+        ("a connection that breaks before it says anything", GONE_AT_ONCE),
     ],
 )
 def test_a_request_leaves_nothing_for_the_garbage_collector(

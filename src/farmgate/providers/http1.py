@@ -226,8 +226,15 @@ class Connection(asyncio.BaseProtocol):
             self._raise_failure()
 
     def _raise_failure(self) -> None:
-        if self.failure is not None:
-            raise self.failure
+        failure, self.failure = self.failure, None
+        try:
+            if failure is not None:
+                raise failure
+            if not self.is_open:
+                raise Broken("it is closed")
+        finally:
+            # What was raised knows us by its traceback. Did we know it as well, both would wait for the collector.
+            del failure
 
     def _needs_waking(self) -> bool:
         """Whether the one who pours has something to do: most reads go straight to its sink."""
