@@ -22,9 +22,9 @@ class Replaced:
 
 
 async def test_a_gate_that_is_done_leaves_nothing_for_the_garbage_collector_and_a_busy_one_stays() -> None:
-    done, busy = Replaced(is_idle=True), Replaced(is_idle=False)
+    done, busy = Replaced(is_idle=True), cast("Gate", Replaced(is_idle=False))
     running = Running(cast("Gate", done))
-    running.exchange(cast("Gate", busy))
+    running.exchange(busy)
     running.exchange(cast("Gate", Replaced(is_idle=True)))
     seen = weakref.ref(done)
     del done
