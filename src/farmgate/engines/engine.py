@@ -24,7 +24,10 @@ PASSED_ON = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """One process: which model, for what, how large. `context_tokens` is per slot; `parallel` counts the slots."""
+    """One process: which model, for what, how large. `context_tokens` is per slot; `parallel` counts the slots.
+
+    `device`: auto, cpu, gpu, or one device by its name. What a process sees of them is decided before it starts.
+    """
 
     model: str
     path: Path
@@ -32,6 +35,13 @@ class Spec:
     context_tokens: int
     parallel: int
     threads: int
+    version: str = ""
+    device: str = "auto"
+
+    @property
+    def label(self) -> str:
+        """Tells this process from every other of the machine."""
+        return f"{self.model}@{self.version} ({self.purpose})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +61,10 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def runs_on(self) -> frozenset[str]:
+        """Which kinds of devices: cpu, gpu."""
 
     def missing(self) -> str | None:
         """What to do to have this engine; None when it is installed."""
