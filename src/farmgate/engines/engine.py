@@ -24,7 +24,10 @@ PASSED_ON = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """One process: which model, for what, how large. `context_tokens` is per slot; `parallel` counts the slots."""
+    """One process: which model, for what, how large. `context_tokens` is per slot; `parallel` counts the slots.
+
+    `device`: `auto`, `cpu`, `cuda` or `cuda:1`; `adapters`: folders of LoRA adapters. llama.cpp has no use for either.
+    """
 
     model: str
     path: Path
@@ -32,6 +35,8 @@ class Spec:
     context_tokens: int
     parallel: int
     threads: int
+    device: str = "auto"
+    adapters: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
