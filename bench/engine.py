@@ -22,6 +22,8 @@ from tools.guide_model.words import entries, everything
 FOLDER = MODELS / "guide-1"
 CLIENTS = 8
 ROUNDS = 3
+THREADS = 1
+"""Of the model: it is tiny, and a second one costs it more than it brings."""
 LONG = asked(everything(1).question)
 
 
@@ -36,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
 def outside() -> None:
     with tempfile.TemporaryDirectory() as logs:
         began, before = time.perf_counter(), available_mb()
-        with starting(FOLDER, Path(logs), parallel=CLIENTS, threads=2) as running:
+        with starting(FOLDER, Path(logs), parallel=CLIENTS, threads=THREADS) as running:
             print(f"ready after {time.perf_counter() - began:.1f} s, resident {resident_mb(running):.0f} MB")
             print(running.log.read_text().strip())
             whole(running)
@@ -85,9 +87,11 @@ def memory(path: Path, name: str) -> float:
 def inside() -> None:
     """The same prompts, 64 tokens each and no end before them, all at once where a way can."""
     import torch
+    import transformers
     from tests.live.engines.reference import Reference
 
-    torch.set_num_threads(2)
+    transformers.logging.set_verbosity_error()
+    torch.set_num_threads(THREADS)
     reference = Reference(FOLDER)
     prompts = [reference.ids(entry.question) for entry in entries(1)[:240:20]]
     ways: dict[str, Callable[[], list[list[int]]]] = {

@@ -13,7 +13,7 @@ from tests.live.engines.running import MODELS
 from tools.guide_model.words import held_out
 
 from farmgate.core.answer import fold, gather
-from farmgate.core.errors import EngineUnavailable, InvalidValue, UnsupportedParameter
+from farmgate.core.errors import EngineUnavailable, UnsupportedParameter, UpstreamRejected
 from farmgate.core.identity import ANONYMOUS
 from farmgate.core.model import ModelInfo
 from farmgate.core.ports import Report
@@ -107,7 +107,7 @@ async def test_the_gate_s_own_provider_is_answered_in_all_it_asks(engines: Engin
         await provider.send(request(chat("x", tools=(Tool(name="f"),))))
     vectors = fold(await gather(await provider.send(request(Embed(inputs=("a", "b"), dimensions=8), Kind.EMBEDDING))))
     assert [len(vector) for vector in vectors.vectors.values()] == [8, 8]
-    with pytest.raises(InvalidValue):
+    with pytest.raises(UpstreamRejected, match="at most 128"):
         await provider.send(request(Embed(inputs=("a",), dimensions=1000), Kind.EMBEDDING))
     await provider.close()
 

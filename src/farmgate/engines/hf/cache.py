@@ -42,6 +42,9 @@ class RowLayer(DynamicLayer):  # type: ignore[misc] # transformers is not there 
     """One layer: keys and values of (slots, heads, columns, size). What is masked is zero, so that nothing times it is
     not a number."""
 
+    keys: Any
+    values: Any
+
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape

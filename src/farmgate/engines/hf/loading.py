@@ -137,7 +137,7 @@ def end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
 def habits(model: Any) -> Habits:
     """Only where they say `do_sample`: else the numbers are a library's, not theirs."""
     told = getattr(model, "generation_config", None)
-    if not getattr(told, "do_sample", False):
+    if told is None or not told.do_sample:
         return Habits()
     plain = Habits()
     return Habits(
