@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help dev test clients fuzz cuts faults bench-models failover kills load guide lint format types contracts unit coverage lock generated bench clean
+.PHONY: help dev test clients fuzz cuts faults bench-models failover kills load guide engines lint format types contracts unit coverage lock generated bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -63,6 +63,9 @@ bench-models: $(VENV)/dev.stamp ## models swapped, killed, crowded, unloaded und
 guide: $(VENV)-guide/guide.stamp ## train the models of the tests anew, 2 minutes: ARGS=--check only asks what is there
 	@$(VENV)-guide/bin/python -m tools.guide_model $(ARGS)
 
+engines: $(VENV)-engines/engines.stamp ## the transformers engine with real weights, a minute: ARGS='-k seed'
+	@$(VENV)-engines/bin/python -m pytest -c tests/live/engines/pytest.ini tests/live/engines $(ARGS)
+
 lint: $(VENV)/dev.stamp ## ruff: style and correctness
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
 
@@ -92,7 +95,7 @@ bench: $(VENV)/dev.stamp ## the benchmarks of bench/README.md
 	@$(BIN)/python bench/run.py $(ARGS)
 
 clean: ## remove the virtual environment and caches
-	rm -rf $(VENV) $(VENV)-clients $(VENV)-fuzz $(VENV)-guide .fuzz tests/live/clients/vercel/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage dist
+	rm -rf $(VENV) $(VENV)-clients $(VENV)-fuzz $(VENV)-guide $(VENV)-engines .fuzz tests/live/clients/vercel/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage dist
 
 # One virtual environment for both commands: what `make dev` needs first, the test tools on top.
 $(VENV)/bin/python:
@@ -132,6 +135,15 @@ $(VENV)-guide/guide.stamp: requirements/guide.txt | $(VENV)/dev.stamp
 	@$(PYTHON) -m venv --clear $(VENV)-guide
 	@$(BIN)/uv pip install -q --python $(VENV)-guide/bin/python --require-hashes --no-deps -r $<
 	@$(VENV)-guide/bin/python -m pip install -q $(TORCH)
+	@touch $@
+
+# The gate, the test tools, and what the transformers engine loads.
+$(VENV)-engines/engines.stamp: requirements/transformers.txt requirements/dev.txt pyproject.toml | $(VENV)/dev.stamp
+	@echo "installing the transformers engine ($<, $(TORCH))"
+	@$(PYTHON) -m venv --clear $(VENV)-engines
+	@$(BIN)/uv pip install -q --python $(VENV)-engines/bin/python --require-hashes --no-deps -r requirements/dev.txt -r $<
+	@$(VENV)-engines/bin/python -m pip install -q $(TORCH)
+	@$(VENV)-engines/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 # The fuzzer and what the readers import, apart from the test tools: it needs a wheel for this Python.

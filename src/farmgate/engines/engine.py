@@ -27,6 +27,7 @@ class Spec:
     """One process: which model, for what, how large. `context_tokens` is per slot; `parallel` counts the slots.
 
     `device`: auto, cpu, gpu, or one device by its name. What a process sees of them is decided before it starts.
+    `adapters`: folders of LoRA adapters; llama.cpp has no use for them.
     """
 
     model: str
@@ -37,6 +38,7 @@ class Spec:
     threads: int
     version: str = ""
     device: str = "auto"
+    adapters: tuple[Path, ...] = ()
 
     @property
     def label(self) -> str:

@@ -10,7 +10,8 @@ import pytest
 
 from farmgate.core.ports import Purpose
 from farmgate.engines.engine import Spec
-from farmgate.engines.llamacpp import LlamaCpp, _arguments, parameters
+from farmgate.engines.launching import arguments, read_spec
+from farmgate.engines.llamacpp import MODULE, LlamaCpp, parameters
 
 FAKE_PACKAGE = SimpleNamespace(
     CommonParams=lambda: SimpleNamespace(
@@ -28,9 +29,9 @@ def spec(purpose: Purpose = Purpose.GENERATE) -> Spec:
 def test_the_command_line_carries_the_whole_spec_and_not_the_key() -> None:
     launch = LlamaCpp().launch(spec(Purpose.EMBED), key="secret", environment={})
     assert "secret" not in launch.command
-    read, parent = _arguments(launch.command[4:])
-    assert read == spec(Purpose.EMBED)
-    assert parent > 0
+    given = arguments(MODULE).parse_args(launch.command[4:])
+    assert read_spec(given) == spec(Purpose.EMBED)
+    assert given.parent > 0
 
 
 def test_the_context_is_per_slot_and_the_door_is_closed_to_strangers() -> None:

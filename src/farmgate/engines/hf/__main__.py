@@ -1,0 +1,148 @@
+"""`python -m farmgate.engines.hf`: load one model, say where it can be asked, and answer until told to die."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import socket
+import sys
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import get_args
+
+import uvicorn
+
+from farmgate.core.ports import Purpose
+from farmgate.engines.child import bind_to_parent
+from farmgate.engines.engine import Spec
+from farmgate.engines.hf.folder import CannotLoad
+from farmgate.engines.hf.house import House
+from farmgate.engines.hf.loading import Loaded, load, log
+from farmgate.engines.hf.server import App
+from farmgate.engines.hf.tokens import Tokens
+from farmgate.engines.launching import LOOPBACK, announce, arguments, keep_output, read_spec
+from farmgate.engines.transformers import CANNOT_LOAD, MODULE, Dtype, Quantize
+
+__all__ = ["main"]
+
+KEEP_ALIVE_S = 3600
+"""The gate keeps its connections, and closes them: an engine that did would break a request that is on its way."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = arguments(MODULE)
+    parser.add_argument("--dtype", choices=get_args(Dtype), default="auto")
+    parser.add_argument("--quantize", choices=get_args(Quantize), default="none")
+    given = parser.parse_args(argv)
+    spec = read_spec(given)
+    key = bind_to_parent(given.parent)
+    answer = keep_output()
+    try:
+        loaded = load(spec, dtype=given.dtype, quantize=given.quantize)
+        make = prepare(spec, loaded)
+    except CannotLoad as error:
+        sys.stderr.write(f"{CANNOT_LOAD}{error.message}\n")
+        return 1
+    run(serve(make, key, lambda url: announce(answer, url)))
+    return 0
+
+
+def run(main: Coroutine[object, object, None]) -> None:
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+    else:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main)
+
+
+def prepare(spec: Spec, loaded: Loaded) -> Callable[[], House]:
+    """All that takes time; what comes back makes the rest, in the event loop. Raises CannotLoad."""
+    tokens = Tokens(loaded.tokenizer)
+    if spec.purpose is Purpose.EMBED:
+        return prepare_vectors(spec, loaded, tokens)
+    return prepare_texts(spec, loaded, tokens)
+
+
+def prepare_vectors(spec: Spec, loaded: Loaded, tokens: Tokens) -> Callable[[], House]:
+    from farmgate.engines.hf.embedding import Embedder
+    from farmgate.engines.hf.folder import pooling_of
+    from farmgate.engines.hf.vectors import VectorHouse
+
+    if spec.adapters:
+        raise CannotLoad("adapters are for models that write text")
+    embedder = Embedder(loaded.model, device=loaded.device, pooling=pooling_of(spec.path))
+    return lambda: VectorHouse(spec, tokens, embedder, context_tokens=loaded.context_tokens)
+
+
+def prepare_texts(spec: Spec, loaded: Loaded, tokens: Tokens) -> Callable[[], House]:
+    from farmgate.engines.hf.adapters import Adapters
+    from farmgate.engines.hf.folder import adapter_name
+    from farmgate.engines.hf.rows import Rows, why_alone
+    from farmgate.engines.hf.solo import Solo
+    from farmgate.engines.hf.texts import TextHouse
+    from farmgate.engines.hf.worker import Steps
+
+    adapters = Adapters(loaded.model)
+    steps: Steps
+    if (why := why_alone(loaded.model, loaded.device)) is None:
+        steps = Rows(loaded.model, device=loaded.device, most=spec.parallel, use=adapters.use)
+    else:
+        log(f"{spec.model} writes one answer at a time: {why}")
+        steps = Solo(loaded.model, device=loaded.device, use=adapters.use)
+    for folder in spec.adapters:
+        adapters.add(adapter_name(folder), folder)
+    adapters.use(None)
+    return lambda: TextHouse(
+        spec,
+        tokens,
+        steps,
+        adapters,
+        context_tokens=loaded.context_tokens,
+        end_ids=loaded.end_ids,
+        habits=loaded.habits,
+        die=lambda: os._exit(1),
+    )
+
+
+class Server(uvicorn.Server):
+    """Says when it listens, and lets SIGTERM end the process at once: there is nothing to save."""
+
+    when_started: Callable[[], None] = staticmethod(lambda: None)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.when_started()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(make: Callable[[], House], key: str, ready: Callable[[str], None]) -> None:
+    """Answers for ever. `ready` gets the address, once."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.bind((LOOPBACK, 0))
+    config = uvicorn.Config(
+        App(make(), key=key),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+    )
+    server = Server(config)
+    server.when_started = lambda: ready(f"http://{LOOPBACK}:{sock.getsockname()[1]}")
+    # What is there now stays, and it is much: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    await server.serve([sock])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""What the gate says to an engine that is a program of ours, and the one line that it says back.
+
+The arguments carry a Spec; the answer, on standard output, is the address once the model can be asked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from farmgate.core.ports import Purpose
+from farmgate.engines.engine import Spec
+
+__all__ = ["LOOPBACK", "announce", "arguments", "command", "keep_output", "read_address", "read_spec"]
+
+LOOPBACK = "127.0.0.1"
+
+
+def command(module: str, spec: Spec, *more: str) -> tuple[str, ...]:
+    """The command line of `module` for `spec`; `more` is for arguments that only that module knows."""
+    # -P: a file called json.py in the user's directory is not a module of ours.
+    return (
+        *(sys.executable, "-P", "-m", module),
+        *("--model", str(spec.path)),
+        *("--alias", spec.model),
+        *("--purpose", spec.purpose.value),
+        *("--context", str(spec.context_tokens)),
+        *("--parallel", str(spec.parallel)),
+        *("--threads", str(spec.threads)),
+        *("--device", spec.device),
+        *(word for adapter in spec.adapters for word in ("--adapter", str(adapter))),
+        *more,
+        *("--parent", str(os.getpid())),
+    )
+
+
+def arguments(module: str) -> argparse.ArgumentParser:
+    """Reads what `command` wrote, but for `more`: `read_spec` makes a Spec of it, and `parent` is a process's id."""
+    parser = argparse.ArgumentParser(prog=module, description="Started by Farmgate itself.")
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--alias", required=True)
+    parser.add_argument("--purpose", type=Purpose, required=True)
+    parser.add_argument("--context", type=int, required=True)
+    parser.add_argument("--parallel", type=int, required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--adapter", type=Path, action="append", default=[])
+    parser.add_argument("--parent", type=int, required=True)
+    return parser
+
+
+def read_spec(given: argparse.Namespace) -> Spec:
+    return Spec(
+        model=given.alias,
+        path=given.model,
+        purpose=given.purpose,
+        context_tokens=given.context,
+        parallel=given.parallel,
+        threads=given.threads,
+        device=given.device,
+        adapters=tuple(given.adapter),
+    )
+
+
+def keep_output() -> int:
+    """A descriptor for `announce`. Libraries print wherever they like: from now on all of that is log."""
+    answer = os.dup(1)
+    os.dup2(2, 1)
+    return answer
+
+
+def announce(answer: int, url: str) -> None:
+    """Say that the engine can be asked at `url`. Closes the descriptor."""
+    with os.fdopen(answer, "wb") as out:
+        out.write(json.dumps({"url": url}).encode() + b"\n")
+
+
+def read_address(line: bytes) -> str | None:
+    """The URL that `announce` wrote; None for any other line, and for what is not on this machine."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return None
+    url = said.get("url") if isinstance(said, dict) else None
+    return url if isinstance(url, str) and urlsplit(url).hostname == LOOPBACK else None

@@ -1,0 +1,62 @@
+"""Transformers runs as a child of this interpreter, `python -m farmgate.engines.hf`, and serves one folder of weights.
+
+The gate imports only `Transformers`; torch and transformers are loaded in the child alone.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from farmgate.engines.engine import Launch, Spec
+from farmgate.engines.launching import command, read_address
+
+__all__ = ["CANNOT_LOAD", "MODULE", "Dtype", "Quantize", "Transformers"]
+
+MODULE = "farmgate.engines.hf"
+NEEDED = ("torch", "transformers", "safetensors")
+
+CANNOT_LOAD = "cannot load the model: "
+"""How the child begins the one line of its log that tells why."""
+WHY = re.compile(rf"^{CANNOT_LOAD}(.+)$", re.MULTILINE)
+
+# It reads a folder and asks nobody. Tokenizers fork no threads of their own: one thread is all that uses them.
+OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONUNBUFFERED": "1",
+}
+
+Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
+"""`auto`: as the checkpoint has it on a GPU, float32 on a processor."""
+Quantize: TypeAlias = Literal["none", "4bit", "8bit"]
+"""Weights made smaller while they are loaded; on a GPU, by bitsandbytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transformers:
+    """Any checkpoint that the transformers library knows, from a local folder of safetensors."""
+
+    name: str = "transformers"
+    dtype: Dtype = "auto"
+    quantize: Quantize = "none"
+
+    def missing(self) -> str | None:
+        if all(importlib.util.find_spec(package) is not None for package in NEEDED):
+            return None
+        return "the transformers engine is not installed: pip install 'farmgate[transformers]'"
+
+    def launch(self, spec: Spec, *, key: str, environment: Mapping[str, str]) -> Launch:
+        told = command(MODULE, spec, "--dtype", self.dtype, "--quantize", self.quantize)
+        return Launch(command=told, key=key, environment={**environment, **OFFLINE})
+
+    def address(self, line: bytes) -> str | None:
+        return read_address(line)
+
+    def complaint(self, log: str) -> str | None:
+        found = WHY.search(log)
+        return None if found is None else f"transformers could not load the model: {found[1].strip()}"
