@@ -7,6 +7,7 @@ from pathlib import Path
 
 from farmgate.config import Config
 from farmgate.config.schema import LocalModel
+from farmgate.config.sections import MIB
 from farmgate.engines.declared import Declared, Question
 from farmgate.engines.supervisor import Keep
 
@@ -25,6 +26,11 @@ def declared(name: str, entry: LocalModel, folder: Path) -> Declared:
         version=entry.current,
         engine=entry.engine,
         device=entry.device,
+        adapters=tuple(Path(placed(adapter, folder)) for adapter in entry.adapters),
+        command=entry.command,
+        ready=entry.ready,
+        arguments=entry.arguments,
+        memory_bytes=entry.memory_mib * MIB if entry.memory_mib is not None else None,
         context_tokens=entry.context,
         parallel=entry.parallel,
         threads=entry.threads,

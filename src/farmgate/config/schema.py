@@ -268,8 +268,27 @@ class LocalModel(Section):
         default_factory=dict, description="Several sources by version, instead of one: `farmgate swap` goes between."
     )
     version: Label | None = Field(None, description="The version that answers. None: the first of `versions`.")
-    engine: Literal["llamacpp", "transformers"] | None = Field(
+    engine: Literal["llamacpp", "transformers", "vllm", "sglang", "tgi", "command"] | None = Field(
         None, description="Who serves it. None: llamacpp for GGUF files, transformers for folders."
+    )
+    command: tuple[Name, ...] = Field(
+        (),
+        max_length=256,
+        description="A server of your own that speaks OpenAI, for `engine: command`; "
+        "{path}, {port}, {name}, {context} and {parallel} are put in.",
+    )
+    ready: str = Field(
+        "/health",
+        pattern=r"^/[!-~]*$",
+        max_length=256,
+        description="The path that answers 200 when it is ready.",
+    )
+    arguments: tuple[Name, ...] = Field(
+        (), max_length=256, description="More arguments for the command of vllm, sglang, tgi or your own."
+    )
+    adapters: tuple[Name, ...] = Field((), max_length=64, description="Folders of LoRA adapters, for transformers.")
+    memory_mib: Whole | None = Field(
+        None, ge=1, le=1 << 30, description="Memory it takes, in MiB. None: reckoned from its files."
     )
     device: Name = Field("auto", description="Where it goes: auto, cpu, gpu, or one device such as gpu1.")
     context: Tokens | None = Field(None, description="Tokens of one request, prompt and answer together.")
@@ -292,6 +311,8 @@ class LocalModel(Section):
             raise ValueError("must have either `source` or `versions`")
         if self.versions and self.version is not None and self.version not in self.versions:
             raise ValueError("must name in `version` one of its `versions`")
+        if (self.engine == "command") == (not self.command):
+            raise ValueError("must have a `command` with `engine: command`, and with no other")
         return self
 
     @property

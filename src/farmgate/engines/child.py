@@ -9,12 +9,31 @@ import signal
 import stat
 import sys
 import threading
+from collections.abc import Sequence
 
-__all__ = ["bind_to_parent"]
+__all__ = ["bind_to_parent", "bound_to_us"]
 
 PR_SET_PDEATHSIG = 1
 LOG_LOOK_EVERY_S = 60.0
 LOG_MAX_BYTES = 8 * 1024 * 1024
+
+
+# Runs between fork and the program, because only a process itself can ask the kernel to be ended with its parent.
+BOUND = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, int(sys.argv[2]))
+if os.getppid() != int(sys.argv[1]):
+    os._exit(0)
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
+
+
+def bound_to_us(command: Sequence[str], number: int = signal.SIGKILL) -> tuple[str, ...]:
+    """The command line of somebody else's program that gets this signal when the thread that starts it ends. Elsewhere
+    than on Linux it does not."""
+    if sys.platform != "linux" or not sys.executable:
+        return tuple(command)
+    return (sys.executable, "-I", "-S", "-c", BOUND, str(os.getpid()), str(int(number)), *command)
 
 
 def bind_to_parent(parent: int) -> str:

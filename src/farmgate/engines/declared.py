@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from farmgate.engines.supervisor import Keep
 
@@ -29,7 +30,7 @@ class Declared:
     """`versions`: sources by label: the name of a pulled model, or a path. `version`: the label that answers.
 
     `engine`: by name; None: the one that its files are for. What is None is as the machine's own defaults say.
-    `prewarm`: started before anybody asks.
+    `prewarm`: started before anybody asks. `command` and `ready`: of the engine `command`, a server by its own words.
     """
 
     name: str
@@ -37,6 +38,11 @@ class Declared:
     version: str
     engine: str | None = None
     device: str = "auto"
+    adapters: tuple[Path, ...] = ()
+    command: tuple[str, ...] = ()
+    ready: str = "/health"
+    arguments: tuple[str, ...] = ()
+    memory_bytes: int | None = None
     context_tokens: int | None = None
     parallel: int | None = None
     threads: int | None = None

@@ -27,7 +27,8 @@ class Spec:
     """One process: which model, for what, how large. `context_tokens` is per slot; `parallel` counts the slots.
 
     `device`: auto, cpu, gpu, or one device by its name. What a process sees of them is decided before it starts.
-    `adapters`: folders of LoRA adapters; llama.cpp has no use for them.
+    `adapters`: folders of LoRA adapters; llama.cpp has no use for them. `arguments`: more for a server's command.
+    `memory_bytes`: what it takes, where its owner knows better than its files tell.
     """
 
     model: str
@@ -39,6 +40,8 @@ class Spec:
     version: str = ""
     device: str = "auto"
     adapters: tuple[Path, ...] = ()
+    arguments: tuple[str, ...] = ()
+    memory_bytes: int | None = None
 
     @property
     def label(self) -> str:

@@ -16,6 +16,7 @@ from farmgate.core.errors import FarmError, NotFound, ShuttingDown
 from farmgate.core.model import DeviceState, HealthStatus, ModelInfo, ModelState
 from farmgate.core.ports import Clock, Places, Progress, Purpose, Report
 from farmgate.engines.asking import check_answer, warm
+from farmgate.engines.command import COMMANDS
 from farmgate.engines.declared import KEPT_S, Declared
 from farmgate.engines.deployment import Check, Deployment
 from farmgate.engines.devices import Devices
@@ -27,11 +28,13 @@ from farmgate.engines.release import Release, Version
 from farmgate.engines.states import State
 from farmgate.engines.supervisor import Keep, Settings, Supervisor, Warm
 from farmgate.engines.timing import Sleep
+from farmgate.engines.transformers import Transformers
 from farmgate.engines.versions import Files, Options, Versions
 from farmgate.telemetry import log
 
 __all__ = ["Engines"]
 
+EVERY: Mapping[str, Engine] = {"llamacpp": LlamaCpp(), "transformers": Transformers(), **COMMANDS}
 DRAIN_S = 600.0
 """How long those who are at a version that is replaced or unloaded may take."""
 
@@ -53,7 +56,7 @@ class Engines:
         clock: Clock = time.monotonic,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        self._engines = engines if engines is not None else {"llamacpp": LlamaCpp()}
+        self._engines: Mapping[str, Engine] = engines if engines is not None else EVERY
         self._versions = Versions(weights, self._engines, options if options is not None else Options())
         self._log_directory = log_directory
         self._settings = settings if settings is not None else Settings()

@@ -22,10 +22,13 @@ WORK_SHARE = 0.1
 
 
 def expected_bytes(spec: Spec) -> int:
-    """Weights, the cache of keys and values for every token of every slot, and the program. 0 where no file tells.
+    """Weights, the cache of keys and values for every token of every slot, and the program. 0 where no file tells;
+    what its owner says goes before all of that.
 
     Raises OSError when the files cannot be read.
     """
+    if spec.memory_bytes is not None:
+        return spec.memory_bytes
     tokens = spec.context_tokens * spec.parallel
     if spec.path.is_dir():
         weights = folder_bytes(spec.path)
@@ -37,7 +40,16 @@ def expected_bytes(spec: Spec) -> int:
 
 
 def resident_bytes(pid: int, proc: Path = Path("/proc")) -> int | None:
-    """What a process has in memory now; None where the system does not tell, or there is no such process."""
+    """What a process and all it has started have in memory now; None where the system does not tell, or there is no
+    such process."""
     with suppress(OSError, ValueError, IndexError):
-        return int((proc / str(pid) / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        own = int((proc / str(pid) / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return own + sum(resident_bytes(child, proc) or 0 for child in children(pid, proc))
     return None
+
+
+def children(pid: int, proc: Path) -> list[int]:
+    with suppress(OSError, ValueError):
+        told = [file.read_text() for file in (proc / str(pid) / "task").glob("*/children")]
+        return [int(child) for text in told for child in text.split()]
+    return []

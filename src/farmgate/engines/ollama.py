@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import ssl
-import sys
 from asyncio.subprocess import DEVNULL, STDOUT, Process
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -21,6 +20,7 @@ from typing import TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from farmgate.core.errors import UpstreamInvalidResponse
+from farmgate.engines.child import bound_to_us
 from farmgate.engines.engine import minimal_environment
 from farmgate.engines.process import how_it_ended, last_lines, tail
 from farmgate.wire.ollama.models import decode_version
@@ -37,16 +37,6 @@ INSTALL = "Install Ollama from ollama.com, then start it with `ollama serve`."
 # Where its models lie, its devices, its own settings, and the way out for its pulls. The gate's keys stay behind.
 PASSED_ON = ("OLLAMA_", "GGML_", "CUDA_", "HIP_", "ROCR_", "HSA_", "NVIDIA_", "XDG_")
 PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"})
-
-# Runs between fork and `ollama`, because only a process itself can ask the kernel to be ended with its parent.
-# SIGTERM and not SIGKILL: `ollama serve` ends the processes that hold its models.
-BOUND_TO_PARENT = """
-import ctypes, os, signal, sys
-ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-if os.getppid() != int(sys.argv[1]):
-    os._exit(0)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 class NotOllama(Exception):
@@ -207,9 +197,8 @@ def new_log(directory: Path) -> Path:
 
 async def spawn(program: str, log: Path, environment: Mapping[str, str]) -> Process:
     """`ollama serve` in a session of its own: Ctrl-C in the terminal is for the gate, which ends it in order."""
-    command = [program, "serve"]
-    if sys.platform == "linux" and sys.executable:
-        command = [sys.executable, "-I", "-S", "-c", BOUND_TO_PARENT, str(os.getpid()), *command]
+    # SIGTERM and not SIGKILL: `ollama serve` ends the processes that hold its models.
+    command = bound_to_us((program, "serve"), signal.SIGTERM)
     with log.open("ab") as file:
         return await asyncio.create_subprocess_exec(
             *command, stdin=DEVNULL, stdout=file, stderr=STDOUT, env=dict(environment), start_new_session=True

@@ -31,6 +31,9 @@ class Version:
     parallel: int
     threads: int
     device: str = "auto"
+    adapters: tuple[Path, ...] = ()
+    arguments: tuple[str, ...] = ()
+    memory_bytes: int | None = None
 
     def spec(self, purpose: Purpose) -> Spec:
         return Spec(
@@ -42,6 +45,9 @@ class Version:
             parallel=self.parallel,
             threads=self.threads,
             device=self.device,
+            adapters=self.adapters,
+            arguments=self.arguments,
+            memory_bytes=self.memory_bytes,
         )
 
 

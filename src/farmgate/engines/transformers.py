@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from farmgate.engines.engine import Launch, Spec
@@ -42,6 +42,7 @@ class Transformers:
     """Any checkpoint that the transformers library knows, from a local folder of safetensors."""
 
     name: str = "transformers"
+    runs_on: frozenset[str] = frozenset({"cpu", "gpu"})
     dtype: Dtype = "auto"
     quantize: Quantize = "none"
 
@@ -51,7 +52,9 @@ class Transformers:
         return "the transformers engine is not installed: pip install 'farmgate[transformers]'"
 
     def launch(self, spec: Spec, *, key: str, environment: Mapping[str, str]) -> Launch:
-        told = command(MODULE, spec, "--dtype", self.dtype, "--quantize", self.quantize)
+        # Of the GPUs it sees only those it has room on: whichever was meant is the first.
+        seen = replace(spec, device="cuda") if spec.device.startswith("gpu") else spec
+        told = command(MODULE, seen, "--dtype", self.dtype, "--quantize", self.quantize)
         return Launch(command=told, key=key, environment={**environment, **OFFLINE})
 
     def address(self, line: bytes) -> str | None:

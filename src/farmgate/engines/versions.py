@@ -11,6 +11,7 @@ from typing import Protocol
 from farmgate.core.errors import EngineUnavailable, InvalidValue, ModelNotFound
 from farmgate.core.model import Capability, ModelInfo
 from farmgate.core.ports import Places
+from farmgate.engines.command import Command
 from farmgate.engines.declared import QUEUE, QUEUE_S, Declared
 from farmgate.engines.engine import Engine
 from farmgate.engines.folder import folder_bytes
@@ -18,6 +19,7 @@ from farmgate.engines.release import Version
 
 __all__ = ["Files", "Options", "Versions", "default_threads"]
 
+ANY = frozenset({"cpu", "gpu"})
 TEXT_ONLY = frozenset({Capability.VISION, Capability.AUDIO})
 """What no engine of ours is given the weights for."""
 
@@ -121,15 +123,21 @@ class Versions:
             name=declared.name,
             label=label,
             path=path.absolute(),
-            engine=self._engine(declared.engine or engine_for(path)),
+            engine=self._engine(declared, declared.engine or engine_for(path)),
             context_tokens=self._context_tokens(declared.context_tokens, self._weights.context_tokens(path)),
             parallel=declared.parallel or self._options.parallel,
             threads=declared.threads or self._options.threads,
             device=declared.device,
+            adapters=declared.adapters,
+            arguments=declared.arguments,
+            memory_bytes=declared.memory_bytes,
         )
 
-    def _engine(self, name: str) -> Engine:
-        engine = self._engines.get(name)
+    def _engine(self, declared: Declared, name: str) -> Engine:
+        if name == "command":
+            engine: Engine | None = Command(name="command", argv=declared.command, ready=declared.ready, runs_on=ANY)
+        else:
+            engine = self._engines.get(name)
         if engine is None:
             raise EngineUnavailable(f"there is no engine {name!r}: there is {', '.join(self._engines)}")
         if (missing := engine.missing()) is not None:

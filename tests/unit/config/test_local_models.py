@@ -79,3 +79,30 @@ def test_one_that_comes_is_one_change_and_needs_no_restart(folder: Folder) -> No
     before = folder.load("models: {a: x}\n")
     after = folder.load("models: {a: {source: x, pin: true}, b: y}\n")
     assert [str(change) for change in differences(before, after)] == ["models.a.pin: false → true", "models.b: added"]
+
+
+def test_a_server_of_ones_own(folder: Folder) -> None:
+    config = folder.load(
+        """
+models:
+  big:
+    source: /models/big
+    engine: command
+    command: [my-server, "--port", "{port}"]
+    ready: /up
+    arguments: [--fast]
+    adapters: [./lora]
+    memoryMib: 3
+"""
+    )
+    told = declared_models(config)["big"]
+    assert (told.command, told.ready, told.arguments) == (("my-server", "--port", "{port}"), "/up", ("--fast",))
+    assert told.memory_bytes == 3 * 1024 * 1024
+    assert config.source is not None
+    assert told.adapters == (config.source.parent / "lora",)
+
+
+@pytest.mark.parametrize("text", ["{engine: command}", "{command: [x]}", "{engine: vllm, command: [x]}"])
+def test_a_command_and_its_engine_belong_together(folder: Folder, text: str) -> None:
+    problems = folder.problems(f"models: {{m: {{source: a, {text[1:]}}}\n")
+    assert any("must have a `command` with `engine: command`" in problem for problem in problems), problems

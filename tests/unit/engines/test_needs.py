@@ -89,5 +89,10 @@ def test_what_a_process_holds_is_read_where_the_system_tells_it(tmp_path: Path) 
     (tmp_path / "7").mkdir()
     (tmp_path / "7" / "statm").write_text("1000 3 2 1")
     assert resident_bytes(7, proc=tmp_path) == 3 * os.sysconf("SC_PAGE_SIZE")
+    (tmp_path / "7" / "task" / "7").mkdir(parents=True)
+    (tmp_path / "7" / "task" / "7" / "children").write_text("8 9 ")
+    (tmp_path / "8").mkdir()
+    (tmp_path / "8" / "statm").write_text("1000 4 2 1")
+    assert resident_bytes(7, proc=tmp_path) == 7 * os.sysconf("SC_PAGE_SIZE"), "with a child; another has gone"
     (tmp_path / "7" / "statm").write_text("")
     assert resident_bytes(7, proc=tmp_path) is None
