@@ -260,8 +260,10 @@ class RealGate:
         deadline = time.monotonic() + within_s
         while True:
             try:
-                line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
+                line = self._lines.get(timeout=min(1.0, max(0.0, deadline - time.monotonic())))
             except queue.Empty:
+                if time.monotonic() < deadline and self.process.poll() is None:
+                    continue
                 raise AssertionError(f"the gate never said {text!r}:\n{''.join(self.log)}") from None
             self.log.append(line)
             if text in line:

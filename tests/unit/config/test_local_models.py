@@ -60,7 +60,7 @@ def test_what_is_not_said_is_left_to_the_machine(folder: Folder) -> None:
         ("{chat: {}}", "must have either `source` or `versions`"),
         ("{chat: {source: a, versions: {1: a}}}", "must have either `source` or `versions`"),
         ("{chat: {versions: {1: a}, version: 2}}", "must name in `version` one of its `versions`"),
-        ("{chat: {source: a, engine: magic}}", "models.chat.engine must be 'llamacpp' or 'transformers'"),
+        ("{chat: {source: a, engine: magic}}", "models.chat.engine must be 'llamacpp', 'transformers'"),
         ("{chat: {source: a, parallel: 0}}", "models.chat.parallel must be at least 1"),
         ("{chat: {source: a, ttl: 5}}", 'unknown key "ttl" in models.chat'),
         ("{chat: {source: a, ttlS: -1}}", "models.chat.ttlS must be at least 0"),
