@@ -57,8 +57,8 @@ load: $(VENV)/dev.stamp ## many streaming users through faults, restarts and rel
 
 PROOFS ?=
 
-bench-models: $(VENV)/dev.stamp ## models swapped, killed, crowded, unloaded under real callers; 6 minutes, figures in docs/models.md: PROOFS='swaps chaos'
-	@$(BIN)/python tools/bench_models.py $(if $(filter no,$(PAGE)),--no-page) --seed $(SEED) $(PROOFS)
+bench-models: $(VENV)-engines/engines.stamp ## models swapped, killed, crowded, unloaded under real callers; 6 minutes, figures in docs/models.md: PROOFS='swaps chaos'
+	@$(VENV)-engines/bin/python tools/bench_models.py $(if $(filter no,$(PAGE)),--no-page) --seed $(SEED) $(PROOFS)
 
 guide: $(VENV)-guide/guide.stamp ## train the models of the tests anew, 2 minutes: ARGS=--check only asks what is there
 	@$(VENV)-guide/bin/python -m tools.guide_model $(ARGS)

@@ -14,7 +14,7 @@ from tests.cuts.hearing import Heard, hear
 from tests.endure.asking import hear_whole
 from tools.guide_model.words import VERSIONS, Entry, everything, held_out
 
-__all__ = ["QUESTIONS", "Came", "Outcome", "ask", "body_of", "leave_early"]
+__all__ = ["QUESTIONS", "Came", "Outcome", "Question", "ask", "body_of", "leave_early"]
 
 PATIENCE_S = 60.0
 NOTHING: Mapping[str, object] = MappingProxyType({})
@@ -33,7 +33,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, and the answer of each version."""
+    """What is asked, and the answer of each version; none: any whole answer is right."""
 
     text: str
     answers: tuple[str, ...]
@@ -130,8 +130,9 @@ def come_of(came: Came, question: Question, heard: Heard) -> None:
         came.outcome, came.why = (Outcome.TOLD if is_right else Outcome.WRONG), heard.error
     elif heard.status == 200 and heard.is_ended and heard.is_closed:
         whole = [number for number, answer in enumerate(question.answers, 1) if answer == said]
-        came.outcome, came.version = (Outcome.WHOLE, whole[0]) if whole else (Outcome.WRONG, None)
-        came.why = "" if whole else f"said {said[:200]!r}"
+        is_right = bool(whole) or not question.answers
+        came.outcome, came.version = (Outcome.WHOLE if is_right else Outcome.WRONG), next(iter(whole), None)
+        came.why = "" if is_right else f"said {said[:200]!r}"
     else:
         came.outcome, came.why = Outcome.CUT, f"status {heard.status}, ended behind {said[-40:]!r}"
 

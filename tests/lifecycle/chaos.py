@@ -108,7 +108,7 @@ async def chaos(directory: Path, *, count: int, seed: int) -> Report:
     report = Report()
     versions = {str(number): str(MODELS / f"guide-{number}.gguf") for number in (1, 2)}
     others = {name: {"versions": versions, "threads": 1, "keptS": 1} for name in NAMES[1:]}
-    async with stage(directory, others, keptS=1) as here:
+    async with stage(directory, others, guide={"keptS": 1}) as here:
         run = Chaos(here, random.Random(seed))
         for number in range(1, count + 1):
             await run.step()

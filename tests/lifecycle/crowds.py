@@ -53,7 +53,7 @@ async def cold(directory: Path, *, count: int) -> Report:
 async def aborts(directory: Path, *, count: int) -> Report:
     """Who leaves gives its place back: with one place, the next one's first word tells when."""
     report = Report()
-    async with stage(directory, parallel=1) as here:
+    async with stage(directory, guide={"parallel": 1}) as here:
         await here.do("load")
         alone = [await first_word(here) for _ in range(20)]
         whole = await ask(here.port, LONG, more=FOR_EVER)
@@ -102,7 +102,7 @@ def ms(values: list[float], share: float) -> str:
 async def overload(directory: Path, *, seconds: float) -> Report:
     """Twice as much as can be answered: as much is answered as before, and the rest is refused quickly."""
     report = Report()
-    async with stage(directory, parallel=PLACES, queue=LINE, queueTimeoutS=10) as here:
+    async with stage(directory, guide={"parallel": PLACES, "queue": LINE, "queueTimeoutS": 10}) as here:
         await here.do("load")
         await closed(here, PLACES, 2.0)
         capacity = rate_of(await closed(here, PLACES + LINE // 2, seconds), seconds)

@@ -80,10 +80,13 @@ def resident_mib(pid: int) -> float:
 
 
 @contextlib.asynccontextmanager
-async def stage(directory: Path, models: Mapping[str, object] | None = None, **guide: object) -> AsyncIterator[Stage]:
-    """A gate that has begun, with `guide` in its two versions and `models` beside; gone at the end."""
+async def stage(
+    directory: Path, models: Mapping[str, object] | None = None, *, guide: Mapping[str, object] | None = None
+) -> AsyncIterator[Stage]:
+    """A gate that has begun, with `guide` in its two versions, or as is said, and `models` beside; gone at the end."""
     versions = {str(number): str(MODELS / f"guide-{number}.gguf") for number in (1, 2)}
-    config = {"models": {"guide": {"versions": versions, "threads": 1, **guide}, **(models or {})}}
+    own: dict[str, object] = {"versions": versions, "threads": 1, **(guide or {})}
+    config = {"models": {"guide": own, **(models or {})}}
     directory.mkdir(parents=True, exist_ok=True)
     gate = RealGate(directory, config=config)
     await asyncio.to_thread(gate.start)

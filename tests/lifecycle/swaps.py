@@ -49,7 +49,7 @@ async def swaps(directory: Path, *, count: int, seed: int) -> Report:
     report = Report()
     took: list[float] = []
     failed: list[object] = []
-    async with stage(directory, parallel=8, keptS=0) as here, asyncio.TaskGroup() as group:
+    async with stage(directory, guide={"parallel": 8, "keptS": 0}) as here, asyncio.TaskGroup() as group:
         crowd = Crowd(here, seed)
         await here.do("load")
         for number in range(CALLERS):
@@ -95,7 +95,7 @@ async def kills(directory: Path, *, count: int, seed: int) -> Report:
     chance = random.Random(seed)
     back: list[float] = []
     killed = Counter[str]()
-    async with stage(directory, parallel=8, keptS=0) as here, asyncio.TaskGroup() as group:
+    async with stage(directory, guide={"parallel": 8, "keptS": 0}) as here, asyncio.TaskGroup() as group:
         crowd = Crowd(here, seed)
         await here.do("load")
         for number in range(CALLERS):
