@@ -23,11 +23,13 @@ CANNOT_LOAD = "cannot load the model: "
 """How the child begins the one line of its log that tells why."""
 WHY = re.compile(rf"^{CANNOT_LOAD}(.+)$", re.MULTILINE)
 
-# It reads a folder and asks nobody. Tokenizers fork no threads of their own: one thread is all that uses them.
-OFFLINE = {
+# It reads a folder and asks nobody. Tokenizers fork no threads of their own: one thread is all that uses them. And a
+# thread that has nothing to do sleeps: by default it spins, and two engines on two cores then write a seventh each.
+SURROUNDINGS = {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TOKENIZERS_PARALLELISM": "false",
+    "OMP_WAIT_POLICY": "PASSIVE",
     "PYTHONUNBUFFERED": "1",
 }
 
@@ -52,7 +54,7 @@ class Transformers:
 
     def launch(self, spec: Spec, *, key: str, environment: Mapping[str, str]) -> Launch:
         told = command(MODULE, spec, "--dtype", self.dtype, "--quantize", self.quantize)
-        return Launch(command=told, key=key, environment={**environment, **OFFLINE})
+        return Launch(command=told, key=key, environment={**environment, **SURROUNDINGS})
 
     def address(self, line: bytes) -> str | None:
         return read_address(line)
