@@ -143,7 +143,7 @@ async def closed(here: Stage, callers: int, seconds: float) -> list[Came]:
 
     async def caller() -> None:
         while time.monotonic() < until:
-            came.append(await ask(here.port, SHORT, stream=False))
+            came.append(await ask(here.port, LONG, stream=False))
 
     await asyncio.gather(*(caller() for _ in range(callers)))
     return [one for one in came if one.began + one.took_s <= until]
@@ -155,7 +155,7 @@ async def offered(here: Stage, rate: float, seconds: float) -> list[Came]:
     tasks: list[asyncio.Task[Came]] = []
     while (now := time.monotonic()) < began + seconds:
         while len(tasks) < (now - began) * rate:
-            tasks.append(asyncio.create_task(ask(here.port, SHORT, stream=False)))
+            tasks.append(asyncio.create_task(ask(here.port, LONG, stream=False)))
         await asyncio.sleep(0.002)
     return await asyncio.gather(*tasks)
 

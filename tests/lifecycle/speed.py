@@ -72,7 +72,7 @@ async def batching(directory: Path, *, seconds: float) -> Report:
 async def tokens_a_second(here: Stage, question: Question, callers: int, seconds: float) -> float:
     came: list[Came] = []
     # Where the end is not known beforehand, it is set.
-    more = {} if question.answers else {"max_tokens": 200}
+    more = {} if question.answers else {"max_tokens": 50}
     began = time.monotonic()
 
     async def caller() -> None:

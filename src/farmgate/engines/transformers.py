@@ -23,11 +23,13 @@ CANNOT_LOAD = "cannot load the model: "
 """How the child begins the one line of its log that tells why."""
 WHY = re.compile(rf"^{CANNOT_LOAD}(.+)$", re.MULTILINE)
 
-# It reads a folder and asks nobody. Tokenizers fork no threads of their own: one thread is all that uses them.
-OFFLINE = {
+# It reads a folder and asks nobody. Tokenizers fork no threads of their own: one thread is all that uses them. And a
+# thread that has nothing to do sleeps: by default it spins, and two engines on two cores then write a seventh each.
+SURROUNDINGS = {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TOKENIZERS_PARALLELISM": "false",
+    "OMP_WAIT_POLICY": "PASSIVE",
     "PYTHONUNBUFFERED": "1",
 }
 
@@ -55,7 +57,7 @@ class Transformers:
         # Of the GPUs it sees only those it has room on: whichever was meant is the first.
         seen = replace(spec, device="cuda") if spec.device.startswith("gpu") else spec
         told = command(MODULE, seen, "--dtype", self.dtype, "--quantize", self.quantize)
-        return Launch(command=told, key=key, environment={**environment, **OFFLINE})
+        return Launch(command=told, key=key, environment={**environment, **SURROUNDINGS})
 
     def address(self, line: bytes) -> str | None:
         return read_address(line)

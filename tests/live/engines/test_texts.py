@@ -57,6 +57,20 @@ def test_a_completion_goes_on_from_its_prompt(guide: Running, reference: Referen
     assert "".join(frame["choices"][0]["text"] for frame in frames) == told["choices"][0]["text"]
 
 
+def test_a_prompt_that_is_read_in_pieces_beside_others_is_read_right(guide: Running, reference: Reference) -> None:
+    prompt = f"{everything(1).answer} "
+    assert 512 < len(reference.tokenizer.encode(prompt)) < 980
+    alone = reference.complete(prompt, most_tokens=30), reference.chat(everything(1).question, most_tokens=200)[0]
+    body = {"prompt": prompt, "max_tokens": 30, "temperature": 0}
+    together = at_once(
+        [
+            lambda: guide.post("/v1/completions", body)["choices"][0]["text"],
+            lambda: guide.said(everything(1).question, max_tokens=200),
+        ]
+    )
+    assert tuple(together) == alone
+
+
 def test_usage_is_what_was_read_and_written(guide: Running, reference: Reference) -> None:
     question = everything(1).question
     prompt = len(reference.ids(question))

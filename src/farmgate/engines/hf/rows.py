@@ -3,11 +3,12 @@
 A row joins when its prompt has been read and leaves with its last token; the others do not wait. Long prompts are read
 a piece at a time between the steps of the others.
 
-Why not transformers' own (`init_continuous_batching`): it has no seed, no stop strings and no end after a cancellation
-for each request, takes its memory at the start, and keeps one set of drawing rules unless told otherwise when it is
-made. And it is slower here: measured on a processor with the model of tests/models, 8 answers at once, it writes a
-third of the tokens that these rows do (ADR 0016 has the figures). What it has beyond this, pages of keys and values
-shared between rows, pays with thousands of tokens on a GPU: nobody has measured that here.
+Why not transformers' own (`init_continuous_batching`): it has no seed, no stop strings and no end after a
+cancellation for each request, takes its memory at the start, and keeps one set of drawing rules unless told otherwise
+when it is made. And it is slower here: on a processor, with the model of tests/models and 12 answers at once, it
+writes a quarter of the tokens that these rows do (bench/engine.py; ADR 0016 has the figures). What it has beyond
+this, pages of keys and values shared between rows, pays with thousands of tokens on a GPU: nobody has measured that
+here.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from transformers.cache_utils import DynamicCache
 
 from farmgate.engines.hf.cache import RowCache
 from farmgate.engines.hf.drawing import draw
-from farmgate.engines.hf.worker import Take
+from farmgate.engines.hf.worker import Take, Unreadable
 from farmgate.engines.hf.writing import Writing
 
 __all__ = ["Rows", "why_alone"]
@@ -31,6 +32,7 @@ __all__ = ["Rows", "why_alone"]
 PIECE_TOKENS = 512
 """Of prompts, read between two steps: more delays those who write, less delays those who wait."""
 PROBES = ((3, 1, 4), (1, 5, 9, 2, 6, 5, 3))
+BEHIND = (2, 7)
 NEEDED = ("input_ids", "attention_mask", "position_ids")
 CACHE = ("cache", "past_key_values")
 """What a model's forward calls keys and values: the library's own word since 5.24, and before."""
@@ -118,13 +120,16 @@ class Rows:
         return told.logits[:, -1]
 
     def read(self, ids: Sequence[int], cache: Any, done: int) -> Any:
-        """A piece of one prompt, after the `done` tokens in `cache`: logits of (1, vocabulary) behind it."""
+        """A piece of one prompt, after the `done` tokens in `cache`: logits of (1, vocabulary) behind it.
+
+        Without a cache nothing is kept of it.
+        """
         device, end = self._device, done + len(ids)
         told = self._model(
             input_ids=torch.tensor([list(ids)], device=device),
             attention_mask=torch.ones((1, end), dtype=torch.long, device=device),
             position_ids=torch.arange(done, end, device=device)[None, :],
-            use_cache=True,
+            use_cache=cache is not None,
             **{self._cached: cache},
             **self._narrow,
         )
@@ -139,7 +144,11 @@ class Rows:
             coming = self._coming[0]
             writing = coming.writing
             piece = writing.ids[coming.read : coming.read + left]
-            logits = self.read(piece, coming.cache, coming.read)
+            try:
+                logits = self.read(piece, coming.cache, coming.read)
+            except Exception as error:
+                self._coming.popleft()
+                raise Unreadable(writing) from error
             coming.read += len(piece)
             left -= len(piece)
             if coming.read < len(writing.ids):
@@ -175,8 +184,9 @@ def why_alone(model: Any, device: str) -> str | None:
         return f"its forward takes only {', '.join(sorted(known))}"
     try:
         with torch.inference_mode():
-            alone = [probe(model, device, (ids,))[0] for ids in PROBES]
-            together = probe(model, device, PROBES)
+            rows = Rows(model, device=device, most=len(PROBES), use=lambda _: None)
+            alone = [rows.read([*ids, *BEHIND], None, 0)[0].float() for ids in PROBES]
+            together = list(probe(rows).float())
     except Exception as error:  # noqa: BLE001 - whatever it raises, it is no model for this
         return f"it does not go on from keys and values that it is given ({type(error).__name__})"
     worst = max(float((one - other).abs().max()) for one, other in zip(alone, together, strict=True))
@@ -186,13 +196,12 @@ def why_alone(model: Any, device: str) -> str | None:
     return None if worst <= allowed * scale else "its answers come out differently beside others"
 
 
-def probe(model: Any, device: str, prompts: Sequence[Sequence[int]]) -> list[Any]:
-    """The logits of each two tokens behind its prompt."""
-    rows = Rows(model, device=device, most=len(prompts), use=lambda _: None)
-    for ids in prompts:
+def probe(rows: Rows) -> Any:
+    """The logits behind each prompt and the tokens after it, which are read one by one."""
+    for ids in PROBES:
         cache = DynamicCache()
         rows.read(ids, cache, 0)
         rows.join(cache)
-    for _ in range(2):
-        logits = rows.forward([2] * len(prompts))
-    return list(logits.float())
+    for token in BEHIND:
+        logits = rows.forward([token] * len(PROBES))
+    return logits

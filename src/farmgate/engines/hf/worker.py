@@ -17,13 +17,21 @@ from typing import Protocol, TypeAlias, TypeVar
 from farmgate.core.errors import InternalError
 from farmgate.engines.hf.writing import Told, Writing
 
-__all__ = ["Counts", "Deliver", "Steps", "Take", "Worker"]
+__all__ = ["Counts", "Deliver", "Steps", "Take", "Unreadable", "Worker"]
 
 T = TypeVar("T")
 Take: TypeAlias = Callable[[Writing, int], bool]
 """Gets each new token; False: that writing goes no further and leaves."""
 Deliver: TypeAlias = Callable[[Sequence[tuple[Writing, Told]]], None]
 """Gets what came of a step, in the worker's thread; hands it to the askers' own."""
+
+
+class Unreadable(Exception):
+    """One prompt could not be read, as when memory ran out over it, and has left. The others are as they were."""
+
+    def __init__(self, writing: Writing) -> None:
+        super().__init__()
+        self.writing = writing
 
 
 class Steps(Protocol):
@@ -39,7 +47,10 @@ class Steps(Protocol):
         """Free what it holds. One that has not entered, or has left, is nothing to it."""
 
     def step(self, take: Take) -> None:
-        """Hand each new token to `take`, and let go of whoever goes no further."""
+        """Hand each new token to `take`, and let go of whoever goes no further.
+
+        Raises Unreadable from its cause; after any other error nobody can go on.
+        """
 
     def clear(self) -> None:
         """Everybody leaves."""
@@ -218,14 +229,20 @@ class Worker:
             self._deliver(told)
 
     def _fail(self, error: Exception) -> None:
-        """Tell everybody who was in it. The log gets the place in the code, and no text of anybody."""
-        where = "".join(traceback.format_tb(error.__traceback__))
-        sys.stderr.write(f"a step failed: {type(error).__name__}\n{where}")
-        failed, self._running = self._running, []
+        """Tell those whom it broke. The log gets the place in the code, and no text of anybody."""
+        cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+        where = "".join(traceback.format_tb(cause.__traceback__))
+        sys.stderr.write(f"a step failed: {type(cause).__name__}\n{where}")
+        is_fatal = self._is_fatal(cause)
+        failed = list(self._running)
+        if isinstance(error, Unreadable) and not is_fatal:
+            failed = [error.writing]
+        else:
+            self._steps.clear()
+        self._running = [writing for writing in self._running if writing not in failed]
         self.counts.failed += len(failed)
-        message = f"The engine failed while it wrote: {type(error).__name__}."
+        message = f"The engine failed while it wrote: {type(cause).__name__}."
         self._told += [(writing, InternalError(message)) for writing in failed]
-        self._steps.clear()
-        if self._is_fatal(error):
+        if is_fatal:
             self._flush()
             self._die()

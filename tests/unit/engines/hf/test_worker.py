@@ -8,7 +8,7 @@ from tests.unit.engines.hf.fakes import Echo, writing
 
 from farmgate.core.errors import FarmError, InternalError
 from farmgate.core.reply import Finish, Text
-from farmgate.engines.hf.worker import Worker
+from farmgate.engines.hf.worker import Unreadable, Worker
 from farmgate.engines.hf.writing import Told, Writing
 
 
@@ -120,6 +120,25 @@ def test_a_step_that_fails_is_told_to_those_in_it_and_the_next_goes_on(capsys: p
     assert "ValueError" in log
     assert "secret" not in log
     assert not deaths
+
+
+def test_a_prompt_that_cannot_be_read_fails_alone() -> None:
+    steps, heard = Echo(most=2), Heard()
+    worker = Worker(steps, deliver=heard)
+    good, bad = writing("good"), writing("bad")
+    worker.submit(good)
+    worker.submit(bad)
+    worker.turn()
+    steps.leave(bad)
+    steps.fails = Unreadable(bad)
+    steps.fails.__cause__ = MemoryError()
+    for _ in range(6):
+        worker.turn()
+    error = heard.error(bad)
+    assert error is not None
+    assert error.message == "The engine failed while it wrote: MemoryError."
+    assert heard.text(good) == "good"
+    assert (worker.counts.failed, worker.counts.running) == (1, 0)
 
 
 def test_a_fault_of_the_device_ends_the_process_once_all_are_told() -> None:
