@@ -9,6 +9,7 @@ from farmgate.config import Config
 from farmgate.config.schema import LocalModel
 from farmgate.config.sections import MIB
 from farmgate.engines.declared import Declared, Question
+from farmgate.engines.hours import parse_hours
 from farmgate.engines.supervisor import Keep
 
 __all__ = ["declared_models"]
@@ -38,6 +39,7 @@ def declared(name: str, entry: LocalModel, folder: Path) -> Declared:
         kept_s=entry.kept_s,
         question=Question(ask=entry.probe.ask, expect=entry.probe.expect) if entry.probe is not None else None,
         prewarm=entry.prewarm or entry.pin,
+        hours=tuple(map(parse_hours, entry.hours)),
         queue=entry.queue,
         queue_s=entry.queue_timeout_s,
     )

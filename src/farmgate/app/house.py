@@ -178,7 +178,7 @@ class House:
         jobs = Jobs(time.time)
         journal = open_journal(config, telemetry)
         responses = open_responses(config, telemetry)
-        tending = asyncio.create_task(tend(responses))
+        tending = [asyncio.create_task(tend(responses)), asyncio.create_task(engines.keep_hours())]
         try:
             yield Shared(
                 telemetry=telemetry,
@@ -193,7 +193,8 @@ class House:
                 declare=partial(declare, engines),
             )
         finally:
-            tending.cancel()
+            for task in tending:
+                task.cancel()
             await jobs.close()
             await responses.close()
             await engines.close()

@@ -19,6 +19,7 @@ from farmgate.config.sections import (
     Queued,
     Seconds,
     Section,
+    Span,
     Tokens,
     Url,
     Usd,
@@ -300,6 +301,9 @@ class LocalModel(Section):
     pin: bool = Field(False, description="It never leaves by itself, nor for another model.")
     priority: Whole = Field(0, ge=-100, le=100, description="Of two that could leave, the one with the lower does.")
     prewarm: bool = Field(False, description="Load it at the start, before anybody asks.")
+    hours: tuple[Span, ...] = Field(
+        (), max_length=32, description="When it is kept loaded, as `Mon-Fri 08:00-18:00`, by the machine's clock."
+    )
     queue: Queued = Field(128, description="Most requests that wait for their turn.")
     queue_timeout_s: Seconds = Field(60, description="Time a request waits for its turn.")
     kept_s: Pause = Field(600, description="Seconds a version that was replaced stays loaded: rollback is instant.")

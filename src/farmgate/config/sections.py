@@ -22,6 +22,7 @@ __all__ = [
     "Queued",
     "Seconds",
     "Section",
+    "Span",
     "Tokens",
     "Url",
     "Usd",
@@ -44,6 +45,16 @@ def not_a_bool(value: object) -> object:
 def whole_as_text(value: object) -> object:
     """`version: 2` is meant as it is written."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def hours_of_the_week(text: str) -> str:
+    if not re.fullmatch(
+        r"(?i)((mon|tue|wed|thu|fri|sat|sun)(-(mon|tue|wed|thu|fri|sat|sun))?\s+)?"
+        r"([01]?\d|2[0-3]):[0-5]\d\s*-\s*(([01]?\d|2[0-3]):[0-5]\d|24:00)",
+        text.strip(),
+    ):
+        raise ValueError("must be hours such as 08:00-18:00 or Mon-Fri 08:00-18:00")
+    return text
 
 
 def web_address(text: str) -> str:
@@ -91,6 +102,7 @@ ApiSecret = Annotated[SecretStr, AfterValidator(header_safe)]
 Headers = Annotated[Mapping[str, str], AfterValidator(header_fields)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Queued = Annotated[int, BeforeValidator(not_a_bool), Field(ge=0, le=1_000_000)]
+Span = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(hours_of_the_week)]
 Label = Annotated[str, BeforeValidator(whole_as_text), Field(min_length=1, max_length=100, pattern=r"^[!-~]+$")]
 Tokens = Annotated[int, BeforeValidator(not_a_bool), Field(ge=1, le=1 << 40)]
 Weight = Annotated[float, BeforeValidator(not_a_bool), Field(gt=0, le=1000, allow_inf_nan=False)]

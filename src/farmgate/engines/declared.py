@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from farmgate.engines.hours import Hours
 from farmgate.engines.supervisor import Keep
 
 __all__ = ["KEPT_S", "QUEUE", "QUEUE_S", "Declared", "Question"]
@@ -30,7 +31,8 @@ class Declared:
     """`versions`: sources by label: the name of a pulled model, or a path. `version`: the label that answers.
 
     `engine`: by name; None: the one that its files are for. What is None is as the machine's own defaults say.
-    `prewarm`: started before anybody asks. `command` and `ready`: of the engine `command`, a server by its own words.
+    `prewarm`: started before anybody asks. `hours`: when it is kept loaded; outside of them `keep` holds.
+    `command` and `ready`: of the engine `command`, a server by its own words.
     """
 
     name: str
@@ -50,5 +52,6 @@ class Declared:
     kept_s: float = KEPT_S
     question: Question | None = None
     prewarm: bool = False
+    hours: tuple[Hours, ...] = ()
     queue: int = QUEUE
     queue_s: float = QUEUE_S

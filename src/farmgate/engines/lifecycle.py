@@ -6,8 +6,9 @@ import asyncio
 import re
 import time
 import zlib
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -34,9 +35,16 @@ from farmgate.telemetry import log
 
 __all__ = ["Engines"]
 
+HOURS_EVERY_S = 20.0
+
 EVERY: Mapping[str, Engine] = {"llamacpp": LlamaCpp(), "transformers": Transformers(), **COMMANDS}
 DRAIN_S = 600.0
 """How long those who are at a version that is replaced or unloaded may take."""
+
+
+def local_time() -> datetime:
+    """Hours are meant by this machine's own clock."""
+    return datetime.now()  # noqa: DTZ005
 
 
 class Engines:
@@ -54,6 +62,7 @@ class Engines:
         devices: Devices | None = None,
         warm: Warm = warm,
         clock: Clock = time.monotonic,
+        wall: Callable[[], datetime] = local_time,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._engines: Mapping[str, Engine] = engines if engines is not None else EVERY
@@ -63,6 +72,7 @@ class Engines:
         self._environment = minimal_environment(environment)
         self._warm = warm
         self._clock = clock
+        self._wall = wall
         self._sleep = sleep
         self._deployments: dict[str, Deployment] = {}
         self._machine = Machine(
@@ -72,6 +82,8 @@ class Engines:
             clock=clock,
             sleep=sleep,
         )
+        self._due: set[str] = set()
+        """Whose hours it is."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -116,6 +128,12 @@ class Engines:
     @property
     def declared(self) -> Mapping[str, Declared]:
         return self._versions.declared
+
+    async def keep_hours(self) -> None:
+        """Load models when their hours begin, and let them leave when they are over. Runs until cancelled."""
+        while True:
+            self._look_at_the_clock()
+            await self._sleep(HOURS_EVERY_S)
 
     def declare(self, models: Mapping[str, Declared]) -> None:
         """Serve models as a new configuration says. Those it says nothing new of go on as they are; one that changed
@@ -226,6 +244,21 @@ class Engines:
     async def _replace(self, deployment: Deployment, version: Version) -> None:
         release = self._release(version, deployment.keep)
         await deployment.swap(release, ignore, check=self._check(version.name))
+
+    def _look_at_the_clock(self) -> None:
+        now = self._wall()
+        for name, declared in self._versions.declared.items():
+            is_due = any(hours.hold(now) for hours in declared.hours)
+            if is_due and name not in self._due:
+                self._due.add(name)
+                self._soon(self._prewarm(name))
+            elif not is_due and name in self._due:
+                self._due.discard(name)
+                if not declared.keep.pinned:
+                    self._soon(self.unload(name))
+            if (deployment := self._deployments.get(name)) is not None:
+                deployment.set_keep(replace(declared.keep, pinned=declared.keep.pinned or is_due))
+        self._due &= self._versions.declared.keys()
 
     async def _prewarm(self, name: str) -> None:
         await self.load(name, ignore)

@@ -10,6 +10,7 @@ from tests.unit.config.conftest import Folder
 from farmgate.app.declaring import declared_models
 from farmgate.config.changes import differences
 from farmgate.engines.declared import Question
+from farmgate.engines.hours import parse_hours
 from farmgate.engines.supervisor import Keep
 
 
@@ -34,6 +35,7 @@ models:
     pin: true
     priority: 5
     keptS: 0
+    hours: [Mon-Fri 08:00-18:00]
     probe: {ask: Who are you?, expect: Farmgate}
 """
     )
@@ -44,6 +46,7 @@ models:
     assert (told.context_tokens, told.parallel, told.threads) == (4096, 8, 3)
     assert told.keep == Keep(ttl_s=60, pinned=True, priority=5)
     assert (told.kept_s, told.prewarm) == (0, True)
+    assert told.hours == (parse_hours("mon-fri 8:00-18:00"),)
     assert told.question == Question(ask="Who are you?", expect="Farmgate")
 
 
@@ -64,6 +67,7 @@ def test_what_is_not_said_is_left_to_the_machine(folder: Folder) -> None:
         ("{chat: {source: a, parallel: 0}}", "models.chat.parallel must be at least 1"),
         ("{chat: {source: a, ttl: 5}}", 'unknown key "ttl" in models.chat'),
         ("{chat: {source: a, ttlS: -1}}", "models.chat.ttlS must be at least 0"),
+        ("{chat: {source: a, hours: [at night]}}", "must be hours such as 08:00-18:00"),
         ("{chat: {source: a, probe: {ask: x}}}", "models.chat.probe.expect is missing"),
         ("{a/b: x}", '"a/b" in models is not a name'),
         ("{chat: 3}", "models.chat must be a mapping"),

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from farmgate.core.errors import EngineUnavailable, InvalidValue, ModelBusy, Mod
 from farmgate.core.ports import Purpose
 from farmgate.engines.declared import Declared
 from farmgate.engines.devices import Devices
+from farmgate.engines.hours import parse_hours
 from farmgate.engines.lifecycle import DRAIN_S, Engines
 from farmgate.engines.release import Release
 from farmgate.engines.states import State
@@ -32,6 +34,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.time = FakeTime()
+        self.now = datetime(2026, 11, 30, 7, 59)  # noqa: DTZ001 - the machine's own clock
         self.engine = FakeEngine()
         self.free = 1024 * MIB
         (folder / "models").mkdir()
@@ -46,6 +49,7 @@ class Bench:
             devices=Devices(host=lambda: (1024 * MIB, self.free)),
             warm=unasked,
             clock=self.time.clock,
+            wall=lambda: self.now,
             sleep=self.time.sleep,
         )
         self.engines.declare({"m": self.declared()})
@@ -332,6 +336,24 @@ async def test_one_that_is_wanted_at_the_start_is_loaded_at_once(bench: Bench) -
     await until(lambda: bench.states == {"1": "ready"})
     infos = {info.name: info.loaded for info in bench.engines.models()}
     assert infos == {"n": True, "one": False, "other": False, "two": False}
+
+
+async def test_it_is_kept_loaded_in_its_hours_and_leaves_behind_them(bench: Bench) -> None:
+    bench.engines.declare({"m": bench.declared(hours=(parse_hours("08:00-18:00"),), keep=Keep(ttl_s=1.0))})
+    keeping = asyncio.create_task(bench.engines.keep_hours())
+    await bench.time.until_asleep(20.0)
+    assert bench.states == {}
+    bench.now = bench.now.replace(hour=8, minute=0)
+    bench.time.advance(20.0)
+    await until(lambda: bench.states == {"1": "ready"})
+    await bench.time.until_asleep(20.0)
+    bench.time.advance(20.0)
+    await bench.time.until_asleep(20.0)
+    assert bench.process("1").left_s() is None, "and whatever its time is, it stays"
+    bench.now = bench.now.replace(hour=18)
+    bench.time.advance(20.0)
+    await until(lambda: bench.states == {"1": "on_disk"})
+    keeping.cancel()
 
 
 async def test_files_that_are_not_there_are_told(bench: Bench) -> None:
