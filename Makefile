@@ -63,7 +63,7 @@ bench-models: $(VENV)-engines/engines.stamp ## models swapped, killed, crowded, 
 guide: $(VENV)-guide/guide.stamp ## train the models of the tests anew, 2 minutes: ARGS=--check only asks what is there
 	@$(VENV)-guide/bin/python -m tools.guide_model $(ARGS)
 
-engines: $(VENV)-engines/engines.stamp ## the transformers engine with real weights, a minute: ARGS='-k seed'
+engines: $(VENV)-engines/engines.stamp ## the engines that need libraries of their own, with real models, two minutes: ARGS='-k seed'
 	@$(VENV)-engines/bin/python -m pytest -c tests/live/engines/pytest.ini tests/live/engines $(ARGS)
 
 lint: $(VENV)/dev.stamp ## ruff: style and correctness
@@ -137,11 +137,11 @@ $(VENV)-guide/guide.stamp: requirements/guide.txt | $(VENV)/dev.stamp
 	@$(VENV)-guide/bin/python -m pip install -q $(TORCH)
 	@touch $@
 
-# The gate, the test tools, and what the transformers engine loads.
-$(VENV)-engines/engines.stamp: requirements/transformers.txt requirements/dev.txt pyproject.toml | $(VENV)/dev.stamp
-	@echo "installing the transformers engine ($<, $(TORCH))"
+# The gate, the test tools, and what the engines load.
+$(VENV)-engines/engines.stamp: requirements/transformers.txt requirements/onnx.txt requirements/dev.txt pyproject.toml | $(VENV)/dev.stamp
+	@echo "installing what the engines load (requirements/transformers.txt, requirements/onnx.txt, $(TORCH))"
 	@$(PYTHON) -m venv --clear $(VENV)-engines
-	@$(BIN)/uv pip install -q --python $(VENV)-engines/bin/python --require-hashes --no-deps -r requirements/dev.txt -r $<
+	@$(BIN)/uv pip install -q --python $(VENV)-engines/bin/python --require-hashes --no-deps -r requirements/dev.txt -r requirements/transformers.txt -r requirements/onnx.txt
 	@$(VENV)-engines/bin/python -m pip install -q $(TORCH)
 	@$(VENV)-engines/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

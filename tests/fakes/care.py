@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from farmgate.core.errors import ModelNotFound
-from farmgate.core.model import DeviceState, ModelState
+from farmgate.core.model import DeviceState, ModelState, Served
 from farmgate.core.ports import Places, Report
 
 __all__ = ["FakeCare", "Still"]
@@ -49,6 +49,9 @@ class Still:
 
     async def rollback(self, model: str, report: Report) -> None:
         raise AssertionError
+
+    def served(self, model: str) -> Served:
+        return Served(name=model, version="1", engine="python", infers=True, is_ready=True)
 
     def places(self, model: str) -> Places | None:
         return None

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from farmgate.config import Config
 from farmgate.config.schema import LocalModel
 from farmgate.config.sections import MIB
 from farmgate.engines.declared import Declared, Question
+from farmgate.engines.engine import Batch
+from farmgate.engines.found import CODE, GRAPH, find_source
 from farmgate.engines.hours import parse_hours
 from farmgate.engines.supervisor import Keep
 
 __all__ = ["declared_models"]
+
+BATCHED = ("python", "onnx")
+BATCHES = 2
+"""Of requests let in: one is computed while the next gathers."""
 
 
 def declared_models(config: Config) -> Mapping[str, Declared]:
@@ -21,19 +27,22 @@ def declared_models(config: Config) -> Mapping[str, Declared]:
 
 
 def declared(name: str, entry: LocalModel, folder: Path) -> Declared:
+    versions = {label: placed(source, folder) for label, source in entry.sources.items()}
+    engine = entry.engine or engine_of(versions.values())
     return Declared(
         name=name,
-        versions={label: placed(source, folder) for label, source in entry.sources.items()},
+        versions=versions,
         version=entry.current,
-        engine=entry.engine,
-        device=entry.device,
+        engine=engine,
+        # Nobody knows whether code uses a GPU but who wrote it.
+        device="cpu" if engine == "python" and entry.device == "auto" else entry.device,
         adapters=tuple(Path(placed(adapter, folder)) for adapter in entry.adapters),
         command=entry.command,
         ready=entry.ready,
         arguments=entry.arguments,
         memory_bytes=entry.memory_mib * MIB if entry.memory_mib is not None else None,
         context_tokens=entry.context,
-        parallel=entry.parallel,
+        parallel=entry.parallel or (BATCHES * entry.max_batch if engine in BATCHED else None),
         threads=entry.threads,
         keep=Keep(ttl_s=entry.ttl_s, pinned=entry.pin, priority=entry.priority),
         kept_s=entry.kept_s,
@@ -42,10 +51,20 @@ def declared(name: str, entry: LocalModel, folder: Path) -> Declared:
         hours=tuple(map(parse_hours, entry.hours)),
         queue=entry.queue,
         queue_s=entry.queue_timeout_s,
+        batch=Batch(most=entry.max_batch, wait_ms=entry.max_wait_ms),
     )
 
 
 def placed(source: str, folder: Path) -> str:
     """A path counts from the file it is written in; a name of a pulled model is left as it is."""
-    is_path = "/" in source or source.endswith(".gguf") or source.startswith("~")
+    is_file = source.endswith((".gguf", GRAPH)) or CODE.fullmatch(source) is not None
+    is_path = is_file or "/" in source or source.startswith("~")
     return str(folder / Path(source).expanduser()) if is_path else source
+
+
+def engine_of(sources: Collection[str]) -> str | None:
+    """Which of the engines that batch here a model is for, where all its versions are; None: for none of them."""
+    if all(CODE.fullmatch(source) for source in sources):
+        return "python"
+    found = [find_source(source, None, lambda _: None) for source in sources]
+    return "onnx" if all(one is not None and one.engine == "onnx" for one in found) else None

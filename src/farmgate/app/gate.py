@@ -15,14 +15,15 @@ from farmgate.app.care import ModelCare
 from farmgate.app.careful import CarefulSource, CarefulTarget, careful_close, careful_health, careful_kinds
 from farmgate.app.entries import DEMO, Entries, is_built_in, is_open, make_provider, missing_key
 from farmgate.app.explaining import doubts_of, known_caller
+from farmgate.app.inferring import Inferring
 from farmgate.app.known import known_beside
+from farmgate.app.limits import http_limits, room_at, room_of
 from farmgate.app.routed import pace_of, routes_of
 from farmgate.config import Config
-from farmgate.config.schema import Limits
 from farmgate.config.schema import Provider as Entry
 from farmgate.core.errors import FarmError
 from farmgate.core.model import Health, ModelInfo
-from farmgate.core.ports import Counted, Journal, Lender, Places, Report, Responses, Target, Weights
+from farmgate.core.ports import Counted, Journal, Lender, Report, Responses, Target, Weights
 from farmgate.core.request import Request
 from farmgate.core.words import Chat
 from farmgate.flow.admit import Pressure
@@ -41,17 +42,16 @@ from farmgate.providers.registry import LOCAL, ROWS, is_cloud, tells, version_jo
 from farmgate.surfaces.cli.house import Finding
 from farmgate.surfaces.http.anthropic import AnthropicSurface
 from farmgate.surfaces.http.auth import Doorman
-from farmgate.surfaces.http.exchange import Desk, Exchange, HttpLimits, Receive, Scope, Send
+from farmgate.surfaces.http.exchange import Desk, Exchange, Receive, Scope, Send
 from farmgate.surfaces.http.front import Endpoint, Front
 from farmgate.surfaces.http.health import HealthSurface
 from farmgate.surfaces.http.media import MediaSurface, media_routes
+from farmgate.surfaces.http.oip import OipSurface, oip_routes
 from farmgate.surfaces.http.ollama import OllamaSurface, ollama_routes
 from farmgate.surfaces.http.openai import OpenAISurface
 from farmgate.surfaces.http.responses import ResponsesSurface
 from farmgate.telemetry import Telemetry, log
 from farmgate.wire.estimate import estimate
-from farmgate.wire.openai.rules import ListLimits
-from farmgate.wire.strictjson import JsonLimits
 from farmgate.work.jobs import Jobs
 
 if TYPE_CHECKING:
@@ -196,6 +196,8 @@ class Gate:
         )
         anthropic = AnthropicSurface(self.target, self, count=self.count, streaming=streaming)
         health = HealthSurface(self._shared.is_draining, lambda: self.config.generation)
+        models_here = Inferring(self.catalog, self.providers, self._shared.engines)
+        oip = OipSurface(self.target, models_here, is_draining=self._shared.is_draining)
         posts: dict[str, Endpoint] = {}
 
         async def versioned(exchange: Exchange) -> None:
@@ -216,6 +218,7 @@ class Gate:
             "/v1/messages/count_tokens": {"POST": anthropic.count_tokens},
             **media_routes(MediaSurface(self.target, streaming=streaming)),
             **ollama_routes(ollama),
+            **oip_routes(oip),
             "/v1/models": {"GET": models},
             "/v1/models/": {"GET": models, "POST": versioned},
             "/health/live": {"GET": health.live},
@@ -229,7 +232,7 @@ class Gate:
             api=self._typed_api(desk),
             start=self.start,
             stop=self.stop,
-            refusals={"/v1/messages": anthropic.refuse},
+            refusals={"/v1/messages": anthropic.refuse, "/v2": oip.refuse},
         )
 
     def _typed_api(self, desk: Desk) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
@@ -371,29 +374,3 @@ class Gate:
 def is_asked(kind: str, *, names_models: bool) -> bool:
     """Whether routing needs a provider's own list of models."""
     return not is_cloud(kind) and not (kind in ROWS and names_models)
-
-
-def room_of(limits: Limits) -> Room:
-    """How many requests there is room for."""
-    return Room(in_flight=limits.in_flight, waiting=limits.queue, patience_s=limits.queue_timeout_s)
-
-
-def room_at(places: Places | None) -> Room | None:
-    """The same in routing's own words."""
-    if places is None:
-        return None
-    return Room(in_flight=places.parallel, waiting=places.queue, patience_s=places.patience_s)
-
-
-def http_limits(limits: Limits) -> HttpLimits:
-    """The configured limits, as the surfaces know them."""
-    return HttpLimits(
-        body_bytes=limits.body_bytes,
-        headers=limits.headers,
-        # The whole includes the body: one timer serves both, and the shorter time is looked at first.
-        body_timeout_s=min(limits.body_timeout_s, limits.request_timeout_s),
-        request_timeout_s=limits.request_timeout_s,
-        keep_alive_s=limits.keep_alive_s,
-        json=JsonLimits(depth=limits.json_depth, nodes=limits.json_nodes),
-        lists=ListLimits(messages=limits.messages, tools=limits.tools, inputs=limits.embed_inputs),
-    )

@@ -153,7 +153,9 @@ class House:
     async def _build(self, config: Config, shared: Shared) -> Gate:
         check_entries(config)
         has_models = bool(shared.weights.models() or config.models)
-        entries = await find_entries(config, has_models=has_models, has_engine=self.has_engine())
+        # Some engines of the models that are declared need nothing; each tells by itself what it lacks.
+        has_engine = self.has_engine() or bool(config.models)
+        entries = await find_entries(config, has_models=has_models, has_engine=has_engine)
         take_back = shared.declare(config)
         gate = Gate(config, entries, shared)
         try:

@@ -14,6 +14,7 @@ from farmgate.config.sections import (
     ApiSecret,
     Headers,
     Label,
+    Millis,
     Name,
     Pause,
     Queued,
@@ -263,14 +264,18 @@ class LocalModel(Section):
     shorthand = "source"
 
     source: Name | None = Field(
-        None, description="A pulled model, a GGUF file, or the folder of a Hugging Face checkpoint."
+        None,
+        description="A pulled model, a GGUF file, the folder of a Hugging Face checkpoint, an ONNX graph or its "
+        "folder, or a class of your own, such as ./sentiment.py:Sentiment.",
     )
     versions: Mapping[Label, Name] = Field(
         default_factory=dict, description="Several sources by version, instead of one: `farmgate swap` goes between."
     )
     version: Label | None = Field(None, description="The version that answers. None: the first of `versions`.")
-    engine: Literal["llamacpp", "transformers", "vllm", "sglang", "tgi", "command"] | None = Field(
-        None, description="Who serves it. None: llamacpp for GGUF files, transformers for folders."
+    engine: Literal["llamacpp", "transformers", "vllm", "sglang", "tgi", "command", "python", "onnx"] | None = Field(
+        None,
+        description="Who serves it. None: llamacpp for GGUF files, transformers for folders of checkpoints, onnx for "
+        "graphs, python for classes.",
     )
     command: tuple[Name, ...] = Field(
         (),
@@ -293,7 +298,18 @@ class LocalModel(Section):
     )
     device: Name = Field("auto", description="Where it goes: auto, cpu, gpu, or one device such as gpu1.")
     context: Tokens | None = Field(None, description="Tokens of one request, prompt and answer together.")
-    parallel: Whole | None = Field(None, ge=1, le=1024, description="Requests it answers at the same time.")
+    parallel: Whole | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="Requests it answers at the same time. None: 4; for python and onnx two batches full.",
+    )
+    max_batch: Whole = Field(
+        32, ge=1, le=512, description="Inputs computed at once, of whichever requests; for python and onnx."
+    )
+    max_wait_ms: Millis = Field(
+        5, description="Milliseconds an input waits for others to be computed with; for python and onnx."
+    )
     threads: Whole | None = Field(None, ge=1, le=1024, description="Processor threads it computes with.")
     ttl_s: Pause | None = Field(
         None, description="Seconds after its last request at which it leaves. None: when another needs the room."

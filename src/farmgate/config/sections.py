@@ -17,6 +17,7 @@ __all__ = [
     "ApiSecret",
     "Headers",
     "Label",
+    "Millis",
     "Name",
     "Pause",
     "Queued",
@@ -97,6 +98,7 @@ def header_fields(headers: Mapping[str, str]) -> Mapping[str, str]:
 Whole = Annotated[int, BeforeValidator(not_a_bool)]
 Seconds = Annotated[float, BeforeValidator(not_a_bool), Field(gt=0, le=86_400, allow_inf_nan=False)]
 Pause = Annotated[float, BeforeValidator(not_a_bool), Field(ge=0, le=86_400, allow_inf_nan=False)]
+Millis = Annotated[float, BeforeValidator(not_a_bool), Field(ge=0, le=10_000, allow_inf_nan=False)]
 Url = Annotated[str, AfterValidator(web_address)]
 ApiSecret = Annotated[SecretStr, AfterValidator(header_safe)]
 Headers = Annotated[Mapping[str, str], AfterValidator(header_fields)]

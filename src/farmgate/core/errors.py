@@ -22,6 +22,7 @@
     ├── UpstreamError              502  what a provider did wrong
     │   ├── UpstreamUnreachable  UpstreamTlsError  UpstreamInvalidResponse  UpstreamStreamTruncated
     │   ├── UpstreamRefusedKey     502  our credential, not the caller's
+    │   ├── ModelFailed            502  a model's own code raised
     │   ├── UpstreamRateLimited    429  the provider's own limit
     │   ├── UpstreamRejected       4xx  the provider says the request is wrong
     │   └── UpstreamTimeout        504
@@ -62,6 +63,7 @@ __all__ = [
     "MethodNotAllowed",
     "MissingParameter",
     "ModelBusy",
+    "ModelFailed",
     "ModelNotCapable",
     "ModelNotFound",
     "ModelTooLarge",
@@ -416,6 +418,14 @@ class UpstreamRefusedKey(UpstreamError):
     """The provider refused the credential Farmgate is configured with."""
 
     code = "upstream_auth_failed"
+    retryable = False
+
+
+class ModelFailed(UpstreamError):
+    """The model's own code failed. What it raised, and where, is in its engine's log."""
+
+    # What raised for this input raises again: another model may do better, the same one will not.
+    code = "model_failed"
     retryable = False
 
 

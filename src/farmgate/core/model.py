@@ -19,6 +19,7 @@ __all__ = [
     "HealthStatus",
     "ModelInfo",
     "ModelState",
+    "Served",
 ]
 
 LONGEST_NAME = 2048
@@ -41,6 +42,7 @@ class Capability(StrEnum):
     IMAGE = "image"
     SPEECH = "speech"
     TRANSCRIPTION = "transcription"
+    INFER = "infer"
     TOOLS = "tools"
     VISION = "vision"
     AUDIO = "audio"
@@ -138,6 +140,20 @@ class ModelState:
     failure: str | None = None
     load_s: float | None = None
     tokens_per_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A model of this machine, as who asks it for an inference sees it.
+
+    `version`: the one that answers, now or as soon as it is loaded. `infers`: it takes tensors. `is_ready`: loaded.
+    """
+
+    name: str
+    version: str
+    engine: str
+    infers: bool
+    is_ready: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

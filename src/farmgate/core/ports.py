@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from farmgate.core.model import DeviceState, HealthStatus, ModelInfo, ModelState
+from farmgate.core.model import DeviceState, HealthStatus, ModelInfo, ModelState, Served
 from farmgate.core.reply import Reply
 from farmgate.core.request import Request
 from farmgate.core.usage import Call
@@ -68,10 +68,14 @@ Report: TypeAlias = Callable[[Progress], None]
 
 
 class Purpose(StrEnum):
-    """What an engine is started for: one process serves chat and completions, another embeddings."""
+    """What an engine is started for: one process serves chat and completions, another embeddings.
+
+    INFER: whatever a model takes that is no language model, and all else that it can; one process for everything.
+    """
 
     GENERATE = "generate"
     EMBED = "embed"
+    INFER = "infer"
 
 
 class Lease(Protocol):
@@ -123,6 +127,9 @@ class Lender(Protocol):
 
     async def rollback(self, model: str, report: Report) -> None:
         """Go back to the version before. Raises NotFound where there was none."""
+
+    def served(self, model: str) -> Served:
+        """The version of a model that answers. Nothing is started. Raises ModelNotFound, and EngineUnavailable."""
 
     def places(self, model: str) -> Places | None:
         """How many requests a model takes; None where there is no such model. Asked for every request."""

@@ -29,6 +29,7 @@ class Kind(StrEnum):
     IMAGE = "image"
     SPEECH = "speech"
     TRANSCRIPTION = "transcription"
+    INFER = "infer"
 
     # Enum's own hash is a Python function, and kinds are keys on the hot path.
     __hash__ = str.__hash__

@@ -27,7 +27,10 @@ class NoAnswer(Exception):
 async def warm(spec: Spec, address: Address) -> None:
     """Have it compute something. Raises EngineDied: it came up, and cannot do what it is for."""
     try:
-        if spec.purpose is Purpose.EMBED:
+        if spec.purpose is Purpose.INFER:
+            # What it takes only it knows; its own `load` has run, and told if it could not.
+            await ask(address.url, address.key, "/v2/health/ready", {})
+        elif spec.purpose is Purpose.EMBED:
             await ask(address.url, address.key, "/v1/embeddings", {"model": spec.model, "input": "a"})
         else:
             body = {"model": spec.model, "prompt": "a", "max_tokens": 1, "temperature": 0}

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from farmgate.engines.engine import Launch, Spec
+from farmgate.core.ports import Purpose
+from farmgate.engines.engine import TEXT, Launch, Spec
 from farmgate.engines.launching import read_address
 
 __all__ = ["COMMANDS", "Command"]
@@ -30,6 +31,7 @@ class Command:
     key_variable: str | None = None
     install: str = "install it"
     runs_on: frozenset[str] = frozenset({"gpu"})
+    purposes: frozenset[Purpose] = TEXT
 
     def missing(self) -> str | None:
         program = self.argv[0]

@@ -121,7 +121,7 @@ class Deployment:
             report(Progress(status=f"starting {release.version.name} {release.version.label} beside"))
             lease = await release.supervisor(purpose).lease()
             try:
-                if check is not None and purpose is Purpose.GENERATE:
+                if check is not None and purpose is not Purpose.EMBED:
                     report(Progress(status=f"checking {release.version.name} {release.version.label}"))
                     await check(lease)
             finally:

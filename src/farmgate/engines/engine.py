@@ -6,13 +6,16 @@ Another engine is another module like llamacpp.py.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from farmgate.core.ports import Purpose
 
-__all__ = ["PASSED_ON", "Engine", "Launch", "Spec", "minimal_environment"]
+__all__ = ["PASSED_ON", "TEXT", "Batch", "Engine", "Launch", "Spec", "minimal_environment"]
+
+TEXT: frozenset[Purpose] = frozenset({Purpose.GENERATE, Purpose.EMBED})
+"""What engines of language models are started for."""
 
 # What a program needs to find libraries and devices. No credential ever is among them.
 PASSED_ON = (
@@ -23,9 +26,18 @@ PASSED_ON = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What is computed at once: at most so many inputs, and none waits longer than `wait_ms` for others to come."""
+
+    most: int = 32
+    wait_ms: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
     """One process: which model, for what, how large. `context_tokens` is per slot; `parallel` counts the slots.
 
+    `attribute`: what in the file at `path` is the model, where the file is code.
     `device`: auto, cpu, gpu, or one device by its name. What a process sees of them is decided before it starts.
     `adapters`: folders of LoRA adapters; llama.cpp has no use for them. `arguments`: more for a server's command.
     `memory_bytes`: what it takes, where its owner knows better than its files tell.
@@ -42,6 +54,8 @@ class Spec:
     adapters: tuple[Path, ...] = ()
     arguments: tuple[str, ...] = ()
     memory_bytes: int | None = None
+    attribute: str = ""
+    batch: Batch = field(default_factory=Batch)
 
     @property
     def label(self) -> str:
@@ -70,6 +84,10 @@ class Engine(Protocol):
     @property
     def runs_on(self) -> frozenset[str]:
         """Which kinds of devices: cpu, gpu."""
+
+    @property
+    def purposes(self) -> frozenset[Purpose]:
+        """What a process of it is started for. INFER alone: one process does all that its model can."""
 
     def missing(self) -> str | None:
         """What to do to have this engine; None when it is installed."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from farmgate.core.ports import Purpose
-from farmgate.engines.engine import Spec
+from farmgate.engines.engine import Batch, Spec
 
 __all__ = ["LOOPBACK", "announce", "arguments", "command", "keep_output", "read_address", "read_spec"]
 
@@ -27,12 +27,16 @@ def command(module: str, spec: Spec, *more: str) -> tuple[str, ...]:
         *(sys.executable, "-P", "-m", module),
         *("--model", str(spec.path)),
         *("--alias", spec.model),
+        f"--version={spec.version}",  # a label may begin with a dash
         *("--purpose", spec.purpose.value),
         *("--context", str(spec.context_tokens)),
         *("--parallel", str(spec.parallel)),
         *("--threads", str(spec.threads)),
         *("--device", spec.device),
         *(word for adapter in spec.adapters for word in ("--adapter", str(adapter))),
+        *("--attribute", spec.attribute),
+        *("--batch", str(spec.batch.most)),
+        *("--wait-ms", str(spec.batch.wait_ms)),
         *more,
         *("--parent", str(os.getpid())),
     )
@@ -43,12 +47,16 @@ def arguments(module: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=module, description="Started by Farmgate itself.")
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--alias", required=True)
+    parser.add_argument("--version", default="")
     parser.add_argument("--purpose", type=Purpose, required=True)
     parser.add_argument("--context", type=int, required=True)
     parser.add_argument("--parallel", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--adapter", type=Path, action="append", default=[])
+    parser.add_argument("--attribute", default="")
+    parser.add_argument("--batch", type=int, default=Batch().most)
+    parser.add_argument("--wait-ms", type=float, default=Batch().wait_ms)
     parser.add_argument("--parent", type=int, required=True)
     return parser
 
@@ -56,13 +64,16 @@ def arguments(module: str) -> argparse.ArgumentParser:
 def read_spec(given: argparse.Namespace) -> Spec:
     return Spec(
         model=given.alias,
+        version=given.version,
         path=given.model,
+        attribute=given.attribute,
         purpose=given.purpose,
         context_tokens=given.context,
         parallel=given.parallel,
         threads=given.threads,
         device=given.device,
         adapters=tuple(given.adapter),
+        batch=Batch(most=given.batch, wait_ms=given.wait_ms),
     )
 
 

@@ -14,30 +14,26 @@ from pathlib import Path
 from types import MappingProxyType
 
 from farmgate.core.errors import FarmError, NotFound, ShuttingDown
-from farmgate.core.model import DeviceState, HealthStatus, ModelInfo, ModelState
+from farmgate.core.model import DeviceState, HealthStatus, ModelInfo, ModelState, Served
 from farmgate.core.ports import Clock, Places, Progress, Purpose, Report
 from farmgate.engines.asking import check_answer, warm
-from farmgate.engines.command import COMMANDS
 from farmgate.engines.declared import KEPT_S, Declared
 from farmgate.engines.deployment import Check, Deployment
 from farmgate.engines.devices import Devices
 from farmgate.engines.engine import Engine, Spec, minimal_environment
 from farmgate.engines.leases import EngineLease
-from farmgate.engines.llamacpp import LlamaCpp
 from farmgate.engines.memory import Machine
+from farmgate.engines.ours import ENGINES
 from farmgate.engines.release import Release, Version
 from farmgate.engines.states import State
 from farmgate.engines.supervisor import Keep, Settings, Supervisor, Warm
 from farmgate.engines.timing import Sleep
-from farmgate.engines.transformers import Transformers
 from farmgate.engines.versions import Files, Options, Versions
 from farmgate.telemetry import log
 
 __all__ = ["Engines"]
 
 HOURS_EVERY_S = 20.0
-
-EVERY: Mapping[str, Engine] = {"llamacpp": LlamaCpp(), "transformers": Transformers(), **COMMANDS}
 DRAIN_S = 600.0
 """How long those who are at a version that is replaced or unloaded may take."""
 
@@ -65,7 +61,7 @@ class Engines:
         wall: Callable[[], datetime] = local_time,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        self._engines: Mapping[str, Engine] = engines if engines is not None else EVERY
+        self._engines: Mapping[str, Engine] = engines if engines is not None else ENGINES
         self._versions = Versions(weights, self._engines, options if options is not None else Options())
         self._log_directory = log_directory
         self._settings = settings if settings is not None else Settings()
@@ -95,6 +91,17 @@ class Engines:
     def places(self, model: str) -> Places | None:
         deployment = self._deployments.get(model)
         return self._versions.places(model, deployment.current.version if deployment is not None else None)
+
+    def served(self, model: str) -> Served:
+        deployment = self._deployments.get(model)
+        version = deployment.current.version if deployment is not None else self._versions.current(model)
+        return Served(
+            name=model,
+            version=version.label,
+            engine=version.engine.name,
+            infers=Purpose.INFER in version.engine.purposes,
+            is_ready=deployment is not None and is_ready(deployment),
+        )
 
     # ------------------------------------------------------------------------------------------------ for operators
 
@@ -163,7 +170,7 @@ class Engines:
         return self._machine.states()
 
     def state(self) -> tuple[HealthStatus, str | None]:
-        if (missing := self._missing()) is not None:
+        if (missing := self._versions.missing()) is not None:
             return HealthStatus.UNHEALTHY, missing
         current = [one for deployment in self._deployments.values() for one in deployment.current.supervisors.values()]
         for supervisor in current:
@@ -305,11 +312,6 @@ class Engines:
             failure=supervisor.failure,
             load_s=supervisor.load_s,
         )
-
-    def _missing(self) -> str | None:
-        """What to install where no engine is there."""
-        missing = [engine.missing() for engine in self._engines.values()]
-        return missing[0] if missing and all(missing) else None
 
 
 def is_ready(deployment: Deployment) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 from farmgate.core.ports import Purpose
 from farmgate.engines.child import bind_to_parent
-from farmgate.engines.engine import Launch, Spec
+from farmgate.engines.engine import TEXT, Launch, Spec
 from farmgate.engines.launching import LOOPBACK, announce, arguments, command, keep_output, read_address, read_spec
 
 __all__ = ["LlamaCpp", "main"]
@@ -37,6 +37,7 @@ class LlamaCpp:
 
     name: str = "llama.cpp"
     runs_on: frozenset[str] = frozenset({"cpu"})
+    purposes: frozenset[Purpose] = TEXT
 
     def missing(self) -> str | None:
         if importlib.util.find_spec("xllamacpp") is not None:

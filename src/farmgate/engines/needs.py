@@ -33,6 +33,10 @@ def expected_bytes(spec: Spec) -> int:
     if spec.path.is_dir():
         weights = folder_bytes(spec.path)
         return int(weights * (1 + WORK_SHARE)) + tokens * folder_token_bytes(spec.path) + TORCH_BYTES
+    if spec.path.suffix == ".onnx":
+        # Large weights lie in files beside the graph, which begin with its name.
+        weights = sum(file.stat().st_size for file in spec.path.parent.glob(f"{spec.path.stem}*") if file.is_file())
+        return int(weights * (1 + WORK_SHARE)) + BASE_BYTES
     weights = spec.path.stat().st_size
     with suppress(NotGguf):
         return int(weights * (1 + WORK_SHARE)) + tokens * (read_header(spec.path).token_bytes or 0) + BASE_BYTES

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from farmgate.core.errors import ModelNotCapable
 from farmgate.core.ports import Purpose
-from farmgate.engines.engine import Engine, Spec
+from farmgate.engines.engine import Batch, Engine, Spec
 from farmgate.engines.states import State
 from farmgate.engines.supervisor import Keep, Supervisor
 
@@ -21,6 +22,7 @@ class Version:
     """What one version is made of and how large its processes are. Equal ones need no new process.
 
     `label` tells it from other versions of the same name. `device`: auto, cpu, gpu, or one device by its name.
+    `attribute`: what in the file at `path` is the model, where the file is code.
     """
 
     name: str
@@ -34,6 +36,17 @@ class Version:
     adapters: tuple[Path, ...] = ()
     arguments: tuple[str, ...] = ()
     memory_bytes: int | None = None
+    attribute: str = ""
+    batch: Batch = field(default_factory=Batch)
+
+    def purpose(self, wanted: Purpose) -> Purpose:
+        """What the process is started for that does what is wanted. Raises ModelNotCapable where none does."""
+        purposes = self.engine.purposes
+        if wanted in purposes:
+            return wanted
+        if Purpose.INFER in purposes:
+            return Purpose.INFER
+        raise ModelNotCapable(f"{self.name} takes no tensors: {self.engine.name} is for text.", param="model")
 
     def spec(self, purpose: Purpose) -> Spec:
         return Spec(
@@ -48,6 +61,8 @@ class Version:
             adapters=self.adapters,
             arguments=self.arguments,
             memory_bytes=self.memory_bytes,
+            attribute=self.attribute,
+            batch=self.batch,
         )
 
 
@@ -90,6 +105,8 @@ class Release:
             supervisor.lend(lends)
 
     def supervisor(self, purpose: Purpose) -> Supervisor:
+        """The process that does what is wanted. Raises ModelNotCapable."""
+        purpose = self.version.purpose(purpose)
         found = self._supervisors.get(purpose)
         if found is None:
             found = self._supervisors[purpose] = self._make(self.version, purpose, self._keep)

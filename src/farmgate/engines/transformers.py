@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from farmgate.engines.engine import Launch, Spec
+from farmgate.core.ports import Purpose
+from farmgate.engines.engine import TEXT, Launch, Spec
 from farmgate.engines.launching import command, read_address
 
 __all__ = ["CANNOT_LOAD", "MODULE", "Dtype", "Quantize", "Transformers"]
@@ -45,6 +46,7 @@ class Transformers:
 
     name: str = "transformers"
     runs_on: frozenset[str] = frozenset({"cpu", "gpu"})
+    purposes: frozenset[Purpose] = TEXT
     dtype: Dtype = "auto"
     quantize: Quantize = "none"
 

@@ -15,6 +15,8 @@ from farmgate.engines.command import Command
 from farmgate.engines.declared import QUEUE, QUEUE_S, Declared
 from farmgate.engines.engine import Engine
 from farmgate.engines.folder import folder_bytes
+from farmgate.engines.found import Found, find_source
+from farmgate.engines.python.reading import lacks_of
 from farmgate.engines.release import Version
 
 __all__ = ["Files", "Options", "Versions", "default_threads"]
@@ -22,6 +24,9 @@ __all__ = ["Files", "Options", "Versions", "default_threads"]
 ANY = frozenset({"cpu", "gpu"})
 TEXT_ONLY = frozenset({Capability.VISION, Capability.AUDIO})
 """What no engine of ours is given the weights for."""
+TENSORS_ONLY = TEXT_ONLY | {Capability.CHAT, Capability.COMPLETION}
+WORDLESS = frozenset(("python", "onnx"))
+"""Engines whose models have no context in tokens unless their owner says so, and that pulled files are not for."""
 
 
 def default_threads() -> int:
@@ -89,7 +94,7 @@ class Versions:
         path = self._weights.known(name)
         if path is None:
             raise ModelNotFound(f"there is no model {name!r} on this machine: farmgate pull starter gets a small one")
-        return self._version(Declared(name=name, versions={}, version=name), name, path)
+        return self._version(Declared(name=name, versions={}, version=name), name, pulled(path))
 
     def labelled(self, name: str, label: str) -> Version:
         """One version of a model: of those in its entry, or a pulled model. Raises InvalidValue for any other."""
@@ -97,7 +102,7 @@ class Versions:
         if declared is not None and label in declared.versions:
             return self._of(declared, label)
         path = self._weights.known(label)
-        if path is None:
+        if path is None or (declared is not None and declared.engine in WORDLESS):
             there = [
                 *(declared.versions if declared is not None else ()),
                 *(one.name for one in self._weights.models()),
@@ -106,24 +111,27 @@ class Versions:
                 f"{name} has no version {label[:100]!r}: there is {', '.join(dict.fromkeys(there)) or 'none'}.",
                 param="version",
             )
-        return self._version(declared or Declared(name=name, versions={}, version=label), label, path)
+        return self._version(declared or Declared(name=name, versions={}, version=label), label, pulled(path))
 
     def _of(self, declared: Declared, label: str) -> Version:
         text = declared.versions[label]
-        path = self._weights.source(text)
-        if path is None:
+        found = find_source(text, declared.engine, self._weights.source)
+        if found is None:
             raise ModelNotFound(
                 f"the files of {declared.name} {label} are not there: models.{declared.name} names {text!r}, which is "
-                "neither a pulled model, nor a GGUF file, nor the folder of a checkpoint with a config.json"
+                "neither a pulled model, nor a GGUF file, nor the folder of a checkpoint with a config.json, nor an "
+                ".onnx file or a folder with one, nor a class in a file such as ./model.py:Model"
             )
-        return self._version(declared, label, path)
+        return self._version(declared, label, found)
 
-    def _version(self, declared: Declared, label: str, path: Path) -> Version:
+    def _version(self, declared: Declared, label: str, found: Found) -> Version:
+        path = found.path
         return Version(
             name=declared.name,
             label=label,
             path=path.absolute(),
-            engine=self._engine(declared, declared.engine or engine_for(path)),
+            attribute=found.attribute,
+            engine=self._engine(declared, declared.engine or found.engine),
             context_tokens=self._context_tokens(declared.context_tokens, self._weights.context_tokens(path)),
             parallel=declared.parallel or self._options.parallel,
             threads=declared.threads or self._options.threads,
@@ -131,7 +139,26 @@ class Versions:
             adapters=declared.adapters,
             arguments=declared.arguments,
             memory_bytes=declared.memory_bytes,
+            batch=declared.batch,
         )
+
+    def missing(self) -> str | None:
+        """What to install where none of the models there are can be served; where there are none yet, no text."""
+        names = {engine for name in self.declared if (engine := self._engine_of(name)) is not None}
+        if self._weights.models():
+            names.add("llamacpp")
+        if "command" in names:
+            # Of a server of one's own only its own start tells.
+            return None
+        for_text = (one for name, one in self._engines.items() if name not in WORDLESS)
+        engines = [one for name in names if (one := self._engines.get(name)) is not None] or [*for_text]
+        missing = [one.missing() for one in engines]
+        return missing[0] if missing and all(missing) else None
+
+    def _engine_of(self, name: str) -> str | None:
+        declared = self.declared[name]
+        found = find_source(declared.versions[declared.version], declared.engine, self._weights.source)
+        return declared.engine or (found.engine if found is not None else None)
 
     def _engine(self, declared: Declared, name: str) -> Engine:
         if name == "command":
@@ -151,21 +178,33 @@ class Versions:
 
     def _info(self, name: str) -> ModelInfo | None:
         declared = self.declared[name]
-        path = self._weights.source(declared.versions[declared.version])
-        if path is None:
+        found = find_source(declared.versions[declared.version], declared.engine, self._weights.source)
+        if found is None:
             return None
+        path, engine = found.path, declared.engine or found.engine
         stat = path.stat()
+        context_tokens = self._context_tokens(declared.context_tokens, self._weights.context_tokens(path))
         return ModelInfo(
             name=name,
             provider="local",
             size_bytes=folder_bytes(path) if path.is_dir() else stat.st_size,
             description=f"version {declared.version}",
-            context_tokens=self._context_tokens(declared.context_tokens, self._weights.context_tokens(path)),
+            context_tokens=declared.context_tokens if engine in WORDLESS else context_tokens,
             created_unix=int(stat.st_mtime),
-            lacks=TEXT_ONLY,
+            lacks=lacks_of_found(found, engine),
         )
 
 
-def engine_for(path: Path) -> str:
-    """The engine that files of this kind are for."""
-    return "transformers" if path.is_dir() else "llamacpp"
+def lacks_of_found(found: Found, engine: str) -> frozenset[Capability]:
+    match engine:
+        case "python":
+            return lacks_of(found.path, found.attribute)
+        case "onnx":
+            return TENSORS_ONLY
+        case _:
+            return TEXT_ONLY
+
+
+def pulled(path: Path) -> Found:
+    """A file of the model store, whose name a caller may have sent."""
+    return Found(path=path, engine="llamacpp")

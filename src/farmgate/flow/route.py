@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Protocol
 
 from farmgate.core.errors import InvalidValue, ModelNotCapable, ModelNotFound
-from farmgate.core.model import LONGEST_NAME, Facts
+from farmgate.core.model import LONGEST_NAME, Capability, Facts
 from farmgate.core.request import Kind
 from farmgate.flow.routes import Route, matching, sorted_wildcards
 
@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 DEFAULT_NAMES = ("default", "")
+CHAT = Capability.CHAT
 VERSION_JOINTS = ("-", ":", "@")
 UPSTREAM_CHOOSES = frozenset({Kind.MODERATION, Kind.IMAGE})
 """Kinds for which OpenAI's API lets the caller leave the model out."""
@@ -127,6 +128,14 @@ class View:
     def candidate(self, provider: str, model: str) -> Candidate:
         """A provider's model, with what limits it."""
         return Candidate(provider=provider, model=model, facts=self.facts.get((provider, model)))
+
+    def usual(self, provider: str) -> str | None:
+        """The model to ask where nobody says which: the first by name of those that may chat, else of all."""
+        models = self.providers[provider].models
+        chats = [
+            model for model in models if (facts := self.facts.get((provider, model))) is None or CHAT not in facts.lacks
+        ]
+        return min(chats or models, default=None)
 
     @cached_property
     def by_name(self) -> Mapping[str, Candidate]:
@@ -249,7 +258,7 @@ def at(name: str, view: View, model: str | None) -> Candidate:
     """A model of one provider."""
     known = view.providers[name]
     if model is None or model in DEFAULT_NAMES:
-        model = known.default_model or (min(known.models) if known.models else None)
+        model = known.default_model or view.usual(name)
         if model is None:
             raise ModelNotFound(f"{name} has no default model: name one, or set defaultModel.", param="model")
         return view.candidate(name, known.own_name(model) or model)

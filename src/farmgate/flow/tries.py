@@ -11,6 +11,7 @@ from farmgate.core.errors import (
     ContextLengthExceeded,
     EngineUnavailable,
     FarmError,
+    ModelFailed,
     ModelNotCapable,
     ModelNotFound,
     ModelTooLarge,
@@ -47,6 +48,7 @@ NEXT_MAY_DO = (
     ModelNotCapable,
     ModelNotFound,
     ModelTooLarge,
+    ModelFailed,
     NotSupported,
     ContextLengthExceeded,
 )
@@ -329,7 +331,9 @@ class Tries:
         """Remember a failure. Raises it where no other target could do better."""
         self._failed[candidate.key] = error
         let_go(error)
-        if not isinstance(error, NEXT_MAY_DO) and not isinstance(error, UpstreamError) and not error.retryable:
+        if isinstance(error, NEXT_MAY_DO):
+            return
+        if not isinstance(error, UpstreamError) and not error.retryable:
             raise self._finished(error)
         if isinstance(error, UpstreamError) and not error.retryable and not is_about_key(error):
             raise self._finished(error)

@@ -14,23 +14,28 @@ from farmgate.core.reply import Event, Reply, Vector
 from farmgate.core.request import Dialect, Kind, Request
 from farmgate.core.words import Chat, Embed, ToolMode
 from farmgate.providers.http1 import Broken
+from farmgate.providers.inference import check_version, describe, infer
 from farmgate.providers.openai import send
 from farmgate.providers.provider import ProviderBase
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Upstream
 from farmgate.wire.openai.requests import encode_request
 from farmgate.wire.strictjson import encode
+from farmgate.wire.triton.bodies import InferBody
 
 __all__ = ["LocalProvider"]
 
 ADDRESSES_KEPT = 16
+PURPOSES = {Kind.EMBEDDING: Purpose.EMBED, Kind.INFER: Purpose.INFER}
 T = TypeVar("T")
 
 
 class LocalProvider(ProviderBase):
     """The embedded engines as one provider. The engines outlive it: they keep their models over a new configuration."""
 
-    capabilities = frozenset({Capability.CHAT, Capability.COMPLETION, Capability.EMBEDDING, Capability.LOAD})
+    capabilities = frozenset(
+        {Capability.CHAT, Capability.COMPLETION, Capability.EMBEDDING, Capability.INFER, Capability.LOAD}
+    )
 
     def __init__(self, settings: ProviderSettings, lender: Lender, weights: Weights) -> None:
         self.name = settings.name
@@ -41,8 +46,11 @@ class LocalProvider(ProviderBase):
         self._know_tools: dict[str, bool] = {}
 
     async def send(self, request: Request) -> Reply:
-        purpose = Purpose.EMBED if request.kind is Kind.EMBEDDING else Purpose.GENERATE
-        lease = await self._lender.lease(request.model or "", purpose=purpose)
+        model, body = request.model or "", request.body
+        if isinstance(body, InferBody) and body.version is not None:
+            # Before it is started for a version that it does not have.
+            check_version(model, body.version, self._lender.served(model).version)
+        lease = await self._lender.lease(model, purpose=PURPOSES.get(request.kind, Purpose.GENERATE))
         try:
             headers = credential(lease)
             if offers_tools(request) and not await self._knows_tools(lease, deadline=request.deadline):
@@ -51,14 +59,17 @@ class LocalProvider(ProviderBase):
                     "Leave them out, or name a model that was.",
                     param="tools",
                 )
-            reply = await send(
-                self._upstream(lease),
-                request,
-                settings=self._settings,
-                asks_usage=True,
-                prefix="/v1",
-                headers=headers,
-            )
+            if request.kind is Kind.INFER:
+                reply = await infer(self._upstream(lease), request, settings=self._settings, headers=headers)
+            else:
+                reply = await send(
+                    self._upstream(lease),
+                    request,
+                    settings=self._settings,
+                    asks_usage=True,
+                    prefix="/v1",
+                    headers=headers,
+                )
         except BaseException as error:
             lease.release()
             if isinstance(error, UpstreamError) and is_gone(error):
@@ -69,6 +80,22 @@ class LocalProvider(ProviderBase):
         if request.kind is Kind.EMBEDDING:
             shorten(reply, request)
         return reply
+
+    async def describe(self, model: str, version: str | None, *, deadline: float) -> bytes:
+        """What tensors a model takes and gives. It is started if it does not run: only it knows. Raises FarmError."""
+        check_version(model, version, self._lender.served(model).version)
+        lease = await self._lender.lease(model, purpose=Purpose.INFER)
+        try:
+            return await describe(
+                self._upstream(lease),
+                model,
+                version,
+                settings=self._settings,
+                headers=credential(lease),
+                deadline=deadline,
+            )
+        finally:
+            lease.release()
 
     async def count_tokens(self, request: Request) -> int | None:
         """As the engine itself counts: what would be sent, behind the model's template, through its tokenizer.

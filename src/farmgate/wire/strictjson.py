@@ -25,7 +25,7 @@ from farmgate.core.errors import (
     JsonTooDeep,
 )
 
-__all__ = ["BOM", "JsonLimits", "decode_object", "encode"]
+__all__ = ["BOM", "JsonLimits", "decode_object", "encode", "refuse"]
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder().decode

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from farmgate.core.ports import Progress, Report
+from farmgate.core.ports import Progress, Purpose, Report
 from farmgate.engines.catalogue import HubFile, Item, Wheel
 from farmgate.engines.engine import Launch, Spec
 from farmgate.engines.llamacpp import LlamaCpp
@@ -60,6 +60,7 @@ class FakeEngine:
 
     name = "fake"
     runs_on = frozenset({"cpu"})
+    purposes = frozenset({Purpose.GENERATE, Purpose.EMBED})
 
     def __init__(self, *modes: str) -> None:
         self._modes = list(modes or ("serves",))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farmgate.core.errors import InvalidValue, ModelNotCapable, ModelNotFound
-from farmgate.core.model import LONGEST_NAME
+from farmgate.core.model import LONGEST_NAME, Capability, Facts
 from farmgate.core.request import Kind
 from farmgate.flow.route import Candidate, ProviderView, View, resolve, who_gets
 
@@ -260,3 +260,14 @@ def test_no_name_is_longer_than_what_is_kept_of_it() -> None:
         with pytest.raises(ModelNotFound) as refused:
             resolve(model, provider, OPEN)
         assert (refused.value.param, len(refused.value.message) < 200) == ("model", True)
+
+
+def test_where_nobody_says_which_model_one_that_may_chat_is_asked() -> None:
+    names = frozenset({"a-classifier", "guide", "zephyr"})
+    facts = {("local", "a-classifier"): Facts(lacks=frozenset({Capability.CHAT})), ("local", "guide"): Facts()}
+    view = View(default_provider="local", providers={"local": ProviderView(models=names)}, facts=facts)
+    assert resolve(None, None, view).model == "guide"
+    only = View(
+        default_provider="local", providers={"local": ProviderView(models=frozenset({"a-classifier"}))}, facts=facts
+    )
+    assert resolve(None, None, only).model == "a-classifier"

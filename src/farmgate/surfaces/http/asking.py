@@ -22,7 +22,9 @@ from farmgate.wire.strictjson import JsonLimits
 __all__ = ["Asking", "StreamWriter", "SurfaceCodec", "rename"]
 
 
-NAMED = frozenset({Kind.CHAT, Kind.COMPLETION, Kind.EMBEDDING, Kind.RERANK, Kind.SPEECH, Kind.TRANSCRIPTION})
+NAMED = frozenset(
+    {Kind.CHAT, Kind.COMPLETION, Kind.EMBEDDING, Kind.RERANK, Kind.SPEECH, Kind.TRANSCRIPTION, Kind.INFER}
+)
 """Kinds whose callers must name a model."""
 
 

@@ -17,7 +17,7 @@ from farmgate.surfaces.http.farm_models import AskRequest, Told
 __all__ = ["RouteAnswer", "RouteRequest", "RouteSkipped", "RouteTarget"]
 
 KindName: TypeAlias = Literal[
-    "chat", "completion", "embedding", "rerank", "moderation", "image", "speech", "transcription"
+    "chat", "completion", "embedding", "rerank", "moderation", "image", "speech", "transcription", "infer"
 ]
 StateName: TypeAlias = Literal["closed", "open", "half-open"]
 STATES: dict[State, StateName] = {State.CLOSED: "closed", State.OPEN: "open", State.HALF_OPEN: "half-open"}

@@ -10,6 +10,7 @@ import msgspec
 from farmgate.core.errors import (
     ContextLengthExceeded,
     FarmError,
+    ModelFailed,
     UnsupportedParameter,
     UpstreamRejected,
 )
@@ -56,6 +57,8 @@ def decode_error(status: int, body: bytes | Mapping[str, object], *, provider: s
     text = sentence(provider, status, message)
     if status in (400, 413, 422, 500) and (code == "context_length_exceeded" or TOO_LONG.search(message)):
         return ContextLengthExceeded(text, param=param)
+    if status >= 500 and code == ModelFailed.code:
+        return ModelFailed(text)
     if status == 500 and UNSUPPORTED.search(message):
         return UnsupportedParameter(text, param=param)
     if status == 500 and MISTAKEN.search(message):

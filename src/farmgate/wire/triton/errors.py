@@ -1,4 +1,4 @@
-"""Triton's error object, `{"error": "..."}`, as a status's body or as an event of a stream."""
+"""The error object of KServe's v2 protocol, `{"error": "..."}`: read from Triton, written for our callers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from farmgate.core.errors import (
     UpstreamRefusedKey,
 )
 from farmgate.wire.failures import by_status, mentions, object_in, sentence, text_at
+from farmgate.wire.strictjson import encode
 
-__all__ = ["decode_error", "error_of"]
+__all__ = ["decode_error", "encode_error", "error_of"]
 
 TOO_LONG = (
     "exceeds maximum input length",
@@ -20,6 +21,11 @@ TOO_LONG = (
 )
 NO_MODEL = ("unknown model", "is not found", "has no available versions", "failed to find model")
 FULL = ("exceeds maximum queue size", "queue is full")
+
+
+def encode_error(error: FarmError) -> bytes:
+    """The error as a body; the status says the rest."""
+    return encode({"error": error.message})
 
 
 def decode_error(status: int, body: bytes, *, provider: str, model: str = "") -> FarmError:

@@ -1,0 +1,49 @@
+"""ONNX Runtime runs as a child of this interpreter, `python -m farmgate.engines.onnx`, and serves one graph.
+
+The gate imports only `Onnx`; onnxruntime is loaded in the child alone.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from farmgate.core.ports import Purpose
+from farmgate.engines.engine import Launch, Spec
+from farmgate.engines.launching import command, read_address
+
+__all__ = ["CANNOT_LOAD", "MODULE", "Onnx"]
+
+MODULE = "farmgate.engines.onnx"
+NEEDED = ("onnxruntime", "numpy", "tokenizers")
+CANNOT_LOAD = "cannot load the model: "
+"""How the child begins the one line of its log that tells why."""
+WHY = re.compile(rf"^{CANNOT_LOAD}(.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Onnx:
+    """Any graph whose inputs and outputs are tensors."""
+
+    name: str = "onnx"
+    runs_on: frozenset[str] = frozenset({"cpu"})
+    purposes: frozenset[Purpose] = frozenset({Purpose.INFER})
+
+    def missing(self) -> str | None:
+        if all(importlib.util.find_spec(package) is not None for package in NEEDED):
+            return None
+        return "the onnx engine is not installed: pip install 'farmgate[onnx]'"
+
+    def launch(self, spec: Spec, *, key: str, environment: Mapping[str, str]) -> Launch:
+        # Tokenizers fork no threads of their own: one thread is all that uses them.
+        own = {"PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
+        return Launch(command=command(MODULE, spec), key=key, environment={**environment, **own})
+
+    def address(self, line: bytes) -> str | None:
+        return read_address(line)
+
+    def complaint(self, log: str) -> str | None:
+        found = WHY.search(log)
+        return None if found is None else f"ONNX Runtime could not load the graph: {found[1].strip()}"

@@ -1,0 +1,45 @@
+"""A class in a Python file runs as a child of this interpreter, `python -m farmgate.engines.python`.
+
+The gate imports only `Python`; the operator's file is loaded in the child alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from farmgate.core.ports import Purpose
+from farmgate.engines.engine import Launch, Spec
+from farmgate.engines.launching import command, read_address
+
+__all__ = ["CANNOT_LOAD", "MODULE", "Python"]
+
+MODULE = "farmgate.engines.python"
+CANNOT_LOAD = "cannot load the model: "
+"""How the child begins the one line of its log that tells why."""
+WHY = re.compile(rf"^{CANNOT_LOAD}(.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Python:
+    """Any class with some of `load`, `predict`, `stream`, `chat` and `embed`. Only the configuration names one."""
+
+    name: str = "python"
+    runs_on: frozenset[str] = frozenset({"cpu", "gpu"})
+    purposes: frozenset[Purpose] = frozenset({Purpose.INFER})
+
+    def missing(self) -> str | None:
+        return None
+
+    def launch(self, spec: Spec, *, key: str, environment: Mapping[str, str]) -> Launch:
+        # What it prints is in its log at once; the libraries that it may use take so many threads and no more.
+        own = {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": str(spec.threads)}
+        return Launch(command=command(MODULE, spec), key=key, environment={**environment, **own})
+
+    def address(self, line: bytes) -> str | None:
+        return read_address(line)
+
+    def complaint(self, log: str) -> str | None:
+        found = WHY.search(log)
+        return None if found is None else f"the class could not be used: {found[1].strip()}"

@@ -1,0 +1,1 @@
+"""What engines of our own have in common: HTTP for the gate alone, batches, tensors and vectors."""
