@@ -331,11 +331,7 @@ class Tries:
         """Remember a failure. Raises it where no other target could do better."""
         self._failed[candidate.key] = error
         let_go(error)
-        if isinstance(error, NEXT_MAY_DO):
-            return
-        if not isinstance(error, UpstreamError) and not error.retryable:
-            raise self._finished(error)
-        if isinstance(error, UpstreamError) and not error.retryable and not is_about_key(error):
+        if not (error.retryable or isinstance(error, NEXT_MAY_DO) or is_about_key(error)):
             raise self._finished(error)
 
     def _outcome(self) -> FarmError:
@@ -390,7 +386,7 @@ def is_passing(error: FarmError) -> bool:
     return isinstance(error, UpstreamError) and error.retryable
 
 
-def is_about_key(error: UpstreamError) -> bool:
+def is_about_key(error: FarmError) -> bool:
     """Whether another credential may be accepted."""
     return error.code == "upstream_auth_failed"
 
