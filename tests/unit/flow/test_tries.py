@@ -14,6 +14,7 @@ from farmgate.core.errors import (
     ClientGone,
     ContextLengthExceeded,
     FarmError,
+    ModelFailed,
     NoTargetLeft,
     UnsupportedParameter,
     UpstreamError,
@@ -382,3 +383,12 @@ def test_sessions_of_different_keys_never_mix() -> None:
     assert affinity_of(Sticky.OFF, ASK) is None
     assert affinity_of(Sticky.CALLER, ASK) == "anonymous"
     assert affinity_of(Sticky.SESSION, ASK) == "anonymous\0"
+
+
+async def test_what_a_model_s_own_code_raised_is_asked_of_another_and_never_of_the_same() -> None:
+    alone = Farm(always(ModelFailed("predict raised KeyError.")))
+    assert type(await alone.fails()) is ModelFailed
+    assert (alone.calls, alone.slept) == ([1], [])
+    farm = Farm(always(ModelFailed()), well(), fallbacks=1)
+    assert len(await gather(await farm.ask())) > 0
+    assert farm.calls == [1, 1]
