@@ -20,6 +20,6 @@ compile requirements/guide.in -o requirements/guide.txt
 compile requirements/transformers.in -c requirements/dev.txt --override requirements/without-torch.txt \
   $(printf -- '--no-emit-package %s ' torch mpmath networkx setuptools sympy) -o requirements/transformers.txt
 # The ONNX engine beside the gate and its test tools.
-compile requirements/onnx.in -c requirements/dev.txt -o requirements/onnx.txt
+compile requirements/onnx.in -c requirements/dev.txt -c requirements/transformers.txt -o requirements/onnx.txt
 # The one in Node; its .npmrc leaves the addresses out.
 (cd tests/live/clients/vercel && npm install --package-lock-only --no-audit --no-fund --silent)
