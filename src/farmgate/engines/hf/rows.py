@@ -5,9 +5,9 @@ a piece at a time between the steps of the others.
 
 Why not transformers' own (`init_continuous_batching`): it has no seed, no stop strings and no end after a cancellation
 for each request, takes its memory at the start, and keeps one set of drawing rules unless told otherwise when it is
-made. And it is slower here: on a processor, with the model of tests/models and 12 answers at once, it writes a quarter of
-the tokens that these rows do (bench/engine.py; ADR 0016 has the figures). What it has beyond this, pages of keys and values
-shared between rows, pays with thousands of tokens on a GPU: nobody has measured that here.
+made. And it is slower here: on a processor, with the model of tests/models and 12 answers at once, it writes a quarter
+of the tokens that these rows do (bench/engine.py; figures in ADR 0016). What it has beyond this, pages of keys and
+values shared between rows, pays with thousands of tokens on a GPU: nobody has measured that here.
 """
 
 from __future__ import annotations
