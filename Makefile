@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help dev test clients fuzz cuts faults failover kills load guide engines lint format types contracts unit coverage lock generated bench clean
+.PHONY: help dev test clients fuzz cuts faults bench-models failover kills load guide engines lint format types contracts unit coverage lock generated bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -54,6 +54,11 @@ kills: $(VENV)/dev.stamp ## kill -9 under load, again and again: is every call o
 
 load: $(VENV)/dev.stamp ## many streaming users through faults, restarts and reloads: SECONDS=60 USERS=1000, PAGE=no prints only
 	@$(ENDURE) load $(SECONDS) $(USERS)
+
+PROOFS ?=
+
+bench-models: $(VENV)/dev.stamp ## models swapped, killed, crowded, unloaded under real callers; 6 minutes, figures in docs/models.md: PROOFS='swaps chaos'
+	@$(BIN)/python tools/bench_models.py $(if $(filter no,$(PAGE)),--no-page) --seed $(SEED) $(PROOFS)
 
 guide: $(VENV)-guide/guide.stamp ## train the models of the tests anew, 2 minutes: ARGS=--check only asks what is there
 	@$(VENV)-guide/bin/python -m tools.guide_model $(ARGS)

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from farmgate.admin.catalog import Listed, ModelCatalog
-from farmgate.flow.admit import Room
 from farmgate.flow.chain import chain
 from farmgate.flow.health import Ward
+from farmgate.flow.slots import Room
 from farmgate.flow.tries import Pace
 from farmgate.providers.http1 import Connection
 from farmgate.providers.openai import OpenAIProvider

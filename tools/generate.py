@@ -21,7 +21,16 @@ def openapi() -> str:
 
     nobody: Any = None  # the document asks nobody anything
     desk = Desk(doorman=Doorman({}), limits=HttpLimits(), telemetry=Telemetry())
-    app = farm_app(desk, target=nobody, models=nobody, health=nobody, load=nobody, jobs=nobody, streaming=True)
+    app = farm_app(
+        desk,
+        target=nobody,
+        models=nobody,
+        health=nobody,
+        load=nobody,
+        jobs=nobody,
+        care=nobody,
+        streaming=True,
+    )
     return json.dumps(document(app, needs_key=True), indent=2, ensure_ascii=False) + "\n"
 
 

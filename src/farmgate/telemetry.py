@@ -6,14 +6,16 @@ import contextlib
 import itertools
 import json
 import logging
+import math
 import os
 import queue
 import sys
 import threading
+import time
 import traceback
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -26,11 +28,13 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import CollectorRegistry
 
+from farmgate.core.model import DeviceState, ModelState
 from farmgate.core.usage import Call, Outcome
 
 __all__ = ["CONTENT_TYPE", "Sink", "Telemetry", "configure_logging", "log", "log_like_a_command"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+PACE_S = 10.0
 MAX_SERIES = 500
 """Pairs of provider and model with series of their own; a caller cannot make more by inventing names."""
 MAX_CODES = 200
@@ -168,16 +172,34 @@ class Distribution:
         return list(zip(names, itertools.accumulate(map(float, self.counts)), strict=True))
 
 
+class Pace:
+    """How many there are a second, lately: what was `PACE_S` ago counts a third of what is now."""
+
+    __slots__ = ("_at", "_rate")
+
+    def __init__(self) -> None:
+        self._at = 0.0
+        self._rate = 0.0
+
+    def note(self, now: float, count: float) -> None:
+        self._rate = self.at(now) + count / PACE_S
+        self._at = now
+
+    def at(self, now: float) -> float:
+        return self._rate * math.exp((self._at - now) / PACE_S)
+
+
 class Series:
     """What is counted of one provider's model."""
 
-    __slots__ = ("duration", "first_token", "outcomes", "tokens")
+    __slots__ = ("duration", "first_token", "outcomes", "pace", "tokens")
 
     def __init__(self) -> None:
         self.outcomes: dict[str, int] = dict.fromkeys((Outcome.OK, Outcome.ERROR, Outcome.CANCELLED), 0)
         self.tokens = {"prompt": 0, "completion": 0}
         self.duration = Distribution(LATENCY_S)
         self.first_token = Distribution(LATENCY_S)
+        self.pace = Pace()
 
 
 class Telemetry:
@@ -195,6 +217,10 @@ class Telemetry:
         self._last_reload_success = True
         self.count_in_flight: Callable[[], int] = lambda: 0
         self.count_waiting: Callable[[], int] = lambda: 0
+        self.count_queued: Callable[[], Mapping[str, int]] = dict
+        self.see_models: Callable[[], Iterable[ModelState]] = tuple
+        self.see_devices: Callable[[], Iterable[DeviceState]] = tuple
+        self._waited: dict[str, Distribution] = {}
         self.is_shedding: Callable[[], bool] = lambda: False
 
     def ended(self, call: Call, *, overhead_s: float) -> None:
@@ -207,7 +233,20 @@ class Telemetry:
             series.first_token.observe(call.first_token_ms / 1000)
         series.tokens["prompt"] += call.prompt_tokens
         series.tokens["completion"] += call.completion_tokens
+        series.pace.note(time.monotonic(), call.completion_tokens)
         self._overhead.observe(overhead_s)
+
+    def tokens_per_s(self, provider: str, model: str) -> float:
+        """How many tokens a model has answered with, lately."""
+        series = self._series.get((provider, model))
+        return series.pace.at(time.monotonic()) if series is not None else 0.0
+
+    def waited(self, model: str, seconds: float) -> None:
+        """Note how long one request waited for its turn at a model of this machine; there are few of these."""
+        found = self._waited.get(model)
+        if found is None:
+            found = self._waited[model] = Distribution(LATENCY_S)
+        found.observe(seconds)
 
     def failed(self, code: str) -> None:
         """Count one request that was answered with an error."""
@@ -298,7 +337,24 @@ class Telemetry:
             value=self._responses_lost,
         )
 
+        yield from self._collect_queues()
+        yield from model_metrics(self.see_models())
+        yield from device_metrics(self.see_devices())
         yield from self._collect_reloads()
+
+    def _collect_queues(self) -> Iterator[Metric]:
+        queued = GaugeMetricFamily(
+            "farmgate_model_waiting", "Requests that wait for their turn at a model of this machine.", labels=("model",)
+        )
+        for model, count in self.count_queued().items():
+            queued.add_metric((model,), count)
+        yield queued
+        waited = HistogramMetricFamily(
+            "farmgate_model_wait_seconds", "How long requests waited for their turn at a model.", labels=("model",)
+        )
+        for model, one in self._waited.items():
+            waited.add_metric((model,), one.buckets(), one.total)
+        yield waited
 
     def _collect_reloads(self) -> Iterator[Metric]:
         yield GaugeMetricFamily(
@@ -316,3 +372,37 @@ class Telemetry:
     def render(self) -> bytes:
         """The metrics in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+def model_metrics(states: Iterable[ModelState]) -> Iterator[Metric]:
+    """What there is of the models of this machine."""
+    labels = ("model", "version", "purpose")
+    up = GaugeMetricFamily("farmgate_model_up", "Whether a model has a process that answers.", labels=labels)
+    memory = GaugeMetricFamily(
+        "farmgate_model_memory_bytes", "Memory a model holds or was promised.", labels=(*labels, "device")
+    )
+    starts = CounterMetricFamily("farmgate_model_starts", "Processes started for a model.", labels=labels)
+    load = GaugeMetricFamily("farmgate_model_load_seconds", "How long its last start took.", labels=labels)
+    busy = GaugeMetricFamily("farmgate_model_in_flight", "Requests at a model now: its batch.", labels=labels)
+    for state in states:
+        names = (state.name, state.version, state.purpose)
+        up.add_metric(names, state.state == "ready")
+        starts.add_metric(names, state.starts)
+        busy.add_metric(names, state.in_flight)
+        if state.load_s is not None:
+            load.add_metric(names, state.load_s)
+        for device, count in state.memory.items():
+            memory.add_metric((*names, device), count)
+    yield from (up, memory, starts, load, busy)
+
+
+def device_metrics(states: Iterable[DeviceState]) -> Iterator[Metric]:
+    """What there is of the devices."""
+    memory = GaugeMetricFamily("farmgate_device_memory_bytes", "Memory of a device.", labels=("device", "kind"))
+    busy = GaugeMetricFamily("farmgate_device_utilisation", "Use of a device, from 0 to 1.", labels=("device",))
+    for state in states:
+        for kind, count in (("total", state.total), ("free", state.free), ("models", sum(state.models.values()))):
+            memory.add_metric((state.name, kind), count)
+        if state.utilisation is not None:
+            busy.add_metric((state.name,), state.utilisation)
+    yield from (memory, busy)

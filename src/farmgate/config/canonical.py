@@ -18,7 +18,13 @@ from farmgate.config.overrides import PROVIDER_NAME
 __all__ = ["Canonical"]
 
 PROVIDER_NAMES = (PROVIDER_NAME, "up to 64 letters, digits, `-` and `_`, a letter first")
+OWN_NAMES = (re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}"), "up to 100 letters, digits, `.`, `_`, `:` and `-`")
 MODEL_NAMES = (re.compile(r"[!-~]{1,256}"), "up to 256 visible ASCII characters")
+NAMES: Mapping[Path, tuple[re.Pattern[str], str]] = {
+    ("ai", "models"): MODEL_NAMES,
+    ("ai", "routes"): MODEL_NAMES,
+    ("models",): OWN_NAMES,
+}
 
 
 @dataclass(slots=True)
@@ -75,7 +81,7 @@ class Canonical:
             return node
         children: dict[str, Node] = {}
         for name, child in node.value.items():
-            pattern, wanted = MODEL_NAMES if path in (("ai", "models"), ("ai", "routes")) else PROVIDER_NAMES
+            pattern, wanted = NAMES.get(path, PROVIDER_NAMES)
             if not pattern.fullmatch(name):
                 place = child.key_place or child.place
                 self.problems.append(f"{place}: {quoted(name)} in {dotted(path)} is not a name: use {wanted}")

@@ -83,6 +83,7 @@ def entries_of(config: Config) -> set[str]:
     return {
         *(f"ai.providers.{name}" for name in config.ai.providers),
         *(f"ai.models.{name}" for name in config.ai.models),
+        *(f"models.{name}" for name in config.models),
         *(f"keys.{key.name}" for key in config.keys),
     }
 

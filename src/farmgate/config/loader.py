@@ -73,6 +73,7 @@ def load_config(
         journal=root.journal,
         responses=root.responses,
         log=root.log,
+        models=root.models,
         source=load.source,
         watched=tuple(dict.fromkeys(load.files.read)),
         silent=tuple(load.files.silent),

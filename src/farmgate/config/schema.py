@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetJsonSchemaHandler,
-    SecretStr,
-)
-from pydantic.alias_generators import to_camel
-from pydantic.json_schema import JsonSchemaValue
+from pydantic import Field, SecretStr, model_validator
 
 from farmgate.config.environment import ENVIRONMENTS
+from farmgate.config.sections import (
+    MIB,
+    Ability,
+    ApiSecret,
+    Headers,
+    Label,
+    Name,
+    Pause,
+    Queued,
+    Seconds,
+    Section,
+    Tokens,
+    Url,
+    Usd,
+    Weight,
+    Whole,
+)
 
 __all__ = [
     "Ai",
@@ -29,8 +34,10 @@ __all__ = [
     "Journal",
     "KeyEntry",
     "Limits",
+    "LocalModel",
     "Log",
     "Model",
+    "Probe",
     "Provider",
     "Rates",
     "Responses",
@@ -40,91 +47,6 @@ __all__ = [
     "Target",
     "Timeouts",
 ]
-
-MIB = 1024 * 1024
-HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9a-fA-F:.]+(%[A-Za-z0-9._-]+)?")
-HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-
-
-def not_a_bool(value: object) -> object:
-    """`port: true` is a mistake, not port 1."""
-    if isinstance(value, bool):
-        raise ValueError("must be a number")  # the validator's protocol
-    return value
-
-
-def web_address(text: str) -> str:
-    """An address without anything that could be a credential, without a slash at the end."""
-    if not text.isascii() or any(c.isspace() or not c.isprintable() for c in text) or "\\" in text:
-        raise ValueError("must be an address of plain letters, without spaces or backslashes")
-    if not text.lower().startswith(("http://", "https://")):
-        raise ValueError("must start with http:// or https://")
-    try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise ValueError("must be an address such as http://localhost:11434: the host or port is not valid") from None
-    if not host or not HOST.fullmatch(host):
-        raise ValueError("must name a host, such as http://localhost:11434")
-    if "@" in parts.netloc:
-        raise ValueError("must not hold a user name or password: use apiKey or headers")
-    if "?" in text or "#" in text:
-        raise ValueError("must not hold a query or fragment: use apiKey or headers for credentials")
-    return text.rstrip("/")
-
-
-def header_safe(secret: SecretStr) -> SecretStr:
-    """A key travels in a header: anything but visible ASCII would break it or be added to it."""
-    text = secret.get_secret_value()
-    if not text.isascii() or any(c.isspace() or not c.isprintable() for c in text):
-        raise ValueError("must be visible ASCII characters only, without spaces or line ends")
-    return secret
-
-
-def header_fields(headers: Mapping[str, str]) -> Mapping[str, str]:
-    for name, value in headers.items():
-        if not HEADER_NAME.fullmatch(name):
-            raise ValueError("must have header names of letters, digits and dashes")
-        if not value.isascii() or not value.isprintable():
-            raise ValueError("must have values of plain characters on one line")
-    return headers
-
-
-Whole = Annotated[int, BeforeValidator(not_a_bool)]
-Seconds = Annotated[float, BeforeValidator(not_a_bool), Field(gt=0, le=86_400, allow_inf_nan=False)]
-Pause = Annotated[float, BeforeValidator(not_a_bool), Field(ge=0, le=86_400, allow_inf_nan=False)]
-Url = Annotated[str, AfterValidator(web_address)]
-ApiSecret = Annotated[SecretStr, AfterValidator(header_safe)]
-Headers = Annotated[Mapping[str, str], AfterValidator(header_fields)]
-Name = Annotated[str, Field(min_length=1, max_length=256)]
-Tokens = Annotated[int, BeforeValidator(not_a_bool), Field(ge=1, le=1 << 40)]
-Weight = Annotated[float, BeforeValidator(not_a_bool), Field(gt=0, le=1000, allow_inf_nan=False)]
-Usd = Annotated[float, BeforeValidator(not_a_bool), Field(ge=0, le=1_000_000, allow_inf_nan=False)]
-Ability = Literal["tools", "vision", "audio", "files", "structured", "reasoning"]
-
-
-class Section(BaseModel):
-    """What every section has in common."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        alias_generator=to_camel,
-        validate_by_name=True,
-        validate_by_alias=True,
-        hide_input_in_errors=True,
-    )
-    shorthand: ClassVar[str | None] = None
-    """The setting that a plain value, or a list, stands for in place of the whole section."""
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        schema = handler(core_schema)
-        if cls.shorthand is None:
-            return schema
-        own = handler.resolve_ref_schema(schema)["properties"][to_camel(cls.shorthand)]
-        forms = [{"type": "string"}, *([own] if own.get("type") == "array" else [])]
-        return {"anyOf": [schema, *forms]}
 
 
 class Limits(Section):
@@ -204,6 +126,11 @@ class Provider(Section):
     auto_start: bool = Field(False, description="Start it when it is installed and not running.")
     auto_pull: tuple[Name, ...] = Field((), description="Models to download at start.")
     device: Name | None = Field(None, description="Device for local models: auto, cpu, cuda, mps.")
+    parallel: Whole | None = Field(
+        None, ge=1, le=100_000, description="Requests each model answers at the same time; others wait. None: no limit."
+    )
+    queue: Queued = Field(128, description="Most requests that wait for their turn, where `parallel` is set.")
+    queue_timeout_s: Seconds = Field(60, description="Time a request waits for its turn, where `parallel` is set.")
     headers: Headers = Field(
         default_factory=dict, repr=False, description="Headers added to every request; shown masked."
     )
@@ -322,6 +249,62 @@ class Ai(Section):
     features: Features = Field(default_factory=Features, description="What is switched on.")
 
 
+class Probe(Section):
+    """What a new version of a model is asked before it takes over."""
+
+    ask: str = Field(min_length=1, max_length=4096, description="The question; it is asked at temperature 0.")
+    expect: str = Field(min_length=1, max_length=4096, description="A text that the answer must hold.")
+
+
+class LocalModel(Section):
+    """A model on this machine, by a name of your own. Written as its source alone where nothing else is said."""
+
+    shorthand = "source"
+
+    source: Name | None = Field(
+        None, description="A pulled model, a GGUF file, or the folder of a Hugging Face checkpoint."
+    )
+    versions: Mapping[Label, Name] = Field(
+        default_factory=dict, description="Several sources by version, instead of one: `farmgate swap` goes between."
+    )
+    version: Label | None = Field(None, description="The version that answers. None: the first of `versions`.")
+    engine: Literal["llamacpp", "transformers"] | None = Field(
+        None, description="Who serves it. None: llamacpp for GGUF files, transformers for folders."
+    )
+    device: Name = Field("auto", description="Where it goes: auto, cpu, gpu, or one device such as gpu1.")
+    context: Tokens | None = Field(None, description="Tokens of one request, prompt and answer together.")
+    parallel: Whole | None = Field(None, ge=1, le=1024, description="Requests it answers at the same time.")
+    threads: Whole | None = Field(None, ge=1, le=1024, description="Processor threads it computes with.")
+    ttl_s: Pause | None = Field(
+        None, description="Seconds after its last request at which it leaves. None: when another needs the room."
+    )
+    pin: bool = Field(False, description="It never leaves by itself, nor for another model.")
+    priority: Whole = Field(0, ge=-100, le=100, description="Of two that could leave, the one with the lower does.")
+    prewarm: bool = Field(False, description="Load it at the start, before anybody asks.")
+    queue: Queued = Field(128, description="Most requests that wait for their turn.")
+    queue_timeout_s: Seconds = Field(60, description="Time a request waits for its turn.")
+    kept_s: Pause = Field(600, description="Seconds a version that was replaced stays loaded: rollback is instant.")
+    probe: Probe | None = Field(None, description="What a new version must answer before it takes over.")
+
+    @model_validator(mode="after")
+    def has_what_answers(self) -> LocalModel:
+        if (self.source is None) == (not self.versions):
+            raise ValueError("must have either `source` or `versions`")
+        if self.versions and self.version is not None and self.version not in self.versions:
+            raise ValueError("must name in `version` one of its `versions`")
+        return self
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """Every version with its source."""
+        return self.versions or {self.current: str(self.source)}
+
+    @property
+    def current(self) -> str:
+        """The version that answers."""
+        return self.version or next(iter(self.versions), "1")
+
+
 class Journal(Section):
     """The local record of every call: who, which model, how many tokens. Never prompts."""
 
@@ -362,6 +345,9 @@ class Root(Section):
         description="File with more keys, one `name key` or `name sha256` per line; ` admin` behind it for an admin.",
     )
     ai: Ai = Field(default_factory=Ai, description="Providers, and which of them answers.")
+    models: Mapping[str, LocalModel] = Field(
+        default_factory=dict, description="Models on this machine, by names of your own."
+    )
     journal: Journal = Field(default_factory=Journal, description="The local record of every call.")
     responses: Responses = Field(
         default_factory=Responses, description="Where answers of the Responses API are kept, with what was asked."

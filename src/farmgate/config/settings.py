@@ -13,7 +13,7 @@ from farmgate.config.origins import Origin, Setting
 if TYPE_CHECKING:
     from farmgate.config.environment import Environment
     from farmgate.config.keys import ApiKey
-    from farmgate.config.schema import Ai, Journal, Log, Responses, Server
+    from farmgate.config.schema import Ai, Journal, LocalModel, Log, Responses, Server
 
 __all__ = ["Config"]
 
@@ -36,6 +36,7 @@ class Config:
     journal: Journal
     responses: Responses
     log: Log
+    models: Mapping[str, LocalModel] = field(default_factory=dict)
     source: Path | None = field(default=None, compare=False)
     watched: tuple[Path, ...] = field(default=(), compare=False)
     silent: tuple[Path, ...] = field(default=(), compare=False)

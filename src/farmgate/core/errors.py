@@ -11,7 +11,7 @@
     │   └── PreviousResponseNotFound
     ├── MethodNotAllowed           405
     ├── RequestTimeout             408  the body did not come
-    ├── IdempotencyInFlight        409  AnswerNotKept
+    ├── IdempotencyInFlight        409  AnswerNotKept  ModelBusy
     ├── RequestTooLarge            413
     ├── UnsupportedMediaType       415  UnsupportedEncoding
     ├── ConfigInvalid              422  IdempotencyKeyReused
@@ -25,7 +25,8 @@
     │   ├── UpstreamRateLimited    429  the provider's own limit
     │   ├── UpstreamRejected       4xx  the provider says the request is wrong
     │   └── UpstreamTimeout        504
-    └── Unavailable                503  Overloaded  ShuttingDown  EngineUnavailable  NoTargetLeft
+    ├── Unavailable                503  Overloaded  ShuttingDown  EngineUnavailable  NoTargetLeft
+    └── ModelTooLarge              507  no device here can hold it
 
 The docstring of a class is its default message.
 """
@@ -60,8 +61,10 @@ __all__ = [
     "JsonTooDeep",
     "MethodNotAllowed",
     "MissingParameter",
+    "ModelBusy",
     "ModelNotCapable",
     "ModelNotFound",
+    "ModelTooLarge",
     "NoTargetLeft",
     "NotAnAdmin",
     "NotFound",
@@ -303,6 +306,14 @@ class AnswerNotKept(FarmError):
         self.should_retry = False
 
 
+class ModelBusy(FarmError):
+    """The model is being changed already: wait until that is over."""
+
+    status = 409
+    type = "invalid_request_error"
+    code = "model_busy"
+
+
 class IdempotencyKeyReused(FarmError):
     """This Idempotency-Key was used for a request that is not the same: use a new key for each request."""
 
@@ -466,6 +477,17 @@ class NoTargetLeft(Unavailable):
     """No target that could answer is well."""
 
     code = "no_target_left"
+
+
+class ModelTooLarge(FarmError):
+    """The model does not fit this machine, even with nothing else loaded."""
+
+    status = 507
+    code = "model_too_large"
+
+    def __init__(self, message: str = "", *, param: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message, param=param, retry_after_s=retry_after_s)
+        self.should_retry = False
 
 
 def let_go(error: BaseException | None) -> None:

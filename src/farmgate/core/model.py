@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,11 +12,13 @@ __all__ = [
     "CHAT_CAPABILITIES",
     "LONGEST_NAME",
     "Capability",
+    "DeviceState",
     "EngineLoad",
     "Facts",
     "Health",
     "HealthStatus",
     "ModelInfo",
+    "ModelState",
 ]
 
 LONGEST_NAME = 2048
@@ -107,6 +110,51 @@ class EngineLoad:
     def is_full(self) -> bool:
         """Whether one more request would have to wait for its turn or for memory."""
         return self.waiting > 0 or self.cache_used >= FULL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelState:
+    """One version of a model on this machine, for one purpose: what its process is, and who uses it.
+
+    `memory`: bytes by device, measured or, until it is loaded, expected. `answers`: whether callers of the name get
+    this version. `ttl_left_s`: when it leaves if nobody uses it; None: it stays until another needs the room.
+    `load_s`: how long its last start took. `tokens_per_s`: answered lately.
+    """
+
+    name: str
+    version: str
+    purpose: str
+    engine: str
+    state: str
+    answers: bool
+    memory: Mapping[str, int]
+    pid: int | None = None
+    in_flight: int = 0
+    waiting: int = 0
+    starts: int = 0
+    ttl_left_s: float | None = None
+    pinned: bool = False
+    priority: int = 0
+    failure: str | None = None
+    load_s: float | None = None
+    tokens_per_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceState:
+    """What models can be loaded on: a GPU, or the memory of this machine. Sizes in bytes; None: it does not tell.
+
+    `models`: what our models hold or were promised, by model. `utilisation`: from 0 to 1.
+    """
+
+    name: str
+    title: str
+    total: int
+    free: int
+    models: Mapping[str, int]
+    utilisation: float | None = None
+    temperature_c: float | None = None
+    power_w: float | None = None
 
 
 class HealthStatus(StrEnum):

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from farmgate.core.model import HealthStatus, ModelInfo
+from farmgate.core.model import DeviceState, HealthStatus, ModelInfo, ModelState
 from farmgate.core.reply import Reply
 from farmgate.core.request import Request
 from farmgate.core.usage import Call
@@ -21,6 +21,7 @@ __all__ = [
     "KeptResponse",
     "Lease",
     "Lender",
+    "Places",
     "Progress",
     "Purpose",
     "Report",
@@ -84,7 +85,17 @@ class Lease(Protocol):
     def key(self) -> str:
         """The engine's own API key; empty when it has none."""
 
-    def release(self) -> None: ...
+    def release(self, *, answered: bool = False) -> None:
+        """`answered`: the engine said all it had to say, so that it is known to be well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """How many requests a model answers at the same time, how many may wait for that, and for how many seconds."""
+
+    parallel: int
+    queue: int
+    patience_s: float
 
 
 class Lender(Protocol):
@@ -99,6 +110,28 @@ class Lender(Protocol):
 
     async def load(self, model: str, report: Report) -> None:
         """Make the model ready without using it."""
+
+    async def unload(self, model: str) -> None:
+        """End what runs of the model, once those who are at it are done. A later lease starts it again."""
+
+    async def swap(self, model: str, version: str | None, report: Report) -> None:
+        """Let another version answer, or the same one loaded anew: it comes up beside, and takes over when it answers.
+
+        Raises InvalidValue where there is no such version, ModelBusy during another change, and whatever keeps the new
+        one from coming up; nothing changes then.
+        """
+
+    async def rollback(self, model: str, report: Report) -> None:
+        """Go back to the version before. Raises NotFound where there was none."""
+
+    def places(self, model: str) -> Places | None:
+        """How many requests a model takes; None where there is no such model. Asked for every request."""
+
+    def states(self) -> tuple[ModelState, ...]:
+        """Every process of a model, with who uses it."""
+
+    def devices(self) -> tuple[DeviceState, ...]:
+        """What models can be loaded on, as it is now."""
 
     def models(self) -> tuple[ModelInfo, ...]:
         """Every model whose weights are on disk, with `loaded` telling whether it runs now."""

@@ -7,6 +7,7 @@ any other asks the Body for the typed words, which are decoded once.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -112,6 +113,7 @@ class Request:
         "body",
         "deadline",
         "id",
+        "is_batch",
         "kind",
         "model",
         "principal",
@@ -135,11 +137,13 @@ class Request:
         stream: bool = False,
         want_usage: bool = False,
         asked_id: str | None = None,
+        is_batch: bool = False,
     ) -> None:
         """`deadline` is on the event loop's clock, `started` on `time.monotonic`, both in seconds.
 
         `model` and `provider` are as the caller named them until routing has decided; `want_usage` says whether a
         stream should show its usage; `asked_id` is the caller's own name for the request.
+        `is_batch`: nobody waits for its answer, so that it may wait for others.
         """
         self.id = id
         self.kind = kind
@@ -152,6 +156,7 @@ class Request:
         self.stream = stream
         self.want_usage = want_usage
         self.asked_id = asked_id
+        self.is_batch = is_batch
 
     def to(self, *, provider: str, model: str, call: int = 1, waited_s: float = 0.0) -> Request:
         """The same request, addressed to one provider's model. `call` counts from 1; each has an id of its own.
@@ -171,4 +176,11 @@ class Request:
         addressed.stream = self.stream
         addressed.want_usage = self.want_usage
         addressed.asked_id = self.asked_id
+        addressed.is_batch = self.is_batch
         return addressed
+
+    def later(self, waited_s: float) -> Request:
+        """The same request; it waited so long for its turn, which is none of the gate's own time."""
+        same = copy(self)
+        same.started = self.started + waited_s
+        return same

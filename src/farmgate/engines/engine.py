@@ -26,7 +26,8 @@ PASSED_ON = (
 class Spec:
     """One process: which model, for what, how large. `context_tokens` is per slot; `parallel` counts the slots.
 
-    `device`: `auto`, `cpu`, `cuda` or `cuda:1`; `adapters`: folders of LoRA adapters. llama.cpp has no use for either.
+    `device`: auto, cpu, gpu, or one device by its name. What a process sees of them is decided before it starts.
+    `adapters`: folders of LoRA adapters, for an engine that knows them; llama.cpp has no use for one.
     """
 
     model: str
@@ -35,8 +36,14 @@ class Spec:
     context_tokens: int
     parallel: int
     threads: int
+    version: str = ""
     device: str = "auto"
     adapters: tuple[Path, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Tells this process from every other of the machine."""
+        return f"{self.model}@{self.version} ({self.purpose})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +63,10 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def runs_on(self) -> frozenset[str]:
+        """Which kinds of devices: cpu, gpu."""
 
     def missing(self) -> str | None:
         """What to do to have this engine; None when it is installed."""

@@ -18,6 +18,7 @@ READ_BYTES = 256 * 1024
 MAX_KEYS = 65_536
 MAX_TEXT_BYTES = 1 << 20
 MAX_CONTEXT_TOKENS = 1 << 30
+MAX_SIZE = 1 << 20
 MAX_ARRAY_DEPTH = 4
 
 _TEXT, _ARRAY = 8, 9
@@ -34,11 +35,15 @@ class _CutOff(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """None where the file does not say, or says it after the part that was read."""
+    """None where the file does not say, or says it after the part that was read.
+
+    `token_bytes`: what one token of context takes in the cache of keys and values, at 2 bytes a number.
+    """
 
     architecture: str | None = None
     name: str | None = None
     context_tokens: int | None = None
+    token_bytes: int | None = None
 
 
 def is_gguf(path: Path) -> bool:
@@ -93,7 +98,23 @@ def _header(values: dict[str, object]) -> Header:
         architecture=architecture if isinstance(architecture, str) else None,
         name=name if isinstance(name, str) else None,
         context_tokens=context if known and isinstance(context, int) else None,
+        token_bytes=_token_bytes(values, architecture),
     )
+
+
+def _token_bytes(values: dict[str, object], architecture: object) -> int | None:
+    def told(key: str) -> int | None:
+        value = values.get(f"{architecture}.{key}")
+        return value if isinstance(value, int) and 0 < value <= MAX_SIZE else None
+
+    layers, heads, width = told("block_count"), told("attention.head_count"), told("embedding_length")
+    # Where each layer has its own number of heads, the file holds a list: more than it takes is expected then.
+    kept_heads = told("attention.head_count_kv") or heads
+    if layers is None or heads is None or kept_heads is None or width is None:
+        return None
+    of_key = told("attention.key_length") or width // heads
+    of_value = told("attention.value_length") or width // heads
+    return 2 * layers * kept_heads * (of_key + of_value)
 
 
 class _Cursor:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from farmgate.core.ports import Clock
@@ -35,10 +38,10 @@ class EngineLease:
         """Send it as `Authorization: Bearer KEY`: the engine answers nobody else."""
         return self._address.key
 
-    def release(self) -> None:
+    def release(self, *, answered: bool = False) -> None:
         leases, self._leases = self._leases, None
         if leases is not None:
-            leases.give_back()
+            leases.give_back(answered=answered)
 
 
 class Leases:
@@ -47,23 +50,55 @@ class Leases:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._in_flight = 0
+        self._expected = 0
         self._last_used: float | None = None
+        self.answered_at: float | None = None
+        """When somebody last was answered whole, on the clock."""
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     @property
     def in_flight(self) -> int:
         return self._in_flight
 
+    @property
+    def expected(self) -> int:
+        """How many wait for a lease."""
+        return self._expected
+
+    @property
+    def last_used(self) -> float | None:
+        """When the last lease ended, on the clock; now while one is out, None when there never was one."""
+        return self._clock() if self._in_flight else self._last_used
+
     def idle_s(self) -> float | None:
         """Seconds since the last lease ended; 0 while one is out, None when there never was one."""
-        if self._in_flight:
-            return 0.0
-        return None if self._last_used is None else self._clock() - self._last_used
+        used = self.last_used
+        return None if used is None else self._clock() - used
+
+    async def until_idle(self) -> None:
+        """Return when no lease is out."""
+        await self._idle.wait()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Somebody waits for a lease as long as this is open."""
+        self._expected += 1
+        try:
+            yield
+        finally:
+            self._expected -= 1
 
     def take(self, address: Address) -> EngineLease:
         self._in_flight += 1
+        self._idle.clear()
         return EngineLease(address, self)
 
-    def give_back(self) -> None:
+    def give_back(self, *, answered: bool) -> None:
         """For EngineLease alone."""
         self._in_flight -= 1
         self._last_used = self._clock()
+        if answered:
+            self.answered_at = self._last_used
+        if not self._in_flight:
+            self._idle.set()

@@ -1,56 +1,39 @@
-"""Engines lends addresses: one process for each model and purpose, started when first asked for."""
+"""Engines lends addresses: every model of this machine, its versions and processes, started when first asked for."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import time
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Coroutine, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
 
-from farmgate.core.errors import EngineUnavailable, ModelNotFound, ShuttingDown
-from farmgate.core.model import Capability, HealthStatus, ModelInfo
-from farmgate.core.ports import Clock, Progress, Purpose, Report
+from farmgate.core.errors import FarmError, NotFound, ShuttingDown
+from farmgate.core.model import DeviceState, HealthStatus, ModelInfo, ModelState
+from farmgate.core.ports import Clock, Places, Progress, Purpose, Report
+from farmgate.engines.asking import check_answer, warm
+from farmgate.engines.declared import KEPT_S, Declared
+from farmgate.engines.deployment import Check, Deployment
+from farmgate.engines.devices import Devices
 from farmgate.engines.engine import Engine, Spec, minimal_environment
 from farmgate.engines.leases import EngineLease
 from farmgate.engines.llamacpp import LlamaCpp
-from farmgate.engines.supervisor import Settings, State, Supervisor
+from farmgate.engines.memory import Machine
+from farmgate.engines.release import Release, Version
+from farmgate.engines.states import State
+from farmgate.engines.supervisor import Keep, Settings, Supervisor, Warm
 from farmgate.engines.timing import Sleep
+from farmgate.engines.versions import Files, Options, Versions
+from farmgate.telemetry import log
 
-__all__ = ["Engines", "Files", "Options", "default_threads"]
+__all__ = ["Engines"]
 
-TEXT_ONLY = frozenset({Capability.VISION, Capability.AUDIO})
-"""What no engine of ours is given the weights for."""
-
-
-def default_threads() -> int:
-    """All processors of a small machine; half of a larger one's, which are usually two to a core. At most 16."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
-    return max(1, min(16, usable if usable <= 4 else usable // 2))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How large an engine is. Each of `parallel` requests has `context_tokens`, or the model's own limit if lower."""
-
-    threads: int = field(default_factory=default_threads)
-    context_tokens: int = 2048
-    parallel: int = 4
-
-
-class Files(Protocol):
-    """What is needed of a model store: names only, never a path that a caller made up."""
-
-    def models(self) -> tuple[ModelInfo, ...]: ...
-
-    def known(self, model: str) -> Path | None: ...
-
-    def context_tokens(self, model: str) -> int | None: ...
+DRAIN_S = 600.0
+"""How long those who are at a version that is replaced or unloaded may take."""
 
 
 class Engines:
@@ -61,105 +44,248 @@ class Engines:
         weights: Files,
         *,
         log_directory: Path,
-        engine: Engine | None = None,
+        engines: Mapping[str, Engine] | None = None,
         options: Options | None = None,
         settings: Settings | None = None,
         environment: Mapping[str, str] = MappingProxyType({}),
+        devices: Devices | None = None,
+        warm: Warm = warm,
         clock: Clock = time.monotonic,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        self._weights = weights
+        self._engines = engines if engines is not None else {"llamacpp": LlamaCpp()}
+        self._versions = Versions(weights, self._engines, options if options is not None else Options())
         self._log_directory = log_directory
-        self._engine = engine if engine is not None else LlamaCpp()
-        self._options = options if options is not None else Options()
         self._settings = settings if settings is not None else Settings()
         self._environment = minimal_environment(environment)
+        self._warm = warm
         self._clock = clock
         self._sleep = sleep
-        self._supervisors: dict[tuple[str, Purpose], Supervisor] = {}
+        self._deployments: dict[str, Deployment] = {}
+        self._machine = Machine(
+            devices if devices is not None else Devices(),
+            supervisors=self.supervisors,
+            answers=self._answers,
+            clock=clock,
+            sleep=sleep,
+        )
+        self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
+    # ------------------------------------------------------------------------------------------------- for requests
+
     async def lease(self, model: str, *, purpose: Purpose = Purpose.GENERATE) -> EngineLease:
-        return await self._supervisor(model, purpose).lease()
+        return await self._deployment(model).lease(purpose)
+
+    def places(self, model: str) -> Places | None:
+        deployment = self._deployments.get(model)
+        return self._versions.places(model, deployment.current.version if deployment is not None else None)
+
+    # ------------------------------------------------------------------------------------------------ for operators
 
     async def load(self, model: str, report: Report) -> None:
-        supervisor = self._supervisor(model, Purpose.GENERATE)
+        deployment = self._deployment(model)
         report(Progress(status=f"loading {model}"))
-        (await supervisor.lease()).release()
+        (await deployment.lease(Purpose.GENERATE)).release()
         report(Progress(status=f"{model} is ready"))
 
+    async def unload(self, model: str) -> None:
+        self._versions.current(model)
+        if (deployment := self._deployments.get(model)) is not None:
+            await deployment.unload(DRAIN_S)
+
+    async def swap(self, model: str, version: str | None, report: Report) -> None:
+        deployment = self._deployment(model)
+        label = version if version is not None else deployment.current.version.label
+        previous = deployment.previous
+        if previous is not None and version is not None and previous.version.label == version:
+            release = self._fit(previous, deployment)
+        else:
+            release = self._release(self._versions.labelled(model, label), deployment.keep)
+        await deployment.swap(release, report, check=self._check(model))
+
+    async def rollback(self, model: str, report: Report) -> None:
+        deployment = self._deployment(model)
+        if deployment.previous is None:
+            raise NotFound(f"{model} has had no other version since the start.")
+        await deployment.swap(self._fit(deployment.previous, deployment), report)
+
+    @property
+    def declared(self) -> Mapping[str, Declared]:
+        return self._versions.declared
+
+    def declare(self, models: Mapping[str, Declared]) -> None:
+        """Serve models as a new configuration says. Those it says nothing new of go on as they are; one that changed
+        is replaced as by a swap, in the background."""
+        before, self._versions.declared = self._versions.declared, dict(models)
+        for name in before.keys() | models.keys():
+            if before.get(name) != models.get(name) and name in self._deployments:
+                self._declare_anew(name, before.get(name), models.get(name))
+        for name, declared in models.items():
+            if declared.prewarm and before.get(name) != declared:
+                self._soon(self._prewarm(name))
+        self._machine.stir()
+
+    # ------------------------------------------------------------------------------------------------ what there is
+
     def models(self) -> tuple[ModelInfo, ...]:
-        ready = {model for (model, _), supervisor in self._supervisors.items() if supervisor.state is State.READY}
+        ready = {name for name, one in self._deployments.items() if is_ready(one)}
+        return tuple(replace(info, loaded=info.name in ready) for info in self._versions.models())
+
+    def states(self) -> tuple[ModelState, ...]:
+        """Every process there is or was, by model."""
         return tuple(
-            replace(
-                info,
-                loaded=info.name in ready,
-                context_tokens=self._context_tokens(info.context_tokens),
-                lacks=TEXT_ONLY,
-            )
-            for info in self._weights.models()
+            self._state(one, supervisor) for _, one in sorted(self._deployments.items()) for supervisor in one.processes
         )
 
-    def _context_tokens(self, trained: int | None) -> int:
-        """What one request has of it: an engine is not made larger than its options say."""
-        return min(self._options.context_tokens, trained or self._options.context_tokens)
+    def devices(self) -> tuple[DeviceState, ...]:
+        return self._machine.states()
 
     def state(self) -> tuple[HealthStatus, str | None]:
-        if (missing := self._engine.missing()) is not None:
+        if (missing := self._missing()) is not None:
             return HealthStatus.UNHEALTHY, missing
-        for supervisor in self._supervisors.values():
+        current = [one for deployment in self._deployments.values() for one in deployment.current.supervisors.values()]
+        for supervisor in current:
             if supervisor.failure is not None:
                 return HealthStatus.UNHEALTHY, f"the engine of {supervisor.spec.model} {supervisor.failure}"
-        if any(supervisor.state is State.STARTING for supervisor in self._supervisors.values()):
+        if any(supervisor.state in {State.STARTING, State.WARMING} for supervisor in current):
             return HealthStatus.LOADING, None
-        if not self._weights.models():
+        if not self._versions.models():
             return HealthStatus.UNHEALTHY, "there is no model on this machine: farmgate pull starter"
         return HealthStatus.HEALTHY, None
 
+    def supervisors(self) -> tuple[Supervisor, ...]:
+        """One for each version and purpose that was ever asked for: what runs, who uses it, since when not."""
+        return tuple(one for deployment in self._deployments.values() for one in deployment.processes)
+
     async def close(self) -> None:
         self._closed = True
-        stopping = [asyncio.ensure_future(supervisor.close()) for supervisor in self._supervisors.values()]
-        if stopping:
-            await asyncio.wait(stopping)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*(deployment.close() for deployment in self._deployments.values()))
+        self._machine.close()
 
-    def supervisors(self) -> tuple[Supervisor, ...]:
-        """One for each model and purpose that was ever asked for: what runs, who uses it, since when not."""
-        return tuple(self._supervisors.values())
+    # ---------------------------------------------------------------------------------------------------- the inside
 
-    def _supervisor(self, model: str, purpose: Purpose) -> Supervisor:
+    def _deployment(self, model: str) -> Deployment:
         if self._closed:
             raise ShuttingDown
-        path = self._weights.known(model)
-        if path is None:
-            raise ModelNotFound(f"there is no model {model!r} on this machine: farmgate pull starter gets a small one")
-        found = self._supervisors.get((model, purpose))
-        if found is None:
-            if (missing := self._engine.missing()) is not None:
-                raise EngineUnavailable(missing)
-            found = self._supervisors[model, purpose] = self._new_supervisor(model, path, purpose)
+        found = self._deployments.get(model)
+        version = None if found is not None else self._versions.current(model)
+        if version is not None:
+            declared = self._versions.declared.get(model)
+            keep = declared.keep if declared is not None else Keep()
+            kept_s = declared.kept_s if declared is not None else KEPT_S
+            found = Deployment(self._release(version, keep), keep=keep, kept_s=kept_s, drain_s=DRAIN_S)
+            self._deployments[model] = found
+        assert found is not None
         return found
 
-    def _new_supervisor(self, model: str, path: Path, purpose: Purpose) -> Supervisor:
-        spec = Spec(
-            model=model,
-            path=path.absolute(),
-            purpose=purpose,
-            context_tokens=self._context_tokens(self._weights.context_tokens(model)),
-            parallel=self._options.parallel,
-            threads=self._options.threads,
-        )
+    def _fit(self, release: Release, deployment: Deployment) -> Release:
+        """A release that comes back; anew where it rests after a crash: who wants it now does not wait for that."""
+        return self._release(release.version, deployment.keep) if release.failed else release
+
+    def _release(self, version: Version, keep: Keep) -> Release:
+        return Release(version, self._new_supervisor, keep)
+
+    def _new_supervisor(self, version: Version, purpose: Purpose, keep: Keep) -> Supervisor:
         return Supervisor(
-            spec,
-            self._engine,
-            log_file=(self._log_directory / _log_name(model, purpose)).absolute(),
+            version.spec(purpose),
+            version.engine,
+            log_file=(self._log_directory / log_name(version, purpose)).absolute(),
             environment=self._environment,
             settings=self._settings,
             clock=self._clock,
             sleep=self._sleep,
+            keep=keep,
+            room=partial(self._machine.room, runs_on=version.engine.runs_on),
+            warm=self._warm,
         )
 
+    def _declare_anew(self, name: str, before: Declared | None, now: Declared | None) -> None:
+        deployment = self._deployments[name]
+        try:
+            version = self._versions.current(name)
+        except FarmError:
+            # Its files are gone, or nobody declares it any more: what it has begun, it ends.
+            del self._deployments[name]
+            self._soon(deployment.leave())
+            return
+        deployment.kept_s = now.kept_s if now is not None else KEPT_S
+        deployment.set_keep(now.keep if now is not None else Keep())
+        asks_for_another = before is None or now is None or before.version != now.version
+        if not asks_for_another:
+            # Who swapped to another version by hand keeps it, in its new size.
+            version = replace(self._versions.labelled(name, deployment.current.version.label), name=name)
+        if version != deployment.current.version:
+            self._soon(self._replace(deployment, version))
 
-def _log_name(model: str, purpose: Purpose) -> str:
-    plain = re.sub(r"[^A-Za-z0-9._-]", "-", model)[:80]
-    suffix = "" if plain == model else f"-{zlib.crc32(model.encode()):08x}"
+    async def _replace(self, deployment: Deployment, version: Version) -> None:
+        release = self._release(version, deployment.keep)
+        await deployment.swap(release, ignore, check=self._check(version.name))
+
+    async def _prewarm(self, name: str) -> None:
+        await self.load(name, ignore)
+
+    def _soon(self, work: Coroutine[None, None, None]) -> None:
+        """In the background; what goes wrong is logged."""
+
+        async def run() -> None:
+            try:
+                await work
+            except FarmError as error:
+                log.warning("model_not_changed", code=error.code, reason=error.message)
+
+        task = asyncio.get_running_loop().create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _check(self, model: str) -> Check | None:
+        declared = self._versions.declared.get(model)
+        question = declared.question if declared is not None else None
+        return None if question is None else partial(check_answer, model=model, question=question)
+
+    def _answers(self, spec: Spec) -> bool:
+        deployment = self._deployments.get(spec.model)
+        return deployment is not None and any(one.spec is spec for one in deployment.current.supervisors.values())
+
+    def _state(self, deployment: Deployment, supervisor: Supervisor) -> ModelState:
+        spec = supervisor.spec
+        return ModelState(
+            name=spec.model,
+            version=spec.version,
+            purpose=spec.purpose.value,
+            engine=supervisor.engine_name,
+            state=supervisor.state.value,
+            answers=self._answers(spec),
+            memory=self._machine.held(spec),
+            pid=supervisor.pid,
+            in_flight=supervisor.leases.in_flight,
+            waiting=supervisor.leases.expected,
+            starts=supervisor.starts,
+            ttl_left_s=supervisor.left_s(),
+            pinned=supervisor.keep.pinned,
+            priority=supervisor.keep.priority,
+            failure=supervisor.failure,
+            load_s=supervisor.load_s,
+        )
+
+    def _missing(self) -> str | None:
+        """What to install where no engine is there."""
+        missing = [engine.missing() for engine in self._engines.values()]
+        return missing[0] if missing and all(missing) else None
+
+
+def is_ready(deployment: Deployment) -> bool:
+    return any(one.state is State.READY for one in deployment.current.supervisors.values())
+
+
+def ignore(_: Progress) -> None:
+    """Nobody watches."""
+
+
+def log_name(version: Version, purpose: Purpose) -> str:
+    told = version.name if version.label == version.name else f"{version.name}@{version.label}"
+    plain = re.sub(r"[^A-Za-z0-9._@-]", "-", told)[:80]
+    suffix = "" if plain == told else f"-{zlib.crc32(told.encode()):08x}"
     return f"engine-{plain}{suffix}-{purpose}.log"

@@ -36,6 +36,7 @@ class LlamaCpp:
     """The embedded engine, through the package xllamacpp."""
 
     name: str = "llama.cpp"
+    runs_on: frozenset[str] = frozenset({"cpu"})
 
     def missing(self) -> str | None:
         if importlib.util.find_spec("xllamacpp") is not None:

@@ -44,6 +44,7 @@ class Transformers:
     """Any checkpoint that the transformers library knows, from a local folder of safetensors."""
 
     name: str = "transformers"
+    runs_on: frozenset[str] = frozenset({"cpu", "gpu"})
     dtype: Dtype = "auto"
     quantize: Quantize = "none"
 

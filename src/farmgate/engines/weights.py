@@ -17,6 +17,7 @@ from farmgate.core.model import ModelInfo
 from farmgate.core.ports import Progress, Report
 from farmgate.engines.catalogue import CATALOGUE, Item
 from farmgate.engines.filelock import file_lock
+from farmgate.engines.folder import folder_context_tokens
 from farmgate.engines.gguf import Header, NotGguf, is_gguf, read_header
 from farmgate.engines.hub import HUB_URL, Hub
 from farmgate.engines.package import Package
@@ -92,6 +93,10 @@ class ModelStore:
         """Like `known`; a path to any GGUF file is taken too. For the command line, never for a request."""
         return self.known(model) or _gguf_at(model)
 
+    def source(self, text: str) -> Path | None:
+        """Like `path`; the folder of a checkpoint is taken too. For the operator's configuration."""
+        return self.path(text) or _checkpoint_at(text)
+
     def register(self, path: Path) -> str:
         """Let `known` find the file at `path`, by a name made from its own. Raises ModelNotFound for anything else."""
         found = _gguf_at(str(path))
@@ -105,10 +110,11 @@ class ModelStore:
         self._registered[name] = found
         return name
 
-    def context_tokens(self, model: str) -> int | None:
-        """The context the model was trained for, where its file says so."""
-        path = self.known(model)
-        header = self._header(path) if path is not None else None
+    def context_tokens(self, path: Path) -> int | None:
+        """The context a model was trained for, where its file, or the configuration in its folder, says so."""
+        if path.is_dir():
+            return folder_context_tokens(path)
+        header = self._header(path)
         return header.context_tokens if header is not None else None
 
     def _info(self, name: str) -> ModelInfo | None:
@@ -265,6 +271,14 @@ def _gguf_at(text: str) -> Path | None:
         return path.resolve() if usable else None
     except (OSError, RuntimeError, ValueError):
         # A name too long, no home directory for `~`, a NUL character: no such file, in other words.
+        return None
+
+
+def _checkpoint_at(text: str) -> Path | None:
+    try:
+        path = Path(text).expanduser()
+        return path.resolve() if (path / "config.json").is_file() else None
+    except (OSError, RuntimeError, ValueError):
         return None
 
 

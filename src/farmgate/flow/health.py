@@ -14,6 +14,7 @@ from enum import Enum, auto
 
 from farmgate.core.errors import (
     FarmError,
+    Overloaded,
     Unavailable,
     UpstreamError,
     UpstreamRateLimited,
@@ -53,7 +54,7 @@ class Verdict(Enum):
 
 
 def verdict(failure: BaseException | None) -> Verdict:
-    """A caller's mistake and a caller who left say nothing of the target."""
+    """A caller's mistake, a caller who left, and a line that was full say nothing of how well the target is."""
     match failure:
         case None:
             return Verdict.WELL
@@ -61,7 +62,7 @@ def verdict(failure: BaseException | None) -> Verdict:
             return Verdict.LIMITED
         case UpstreamRefusedKey():
             return Verdict.REFUSED_KEY
-        case UpstreamRejected():
+        case UpstreamRejected() | Overloaded():
             return Verdict.NEUTRAL
         case UpstreamError() | Unavailable():
             return Verdict.FAILED

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from farmgate.core.errors import (
     CallGivenUp,
     ContextLengthExceeded,
+    EngineUnavailable,
     FarmError,
     ModelNotCapable,
     ModelNotFound,
+    ModelTooLarge,
     NoTargetLeft,
     NotSupported,
     UnsupportedParameter,
@@ -40,7 +42,14 @@ EARLY_S = 0.002
 """A timer may go off so much too early: uvloop's count whole milliseconds."""
 LEAST_LEFT_S = 1.0
 """With less time than this left no further call is begun."""
-NEXT_MAY_DO = (UnsupportedParameter, ModelNotCapable, ModelNotFound, NotSupported, ContextLengthExceeded)
+NEXT_MAY_DO = (
+    UnsupportedParameter,
+    ModelNotCapable,
+    ModelNotFound,
+    ModelTooLarge,
+    NotSupported,
+    ContextLengthExceeded,
+)
 """What one model cannot and another may: no failure, and no reason to ask this one again."""
 
 
@@ -368,9 +377,12 @@ class Tries:
 
 
 def is_passing(error: FarmError) -> bool:
-    """Whether the same target may do better in a moment. Another 30 s of silence would help nobody."""
+    """Whether the same target may do better in a moment. Another 30 s of silence would help nobody; an engine of this
+    machine that went away is started again."""
     if isinstance(error, UpstreamTimeout | UpstreamTlsError):
         return False
+    if isinstance(error, EngineUnavailable):
+        return error.retry_after_s is not None
     return isinstance(error, UpstreamError) and error.retryable
 
 

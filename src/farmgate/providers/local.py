@@ -65,7 +65,7 @@ class LocalProvider(ProviderBase):
                 raise gone(request) from error
             raise
         reply = reply if reply.event is not None else guarded(reply, request)
-        reply.when_closed(lambda _: lease.release())
+        reply.when_closed(lambda failure: lease.release(answered=failure is None))
         if request.kind is Kind.EMBEDDING:
             shorten(reply, request)
         return reply
@@ -127,9 +127,12 @@ class LocalProvider(ProviderBase):
         return self._lender.models()
 
     async def load(self, model: str, report: Report) -> None:
-        if model not in {known.name for known in self._weights.models()}:
+        if model not in {known.name for known in self._lender.models()}:
             await self._weights.pull(model, report)
         await self._lender.load(model, report)
+
+    async def unload(self, model: str) -> None:
+        await self._lender.unload(model)
 
     async def health(self) -> Health:
         status, detail = self._lender.state()

@@ -199,6 +199,14 @@ class OllamaProvider(ProviderBase):
             reader.end()
         report(Progress(status="loaded"))
 
+    async def unload(self, model: str) -> None:
+        """Ollama lets those who are at it end first."""
+        self._refuse_cloud(model)
+        kind = Kind.COMPLETION
+        body = encode_preload(model, kind=kind, residence=Residence(keep_alive=0))
+        async with await self._ask("POST", PATHS[kind], body, model=model, upstream=self._jobs) as answer:
+            await answer.whole(self._settings.answer_bytes)
+
     async def pull(self, model: str, report: Report) -> None:
         """Get a model, or bring it up to date. Raises ModelNotFound when Ollama's library has none by that name."""
         self._refuse_cloud(model)

@@ -10,7 +10,7 @@ from farmgate.core.ports import Report
 from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request
 
-__all__ = ["SAID_IN", "CountsTokens", "Learner", "Provider", "ProviderBase", "TellsLoad"]
+__all__ = ["SAID_IN", "CountsTokens", "Learner", "Provider", "ProviderBase", "TellsLoad", "Unloads"]
 
 SAID_IN = {Kind.CHAT: "messages", Kind.COMPLETION: "prompt", Kind.EMBEDDING: "input"}
 """The field of a request that its provider found too long or of a kind it does not take."""
@@ -69,6 +69,14 @@ class TellsLoad(Protocol):
 
     async def engine_load(self) -> EngineLoad | None:
         """How busy it is now, in a second; None where it does not tell. Raises FarmError."""
+
+
+@runtime_checkable
+class Unloads(Protocol):
+    """A provider whose models can be taken out of memory."""
+
+    async def unload(self, model: str) -> None:
+        """Take a model out of memory. Requests that are at it end first. Raises FarmError."""
 
 
 class ProviderBase:

@@ -20,9 +20,11 @@ from farmgate.core.ports import Report
 from farmgate.core.reply import FinishReason
 from farmgate.core.request import Kind, Request, Typed
 from farmgate.core.words import Ask, Chat, Complete, Embed, Message, Role, Sampling, Tool
-from farmgate.engines.lifecycle import Engines, Options
-from farmgate.engines.supervisor import State, Supervisor
+from farmgate.engines.lifecycle import Engines
+from farmgate.engines.states import State
+from farmgate.engines.supervisor import Supervisor
 from farmgate.engines.transformers import Transformers
+from farmgate.engines.versions import Options
 from farmgate.providers.local import LocalProvider
 from farmgate.providers.settings import ProviderSettings
 
@@ -38,7 +40,10 @@ class Folders:
     def known(self, model: str) -> Path | None:
         return MODELS / model if (MODELS / model).exists() else None
 
-    def context_tokens(self, model: str) -> int | None:
+    def source(self, text: str) -> Path | None:
+        return self.known(text)
+
+    def context_tokens(self, path: Path) -> int | None:
         return None
 
     def path(self, model: str) -> Path | None:
@@ -56,7 +61,7 @@ async def engines(tmp_path: Path) -> AsyncIterator[Engines]:
     engines = Engines(
         Folders(),
         log_directory=tmp_path / "logs",
-        engine=Transformers(),
+        engines={"transformers": Transformers(), "llamacpp": Transformers()},
         options=Options(threads=1, context_tokens=1024, parallel=4),
         environment=dict(os.environ),
     )
@@ -118,7 +123,7 @@ async def test_it_comes_back_after_it_is_killed_and_is_gone_when_the_gate_is_don
     first = supervisor.pid
     assert first is not None
     os.kill(first, signal.SIGKILL)
-    await becomes(supervisor, State.BACKING_OFF)
+    await becomes(supervisor, State.FAILED)
     with pytest.raises(EngineUnavailable, match="killed by SIGKILL"):
         await engines.lease("guide-1")
     await becomes(supervisor, State.READY)

@@ -11,7 +11,8 @@ from farmgate.app.pressure import LAGS, Reading, Watch, read_process, strain
 from farmgate.core.errors import Overloaded
 from farmgate.core.reply import Finish, Text
 from farmgate.core.words import Complete
-from farmgate.flow.admit import Admit, Pressure, Room
+from farmgate.flow.admit import Admit, Pressure
+from farmgate.flow.slots import Room
 from farmgate.telemetry import Telemetry
 from farmgate.testing import FakeTarget, request_of
 

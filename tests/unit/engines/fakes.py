@@ -15,7 +15,8 @@ from farmgate.engines.catalogue import HubFile, Item, Wheel
 from farmgate.engines.engine import Launch, Spec
 from farmgate.engines.llamacpp import LlamaCpp
 from farmgate.engines.sources import SourceFailed
-from farmgate.engines.supervisor import State, Supervisor
+from farmgate.engines.states import State
+from farmgate.engines.supervisor import Supervisor
 
 FAKE_ENGINE = Path(__file__).with_name("fake_engine.py")
 
@@ -58,6 +59,7 @@ class FakeEngine:
     """Starts fake_engine.py in the given modes, one after the other; the last one stays."""
 
     name = "fake"
+    runs_on = frozenset({"cpu"})
 
     def __init__(self, *modes: str) -> None:
         self._modes = list(modes or ("serves",))

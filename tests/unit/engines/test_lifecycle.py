@@ -16,8 +16,10 @@ from tests.unit.engines.fakes import FakeEngine, FakeTime, becomes, gguf
 from farmgate.core.errors import EngineUnavailable, ModelNotFound, ShuttingDown
 from farmgate.core.model import Capability, HealthStatus
 from farmgate.core.ports import Lender, Progress, Purpose, Weights
-from farmgate.engines.lifecycle import Engines, Options, default_threads
-from farmgate.engines.supervisor import State
+from farmgate.engines.lifecycle import Engines
+from farmgate.engines.states import State
+from farmgate.engines.supervisor import unasked
+from farmgate.engines.versions import Options, default_threads
 from farmgate.engines.weights import ModelStore
 
 Make = Callable[..., Engines]
@@ -40,7 +42,8 @@ async def make(tmp_path: Path, store: ModelStore) -> AsyncIterator[Make]:
             engines = Engines(
                 store,
                 log_directory=tmp_path / "logs",
-                engine=engine,
+                engines={"llamacpp": engine},
+                warm=unasked,
                 options=Options(threads=1, context_tokens=2048, parallel=4),
                 environment=environment or {},
                 clock=time.clock,
@@ -136,7 +139,7 @@ async def test_its_state_follows_its_engines(make: Make) -> None:
     await asking
     assert engines.state() == (HealthStatus.HEALTHY, None)
     os.kill(pids(engines)[0], signal.SIGUSR1)
-    await becomes(engines.supervisors()[0], State.BACKING_OFF)
+    await becomes(engines.supervisors()[0], State.FAILED)
     status, detail = engines.state()
     assert status is HealthStatus.UNHEALTHY
     assert detail is not None
@@ -144,7 +147,7 @@ async def test_its_state_follows_its_engines(make: Make) -> None:
 
 
 async def test_no_model_at_all_is_said(tmp_path: Path) -> None:
-    engines = Engines(ModelStore(tmp_path / "none"), log_directory=tmp_path, engine=FakeEngine())
+    engines = Engines(ModelStore(tmp_path / "none"), log_directory=tmp_path, engines={"llamacpp": FakeEngine()})
     assert engines.state() == (HealthStatus.UNHEALTHY, "there is no model on this machine: farmgate pull starter")
 
 
@@ -176,12 +179,14 @@ import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from farmgate.engines.lifecycle import Engines
+from farmgate.engines.supervisor import unasked
 from farmgate.engines.weights import ModelStore
 from tests.unit.engines.fakes import FakeEngine
 
 async def main():
     home = Path(sys.argv[1])
-    engines = Engines(ModelStore(home / "models"), log_directory=home / "logs", engine=FakeEngine(sys.argv[3]))
+    fake = {"llamacpp": FakeEngine(sys.argv[3])}
+    engines = Engines(ModelStore(home / "models"), log_directory=home / "logs", engines=fake, warm=unasked)
     asyncio.ensure_future(engines.lease("tiny"))
     while not engines.supervisors() or engines.supervisors()[0].pid is None:
         await asyncio.sleep(0)

@@ -6,23 +6,20 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.engines.fakes import FakeEngine, FakeTime, becomes, until
 
-from farmgate.core.errors import EngineUnavailable, ShuttingDown
+from farmgate.core.errors import EngineUnavailable, FarmError, ModelTooLarge, ShuttingDown
 from farmgate.core.ports import Purpose
 from farmgate.engines.engine import Spec
-from farmgate.engines.supervisor import (
-    TRANSITIONS,
-    IllegalTransition,
-    Settings,
-    State,
-    Supervisor,
-    check_transition,
-)
+from farmgate.engines.leases import Address
+from farmgate.engines.process import EngineDied
+from farmgate.engines.states import TRANSITIONS, IllegalTransition, State, check_transition
+from farmgate.engines.supervisor import Keep, Settings, Supervisor
 
 Make = Callable[..., Supervisor]
 
@@ -45,7 +42,7 @@ async def make(tmp_path: Path, time: FakeTime) -> AsyncIterator[Make]:
     )
     async with AsyncExitStack() as stack:
 
-        def make(*modes: str) -> Supervisor:
+        def make(*modes: str, **more: Any) -> Supervisor:
             supervisor = Supervisor(
                 spec,
                 FakeEngine(*modes),
@@ -54,6 +51,7 @@ async def make(tmp_path: Path, time: FakeTime) -> AsyncIterator[Make]:
                 settings=Settings(),
                 clock=time.clock,
                 sleep=time.sleep,
+                **more,
             )
             # Fake time stands still: an engine that ignores SIGTERM is the test's own business.
             stack.push_async_callback(supervisor.close)
@@ -80,16 +78,26 @@ def is_gone(pid: int) -> bool:
 @pytest.mark.parametrize(("now", "to"), list(itertools.product(State, State)))
 def test_every_pair_of_states_is_in_the_table_or_refused(now: State, to: State) -> None:
     allowed = {
-        "stopped starting",
-        "starting ready",
-        "starting backing_off",
+        "absent pulling",
+        "pulling on_disk",
+        "pulling absent",
+        "on_disk starting",
+        "on_disk absent",
+        "starting warming",
+        "starting failed",
         "starting stopping",
-        "ready backing_off",
+        "warming ready",
+        "warming failed",
+        "warming stopping",
+        "ready draining",
+        "ready failed",
         "ready stopping",
-        "backing_off starting",
-        "backing_off stopped",
-        "backing_off stopping",
-        "stopping stopped",
+        "draining ready",
+        "draining failed",
+        "draining stopping",
+        "stopping on_disk",
+        "failed starting",
+        "failed stopping",
     }
     assert set(TRANSITIONS) == set(State)
     if f"{now} {to}" in allowed:
@@ -126,7 +134,7 @@ async def test_stop_returns_when_the_process_is_gone_and_a_lease_starts_another(
     pid = pid_of(supervisor)
     await supervisor.stop()
     assert is_gone(pid)
-    assert supervisor.state is State.STOPPED
+    assert supervisor.state is State.ON_DISK
     (await supervisor.lease()).release()
     assert pid_of(supervisor) != pid
 
@@ -206,24 +214,50 @@ async def test_what_an_engine_prints_later_does_not_block_it(make: Make) -> None
     await until(lambda: "said it all" in supervisor._log_file.read_text())
 
 
-async def test_a_crash_in_use_is_told_at_once_and_repaired_after_the_pause(make: Make, time: FakeTime) -> None:
+async def test_a_crash_in_use_is_repaired_after_the_pause_and_waited_for(make: Make, time: FakeTime) -> None:
     supervisor = make("serves")
+    (await supervisor.lease()).release(answered=True)
     lease = await supervisor.lease()
     pid = pid_of(supervisor)
     os.kill(pid, signal.SIGUSR1)
-    await becomes(supervisor, State.BACKING_OFF)
+    await becomes(supervisor, State.FAILED)
+    assert supervisor.failure == "was killed by SIGUSR1"
+    asking = asyncio.create_task(supervisor.lease())
+    await until(lambda: supervisor.leases.expected == 1)
+    time.advance(0.5)
+    other = await asking
+    assert engine_of(supervisor).specs[0] == supervisor.spec
+    assert pid_of(supervisor) != pid
+    lease.release()
+    other.release()
+    assert supervisor.leases.in_flight == 0
+
+
+async def test_one_that_never_answered_is_not_waited_for(make: Make, time: FakeTime) -> None:
+    supervisor = make("serves")
+    (await supervisor.lease()).release()
+    os.kill(pid_of(supervisor), signal.SIGUSR1)
+    await becomes(supervisor, State.FAILED)
     time.advance(0.2)
     with pytest.raises(EngineUnavailable) as caught:
         await supervisor.lease()
     assert "was killed by SIGUSR1" in caught.value.message
     assert caught.value.retry_after_s == pytest.approx(0.3)
-    assert supervisor.failure == "was killed by SIGUSR1"
-    time.advance(0.3)
-    await becomes(supervisor, State.READY)
-    assert engine_of(supervisor).specs[0] == supervisor.spec
-    assert pid_of(supervisor) != pid
-    lease.release()
-    assert supervisor.leases.in_flight == 0
+
+
+async def test_starts_that_fail_are_waited_for_while_their_pauses_are_short(make: Make, time: FakeTime) -> None:
+    supervisor = make("serves", "exits")
+    (await supervisor.lease()).release(answered=True)
+    os.kill(pid_of(supervisor), signal.SIGUSR1)
+    await becomes(supervisor, State.FAILED)
+    asking = asyncio.create_task(supervisor.lease())
+    for pause_s in (0.5, 1.0):
+        await time.until_asleep(pause_s)
+        assert not asking.done()
+        time.advance(pause_s)
+    with pytest.raises(EngineUnavailable, match="exited with code 3 at its start") as caught:
+        await asking
+    assert caught.value.retry_after_s == 2.0
 
 
 async def test_a_model_used_lately_comes_back_and_one_used_long_ago_does_not(make: Make, time: FakeTime) -> None:
@@ -239,7 +273,7 @@ async def test_a_model_used_lately_comes_back_and_one_used_long_ago_does_not(mak
     os.kill(pid_of(supervisor), signal.SIGUSR1)
     await time.until_asleep(0.5)
     time.advance(0.5)
-    await becomes(supervisor, State.STOPPED)
+    await becomes(supervisor, State.ON_DISK)
     assert len(engine_of(supervisor).launched) == 2
 
 
@@ -251,11 +285,22 @@ async def test_crashes_in_a_row_wait_longer_and_a_healthy_minute_forgets_them(ma
         assert caught.value.retry_after_s == wait_s
         await time.until_asleep(wait_s)
         time.advance(wait_s)
-        await becomes(supervisor, State.STOPPED)
+        await becomes(supervisor, State.ON_DISK)
     (await supervisor.lease()).release()
     time.advance(60.0)
     os.kill(pid_of(supervisor), signal.SIGUSR1)
     await time.until_asleep(0.5)
+
+
+async def test_one_that_answered_before_it_crashed_is_started_again_soon(make: Make, time: FakeTime) -> None:
+    supervisor = make("serves")
+    for _ in range(5):
+        (await supervisor.lease()).release(answered=True)
+        os.kill(pid_of(supervisor), signal.SIGUSR1)
+        await becomes(supervisor, State.FAILED)
+        await time.until_asleep(0.5)
+        time.advance(0.5)
+        await becomes(supervisor, State.READY)
 
 
 async def test_a_caller_who_leaves_does_not_stop_the_start(make: Make) -> None:
@@ -286,7 +331,7 @@ async def test_closing_before_the_start_began_starts_nothing(make: Make) -> None
     supervisor = make("serves")
     supervisor._begin()
     await supervisor.close()
-    assert supervisor.state is State.STOPPED
+    assert supervisor.state is State.ON_DISK
     assert engine_of(supervisor).launched == []
 
 
@@ -296,7 +341,7 @@ async def test_closing_during_the_pause_ends_it(make: Make, time: FakeTime) -> N
         await supervisor.lease()
     await time.until_asleep(0.5)
     await supervisor.close()
-    assert supervisor.state is State.STOPPED
+    assert supervisor.state is State.ON_DISK
 
 
 async def test_the_log_starts_anew_with_each_process_and_the_one_before_is_kept(make: Make, time: FakeTime) -> None:
@@ -305,7 +350,7 @@ async def test_the_log_starts_anew_with_each_process_and_the_one_before_is_kept(
         await supervisor.lease()
     await time.until_asleep(0.5)
     time.advance(0.5)
-    await becomes(supervisor, State.STOPPED)
+    await becomes(supervisor, State.ON_DISK)
     (await supervisor.lease()).release()
     log = supervisor._log_file
     assert "no such weights" not in log.read_text()
@@ -323,3 +368,205 @@ async def test_the_child_gets_only_the_environment_it_is_given_and_no_socket_of_
         inode = os.fstat(server.sockets[0].fileno()).st_ino
         assert f"socket:[{inode}]" not in targets
         assert os.getsid(pid_of(supervisor)) == pid_of(supervisor)
+
+
+# ------------------------------------------------------------------------------------------------ how it leaves
+
+
+async def test_one_that_leaves_lends_no_more_and_lets_those_at_it_end(make: Make) -> None:
+    supervisor = make("serves")
+    lease = await supervisor.lease()
+    pid = pid_of(supervisor)
+    leaving = asyncio.create_task(supervisor.leave(30.0))
+    await becomes(supervisor, State.DRAINING)
+    asking = asyncio.create_task(supervisor.lease())
+    await until(lambda: supervisor.leases.expected == 1)
+    assert supervisor.leases.in_flight == 1
+    assert not is_gone(pid)
+    lease.release()
+    await leaving
+    assert is_gone(pid)
+    (await asking).release()
+    assert supervisor.starts == 2, "who came while it left has a new process"
+
+
+async def test_one_that_is_not_let_go_leaves_when_the_time_is_up(make: Make, time: FakeTime) -> None:
+    supervisor = make("serves")
+    await supervisor.lease()
+    leaving = asyncio.create_task(supervisor.leave(30.0))
+    await becomes(supervisor, State.DRAINING)
+    await time.until_asleep(30.0)
+    time.advance(30.0)
+    await leaving
+    await becomes(supervisor, State.ON_DISK)
+
+
+async def test_it_stays_when_whoever_wanted_it_gone_gives_up(make: Make) -> None:
+    supervisor = make("serves")
+    await supervisor.lease()
+    leaving = asyncio.create_task(supervisor.leave(30.0))
+    await becomes(supervisor, State.DRAINING)
+    leaving.cancel()
+    await asyncio.wait({leaving})
+    assert supervisor.state is State.READY
+    (await supervisor.lease()).release()
+    assert supervisor.starts == 1
+
+
+async def test_a_crash_while_it_leaves_ends_it_too(make: Make) -> None:
+    supervisor = make("serves")
+    lease = await supervisor.lease()
+    leaving = asyncio.create_task(supervisor.leave(30.0))
+    await becomes(supervisor, State.DRAINING)
+    os.kill(pid_of(supervisor), signal.SIGUSR1)
+    await becomes(supervisor, State.FAILED)
+    lease.release()
+    await leaving
+    assert supervisor.state is State.ON_DISK
+
+
+async def test_unused_for_its_time_it_ends_and_the_time_begins_with_the_end_of_the_last_request(
+    make: Make, time: FakeTime
+) -> None:
+    supervisor = make("serves", keep=Keep(ttl_s=60.0))
+    lease = await supervisor.lease()
+    assert supervisor.left_s() == 60.0
+    time.advance(500.0)
+    assert supervisor.state is State.READY, "somebody is at it"
+    lease.release()
+    await time.until_asleep(60.0)
+    time.advance(59.0)
+    (await supervisor.lease()).release()
+    await time.until_asleep(1.0)
+    time.advance(1.0)
+    await time.until_asleep(59.0)
+    assert supervisor.state is State.READY, "it was used in between"
+    pid = pid_of(supervisor)
+    time.advance(59.0)
+    await becomes(supervisor, State.ON_DISK)
+    assert is_gone(pid)
+    assert supervisor.failure is None
+    (await supervisor.lease()).release()
+    assert supervisor.starts == 2
+
+
+async def test_one_that_nobody_ever_used_ends_too(make: Make, time: FakeTime) -> None:
+    supervisor = make("serves", keep=Keep(ttl_s=60.0))
+    asking = asyncio.create_task(supervisor.lease())
+    await until(lambda: supervisor.state is State.STARTING)
+    asking.cancel()
+    await becomes(supervisor, State.READY)
+    await time.until_asleep(60.0)
+    time.advance(60.0)
+    await becomes(supervisor, State.ON_DISK)
+
+
+async def test_how_long_it_stays_can_change_while_it_runs(make: Make, time: FakeTime) -> None:
+    supervisor = make("serves", keep=Keep(ttl_s=3600.0))
+    (await supervisor.lease()).release()
+    await time.until_asleep(3600.0)
+    supervisor.keep = Keep(ttl_s=10.0, pinned=True)
+    assert supervisor.left_s() is None
+    time.advance(5000.0)
+    supervisor.keep = Keep(ttl_s=5060.0)
+    await time.until_asleep(60.0)
+    time.advance(60.0)
+    await becomes(supervisor, State.ON_DISK)
+    assert supervisor.starts == 1
+
+
+# -------------------------------------------------------------------------------------------- room, and warming
+
+
+class Booked:
+    """Room that writes down what happens in it."""
+
+    def __init__(self, error: FarmError | None = None) -> None:
+        self.told: list[str] = []
+        self.error = error
+
+    @asynccontextmanager
+    async def __call__(self, spec: Spec, keep: Keep) -> AsyncIterator[Booked]:
+        if self.error is not None:
+            raise self.error
+        self.told.append("came")
+        try:
+            yield self
+        finally:
+            self.told.append("left")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"CUDA_VISIBLE_DEVICES": "1"}
+
+    def settle(self, pid: int) -> None:
+        self.told.append(f"settled {not is_gone(pid)}")
+
+
+async def test_it_has_its_room_as_long_as_its_process_lives(make: Make) -> None:
+    room = Booked()
+    supervisor = make("serves", room=room)
+    (await supervisor.lease()).release()
+    assert room.told == ["came", "settled True"]
+    assert engine_of(supervisor).launched[0].environment == {"CUDA_VISIBLE_DEVICES": "1"}
+    await supervisor.stop()
+    assert room.told == ["came", "settled True", "left"]
+
+
+async def test_a_crash_gives_the_room_back_before_the_pause(make: Make) -> None:
+    room = Booked()
+    supervisor = make("exits", room=room)
+    with pytest.raises(EngineUnavailable):
+        await supervisor.lease()
+    assert room.told == ["came", "left"]
+
+
+async def test_where_there_is_no_room_everybody_who_waits_is_told_at_once(make: Make) -> None:
+    supervisor = make("serves", room=Booked(ModelTooLarge("it needs 9 MiB")))
+    told = await asyncio.gather(*(supervisor.lease() for _ in range(3)), return_exceptions=True)
+    assert [str(error) for error in told] == ["it needs 9 MiB"] * 3
+    assert len({id(error) for error in told}) == 3
+    assert supervisor.state is State.ON_DISK
+    assert supervisor.failure is None, "nothing crashed"
+    with pytest.raises(ModelTooLarge):
+        await supervisor.lease()
+    assert supervisor.starts == 0
+
+
+async def test_it_is_ready_once_it_has_answered(make: Make) -> None:
+    asked: list[str] = []
+    go = asyncio.Event()
+
+    async def warm(spec: Spec, address: Address) -> None:
+        asked.append(f"{spec.model} at {address.url}")
+        await go.wait()
+
+    supervisor = make("serves", warm=warm)
+    asking = asyncio.create_task(supervisor.lease())
+    await becomes(supervisor, State.WARMING)
+    await until(lambda: bool(asked))
+    assert not asking.done()
+    go.set()
+    (await asking).release()
+    assert asked == ["tiny at http://127.0.0.1:1"]
+
+
+async def test_one_that_comes_up_and_does_not_answer_has_failed(make: Make) -> None:
+    async def warm(spec: Spec, address: Address) -> None:
+        raise EngineDied("came up and answered nothing")
+
+    supervisor = make("serves", warm=warm)
+    with pytest.raises(EngineUnavailable, match="came up and answered nothing"):
+        await supervisor.lease()
+
+
+async def test_one_that_hangs_when_it_is_first_asked_is_killed_in_time(make: Make, time: FakeTime) -> None:
+    async def warm(spec: Spec, address: Address) -> None:
+        await asyncio.Event().wait()
+
+    supervisor = make("serves", warm=warm)
+    asking = asyncio.create_task(supervisor.lease())
+    await becomes(supervisor, State.WARMING)
+    time.advance(180.0)
+    with pytest.raises(EngineUnavailable, match="was not ready within 180 s"):
+        await asking

@@ -272,7 +272,7 @@ def test_models_tell_size_and_context_and_skip_what_is_none(tmp_path: Path) -> N
     assert (tiny.name, tiny.provider, tiny.size_bytes) == ("tiny", "local", len(CONTENT))
     assert (tiny.context_tokens, tiny.description, tiny.loaded) == (4096, "Tiny", None)
     (tmp_path / "tiny.gguf").write_bytes(gguf(context=77))
-    assert models.context_tokens("tiny") == 77
+    assert models.context_tokens(tmp_path / "tiny.gguf") == 77
     (tmp_path / "tiny.gguf").unlink()
     assert models.models() == ()
 
@@ -281,7 +281,7 @@ def test_a_gguf_of_a_version_not_known_here_is_still_a_model(tmp_path: Path) -> 
     (tmp_path / "old.gguf").write_bytes(b"GGUF" + bytes(40))
     models = store(tmp_path)
     assert [info.name for info in models.models()] == ["old"]
-    assert models.context_tokens("old") is None
+    assert models.context_tokens(tmp_path / "old.gguf") is None
 
 
 async def test_a_removed_model_is_gone_with_all_that_belongs_to_it(tmp_path: Path) -> None:

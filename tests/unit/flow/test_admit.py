@@ -15,7 +15,8 @@ from farmgate.core.identity import Principal
 from farmgate.core.reply import Event, Finish, Reply, Text
 from farmgate.core.request import Request
 from farmgate.core.words import Complete
-from farmgate.flow.admit import Admit, Lines, Room, Turn
+from farmgate.flow.admit import Admit
+from farmgate.flow.slots import Lines, Room, Turn
 from farmgate.telemetry import Telemetry
 from farmgate.testing import FakeTarget, request_of
 
@@ -203,7 +204,7 @@ class Queueing(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.lines = Lines(self.MOST)
+        self.lines = Lines()
         self.waiting: list[tuple[str, Turn]] = []
 
     def teardown(self) -> None:
@@ -217,10 +218,9 @@ class Queueing(RuleBasedStateMachine):
         turn: Turn = self.loop.create_future()
         self.waiting.append((caller, turn))
         counts = Counter(name for name, _ in self.waiting)
-        gone = self.lines.join(caller, turn)
-        if gone is None:
-            assert len(self.waiting) <= self.MOST
-        else:
+        self.lines.join(caller, turn)
+        if len(self.waiting) > self.MOST:
+            gone = self.lines.crowd_out()
             loser = next(name for name, one in self.waiting if one is gone)
             assert counts[loser] == max(counts.values())
             assert gone is [one for name, one in self.waiting if name == loser][-1]

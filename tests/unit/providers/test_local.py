@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from tests.fakes.care import Still
 from tests.fakes.upstream import (
     CHUNKED,
     EVENTS,
@@ -79,13 +80,15 @@ class FakeLease:
     url: str
     key: str
     released: int = 0
+    answered: list[bool] = field(default_factory=list)
 
-    def release(self) -> None:
+    def release(self, *, answered: bool = False) -> None:
+        self.answered.append(answered)
         self.released += 1
 
 
 @dataclass
-class FakeLender:
+class FakeLender(Still):
     """Lends the addresses it is given, one after the other; the last for ever."""
 
     urls: list[str]

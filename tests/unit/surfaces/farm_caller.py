@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Container, Mapping, MutableMapping
 from typing import Any, TypeAlias
 
+from tests.fakes.care import FakeCare
+
 from farmgate.core.errors import FarmError, InvalidValue
 from farmgate.core.model import Health, HealthStatus, ModelInfo
 from farmgate.core.ports import Report
@@ -76,6 +78,7 @@ class Gate:
     ) -> None:
         self.target = target or FakeTarget()
         self.jobs = Jobs(time.time)
+        self.care = FakeCare()
         self.loads: list[tuple[str, str | None]] = []
         self.loading: Callable[[Report], Awaitable[None]] | None = None
         digests = {
@@ -91,6 +94,7 @@ class Gate:
             health=self.health,
             load=self.load,
             jobs=self.jobs,
+            care=self.care,
             streaming=streaming,
         )
 

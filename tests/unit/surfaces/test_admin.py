@@ -98,6 +98,7 @@ class AdminGate(Gate):
             health=self.health,
             load=self.load,
             jobs=self.jobs,
+            care=self.care,
             streaming=True,
             administration=self.there,
             explain=self.explain,

@@ -227,7 +227,7 @@ async def test_streams_can_be_switched_off() -> None:
 async def test_every_route_refuses_a_call_without_a_key() -> None:
     gate = Gate(keys=True)
     routes = [route for route in gate.app.routes if isinstance(route, APIRoute)]
-    assert len(routes) == len(gate.app.routes) == 16
+    assert len(routes) == len(gate.app.routes) == 21
     for route in routes:
         path = route.path.replace("{name:path}", "x").replace("{id}", "x")
         for method in route.methods or ():

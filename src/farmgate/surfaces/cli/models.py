@@ -1,4 +1,4 @@
-"""`ls`, `ps`, `pull` and `rm`: the models there are, those in memory, getting one, and deleting one."""
+"""`ls`, `pull` and `rm`: the models there are, getting one, and deleting one."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-from farmgate.core.errors import InvalidApiKey, ModelNotFound, UpstreamUnreachable
+from farmgate.core.errors import InvalidApiKey, ModelNotFound
 from farmgate.core.model import ModelInfo
 from farmgate.surfaces.cli.exits import Exit, WrongUse
 from farmgate.surfaces.cli.keyboard import is_there
-from farmgate.surfaces.cli.remote import RemoteGate, find
+from farmgate.surfaces.cli.remote import find
 from farmgate.surfaces.cli.session import Session
 from farmgate.surfaces.cli.starter import NEEDS_ENGINE
 from farmgate.surfaces.cli.words import UNKNOWN, size, tokens
 from farmgate.wire.farm_models import encode_facts
 
-__all__ = ["HEAD", "list_loaded", "list_models", "pull", "remove", "row_of"]
+__all__ = ["HEAD", "list_models", "pull", "remove", "row_of"]
 
 HEAD = ("NAME", "PROVIDER", "SIZE", "CONTEXT", "STATE")
 LOADED = {True: "loaded", False: "ready", None: UNKNOWN}
@@ -57,17 +57,6 @@ def list_models(session: Session) -> Exit:
             return gate.models()
 
     show(session, models if models is not None else asyncio.run(found()), "there are no models: farmgate pull starter")
-    return Exit.OK
-
-
-def list_loaded(session: Session) -> Exit:
-    """What a running gate has in memory. Raises UpstreamUnreachable when none runs."""
-    config = session.load()
-    running = find(config)
-    if running is None:
-        url = RemoteGate(config.server.host, config.server.port).url
-        raise UpstreamUnreachable(f"no Farmgate is running at {url}: farmgate dev")
-    show(session, [model for model in running.models() if model.loaded], "no model is loaded")
     return Exit.OK
 
 

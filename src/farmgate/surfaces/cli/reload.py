@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from farmgate.core.errors import UpstreamUnreachable
 from farmgate.surfaces.cli.exits import Exit
-from farmgate.surfaces.cli.remote import RemoteGate, find
+from farmgate.surfaces.cli.remote import required
 from farmgate.surfaces.cli.session import Session
 
 if TYPE_CHECKING:
@@ -17,12 +16,7 @@ __all__ = ["reload"]
 
 def reload(session: Session) -> Exit:
     """Raises ConfigError for what this command cannot read itself, and what the running gate answers."""
-    config = session.load()
-    running = find(config)
-    if running is None:
-        url = RemoteGate(config.server.host, config.server.port).url
-        raise UpstreamUnreachable(f"no Farmgate is running at {url}: farmgate dev")
-    told = running.reload()
+    told = required(session.load()).reload()
     if session.out.json:
         session.out.record(told.record)
         return Exit.OK

@@ -6,13 +6,16 @@ import asyncio
 import contextlib
 import json
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from farmgate.core.errors import FarmError, InvalidApiKey, InvalidValue, UpstreamInvalidResponse, UpstreamUnreachable
 from farmgate.core.model import ModelInfo
+from farmgate.core.ports import Progress, Report
 from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Kind, Request
 
@@ -20,11 +23,12 @@ if TYPE_CHECKING:
     from farmgate.config import Config
     from farmgate.surfaces.http.route_models import RouteAnswer
 
-__all__ = ["Reloaded", "RemoteGate", "find", "reachable_host"]
+__all__ = ["Reloaded", "RemoteGate", "find", "reachable_host", "required"]
 
 PROBE_S = 0.3
 LIST_S = 10.0
 RELOAD_S = 120.0
+LOOK_S = 0.2
 WHOLE_BYTES = 64 << 20
 READ_BYTES = 64 << 10
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
@@ -42,6 +46,14 @@ def find(config: Config) -> RemoteGate | None:
         return None
     gate = RemoteGate(config.server.host, config.server.port, key=config.variable("FARM_KEY"))
     return gate if gate.is_alive() else None
+
+
+def required(config: Config) -> RemoteGate:
+    """The Farmgate on the configured address. Raises UpstreamUnreachable when none runs."""
+    running = find(config)
+    if running is None:
+        raise unreachable(RemoteGate(config.server.host, config.server.port).url)
+    return running
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +131,39 @@ class RemoteGate:
         except ValidationError as error:
             raise UpstreamInvalidResponse(f"{self.url} does not tell of a plan as Farmgate does.") from error
 
+    def processes(self) -> list[dict[str, Any]]:
+        """What runs of its local models, as `/api/ai/processes` tells it. Raises FarmError."""
+        return self._listed("/api/ai/processes", "processes")
+
+    def devices(self) -> list[dict[str, Any]]:
+        """What its models can be loaded on, as `/api/ai/gpus` tells it. Raises FarmError."""
+        return self._listed("/api/ai/gpus", "devices")
+
+    def do(self, model: str, verb: str, asked: Mapping[str, str], report: Report) -> None:
+        """Have it load, unload, reload or roll back a model, and wait until that is done. Raises FarmError."""
+        body = json.dumps(asked).encode() if asked else None
+        told = self._ask("POST", f"/api/ai/models/{quote(model)}/{verb}", body, timeout_s=LIST_S)
+        try:
+            job = str(told["job"])  # type: ignore[index]
+            while not self._is_done(job, report):
+                time.sleep(LOOK_S)
+        except (KeyError, TypeError) as error:
+            raise UpstreamInvalidResponse(f"{self.url} does not tell of a job as Farmgate does.") from error
+
+    def _is_done(self, job: str, report: Report) -> bool:
+        told: Any = self._ask("GET", f"/api/ai/jobs/{job}", timeout_s=LIST_S)
+        progress = told["progress"]
+        report(Progress(status=progress["status"], completed=progress["completed"], total=progress["total"]))
+        if told["error"] is not None:
+            raise refusal(500, json.dumps({"error": told["error"]}).encode(), self.url)
+        return told["endedAt"] is not None
+
+    def _listed(self, path: str, key: str) -> list[dict[str, Any]]:
+        told = self._ask("GET", path, timeout_s=LIST_S)
+        if not isinstance(told, dict) or not isinstance(told.get(key), list):
+            raise UpstreamInvalidResponse(f"{self.url} does not answer as Farmgate does.")
+        return list(told[key])
+
     async def send(self, request: Request) -> Reply:
         """Ask it to chat. Raises FarmError. Closing the reply hangs up, which cancels the answer there."""
         from farmgate.wire.openai.requests import encode_request
@@ -148,7 +193,7 @@ class RemoteGate:
             connection.request(method, path, body, {**typed, **self.headers()})
             response = connection.getresponse()
             body = response.read(WHOLE_BYTES)
-            if response.status != 200:
+            if response.status not in (200, 202):
                 raise refusal(response.status, body, self.url)
             return json.loads(body)
         except (OSError, HTTPException) as error:

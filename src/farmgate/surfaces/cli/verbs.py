@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from farmgate import __version__
-from farmgate.surfaces.cli.session import Options, Session
+from farmgate.surfaces.cli.flags import ConfigPath, Env, Host, Json, Port, Quiet, session_of
+from farmgate.surfaces.cli.model_verbs import MODEL_VERBS
+from farmgate.surfaces.cli.session import Options
 
 __all__ = ["SHORT_HELP", "app"]
 
@@ -23,15 +25,6 @@ farmgate {__version__}: the gate between applications and models
 
   farmgate --help                     every command
 """
-
-ConfigPath = Annotated[
-    Path | None, typer.Option("--config", metavar="PATH", help="Configuration file instead of the one found.")
-]
-Env = Annotated[str | None, typer.Option("--env", metavar="ENVIRONMENT", help="development, staging or production.")]
-Json = Annotated[bool, typer.Option("--json", help="Print data, progress and errors as JSON lines.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but data and errors.")]
-Host = Annotated[str | None, typer.Option("--host", metavar="HOST", help="Address to listen on.")]
-Port = Annotated[int | None, typer.Option("--port", min=0, max=65_535, help="Port to listen on; 0 picks a free one.")]
 
 app = typer.Typer(
     name="farmgate",
@@ -69,10 +62,6 @@ def root(
     context.obj = replace(context.obj, options=options)
     if context.invoked_subcommand is None:
         typer.echo(SHORT_HELP, nl=False)
-
-
-def session_of(context: typer.Context, config: Path | None, env: str | None, json: bool, quiet: bool) -> Session:
-    return Session(context.obj, Options(config=config, environment=env, json=json, quiet=quiet))
 
 
 @app.command()
@@ -144,55 +133,8 @@ def run(
     return do(session_of(context, config, env, json, quiet), wish)
 
 
-@app.command()
-def ls(
-    context: typer.Context, config: ConfigPath = None, env: Env = None, json: Json = False, quiet: Quiet = False
-) -> int:
-    """List the models of every provider."""
-    from farmgate.surfaces.cli.models import list_models as do
-
-    return do(session_of(context, config, env, json, quiet))
-
-
-@app.command()
-def ps(
-    context: typer.Context, config: ConfigPath = None, env: Env = None, json: Json = False, quiet: Quiet = False
-) -> int:
-    """List what a running Farmgate has loaded."""
-    from farmgate.surfaces.cli.models import list_loaded as do
-
-    return do(session_of(context, config, env, json, quiet))
-
-
-@app.command()
-def pull(
-    context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="starter, or provider/model.")],
-    config: ConfigPath = None,
-    env: Env = None,
-    json: Json = False,
-    quiet: Quiet = False,
-) -> int:
-    """Get a model, going on where a try was cut."""
-    from farmgate.surfaces.cli.models import pull as do
-
-    return do(session_of(context, config, env, json, quiet), name)
-
-
-@app.command()
-def rm(
-    context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A pulled model.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    config: ConfigPath = None,
-    env: Env = None,
-    json: Json = False,
-    quiet: Quiet = False,
-) -> int:
-    """Delete a pulled model."""
-    from farmgate.surfaces.cli.models import remove as do
-
-    return do(session_of(context, config, env, json, quiet), name, yes=yes)
+for verb in MODEL_VERBS:
+    app.command()(verb)
 
 
 @app.command()

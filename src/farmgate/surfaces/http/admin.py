@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias
 from farmgate.config import Config
 from farmgate.config.features import features_of
 from farmgate.config.reloads import Reload
-from farmgate.core.errors import ConfigInvalid, NotAnAdmin, NotFound, UnsupportedParameter
+from farmgate.core.errors import ConfigInvalid, NotFound, UnsupportedParameter
 from farmgate.core.identity import Principal
 from farmgate.flow.explain import Explanation, Question
 from farmgate.surfaces.http.admin_models import (
@@ -23,6 +23,7 @@ from farmgate.surfaces.http.admin_models import (
     moment,
     reload_answer,
 )
+from farmgate.surfaces.http.care import must_be_admin
 from farmgate.surfaces.http.exchange import Exchange
 from farmgate.surfaces.http.farm_asks import fields_of
 from farmgate.surfaces.http.farm_models import ErrorObject
@@ -69,12 +70,8 @@ class Admins:
         self._explain = explain
 
     def _admitted(self, exchange: Exchange, principal: Principal) -> Administration:
-        """Raises NotAnAdmin. Without keys the browser's word is taken for who sends it: a page of another site must
-        not change what runs on this machine."""
-        if not principal.is_admin:
-            raise NotAnAdmin
-        if not exchange.desk.doorman.needs_key and exchange.header(b"sec-fetch-site") in (b"cross-site", b"same-site"):
-            raise NotAnAdmin("A web page of another site may not ask this.")
+        """Raises NotAnAdmin."""
+        must_be_admin(exchange, principal)
         if self._administration is None:
             raise NotServed
         return self._administration

@@ -14,6 +14,7 @@ from farmgate.core.reply import Event, Reply
 from farmgate.core.request import Body, Kind, Request
 from farmgate.surfaces.http.exchange import JSON, SSE, Exchange
 from farmgate.surfaces.http.once import IDEMPOTENCY_KEY, claim_once
+from farmgate.surfaces.http.priority import is_batch
 from farmgate.surfaces.http.told import served_by
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.strictjson import JsonLimits
@@ -114,6 +115,7 @@ class Asking:
             model=model,
             stream=body.stream,
             want_usage=body.want_usage,
+            is_batch=is_batch(exchange),
         )
         if body.stream and codec.stream_type is SSE:
             exchange.keep_alive()

@@ -33,6 +33,8 @@ from farmgate.surfaces.http.admin_models import (
     FeaturesRequest,
     ReloadAnswer,
 )
+from farmgate.surfaces.http.care import Care, Cares
+from farmgate.surfaces.http.care_models import DevicesAnswer, ProcessesAnswer, ReloadModelRequest
 from farmgate.surfaces.http.exchange import Desk, Exchange, Receive, Scope, Send
 from farmgate.surfaces.http.farm_asks import Asks
 from farmgate.surfaces.http.farm_house import HealthCheck, House, Load
@@ -70,6 +72,7 @@ def farm_app(
     health: HealthCheck,
     load: Load,
     jobs: Jobs,
+    care: Care,
     streaming: bool,
     administration: Administration | None = None,
     explain: Explain | None = None,
@@ -92,7 +95,7 @@ def farm_app(
         app.add_exception_handler(kind, refused)
     asks = Asks(target, streaming=streaming)
     house = House(models=models, health=health, load=load, jobs=jobs)
-    add_routes(app, Routes(desk, app, asks, house, Admins(administration, explain)))
+    add_routes(app, Routes(desk, app, asks, house, Cares(care, jobs), Admins(administration, explain)))
     return app
 
 
@@ -146,11 +149,12 @@ class Routes:
     A parameter that is not used is there to be documented: it is read, with the key checked first, by who answers.
     """
 
-    def __init__(self, desk: Desk, app: FastAPI, asks: Asks, house: House, admins: Admins) -> None:
+    def __init__(self, desk: Desk, app: FastAPI, asks: Asks, house: House, cares: Cares, admins: Admins) -> None:
         self._desk = desk
         self._app = app
         self._asks = asks
         self._house = house
+        self._cares = cares
         self._admins = admins
         self._document = b""
 
@@ -184,6 +188,26 @@ class Routes:
     async def load_model(self, request: HttpRequest, name: str, provider: str | None = None) -> Response:
         """Make a model ready, getting it first where the provider can. The name may hold slashes."""
         return self._answering(partial(self._house.load, name=name, query=request.query_params))
+
+    async def unload_model(self, name: str) -> Response:
+        """Take a model out of memory, once those who are at it are done. Admins only."""
+        return self._answering(partial(self._cares.unload, name=name))
+
+    async def reload_model(self, name: str) -> Response:
+        """Let another version of a model answer: it comes up beside, and takes over when it answers. Admins only."""
+        return self._answering(partial(self._cares.reload, name=name))
+
+    async def rollback_model(self, name: str) -> Response:
+        """Go back to the version before, at once while it is kept. Admins only."""
+        return self._answering(partial(self._cares.rollback, name=name))
+
+    async def list_processes(self) -> Response:
+        """What runs of the models of this machine, and how busy it is. Admins only."""
+        return self._answering(self._cares.processes)
+
+    async def list_devices(self) -> Response:
+        """What models can be loaded on: every GPU, and the memory of this machine."""
+        return self._answering(self._cares.devices)
 
     async def get_job(self, id: str) -> Response:
         """How far a job is."""
@@ -234,6 +258,11 @@ def add_routes(app: FastAPI, routes: Routes) -> None:
     post(app, "/api/ai/generate/stream", routes.generate_stream, GenerateRequest, stream_of=Piece)
     post(app, "/api/ai/embed", routes.embed, EmbedRequest, EmbedAnswer)
     post(app, "/api/ai/models/{name:path}/load", routes.load_model, LoadRequest, LoadAnswer, status=202)
+    begin(app, "/api/ai/models/{name:path}/unload", routes.unload_model)
+    post(app, "/api/ai/models/{name:path}/reload", routes.reload_model, ReloadModelRequest, LoadAnswer, status=202)
+    begin(app, "/api/ai/models/{name:path}/rollback", routes.rollback_model)
+    get(app, "/api/ai/processes", routes.list_processes, ProcessesAnswer)
+    get(app, "/api/ai/gpus", routes.list_devices, DevicesAnswer)
     get(app, "/api/ai/models", routes.list_models, ModelsAnswer)
     get(app, "/api/ai/jobs/{id}", routes.get_job, JobAnswer)
     get(app, "/api/ai/jobs/{id}/stream", routes.watch_job, stream_of=JobAnswer)
@@ -254,6 +283,11 @@ def get(
     app: FastAPI, path: str, route: AnyRoute, answer: Model | None = None, *, stream_of: Model | None = None
 ) -> None:
     add(app, "GET", path, route, answer, stream_of)
+
+
+def begin(app: FastAPI, path: str, route: AnyRoute) -> None:
+    """A job is begun; nothing but its address is said."""
+    add(app, "POST", path, route, LoadAnswer, status=202)
 
 
 def post(
@@ -318,7 +352,15 @@ def add(
 
 # -------------------------------------------------------------------------------------------------------- the document
 
-ASKED: tuple[Model, ...] = (ChatRequest, GenerateRequest, EmbedRequest, LoadRequest, FeaturesRequest, RouteRequest)
+ASKED: tuple[Model, ...] = (
+    ChatRequest,
+    GenerateRequest,
+    EmbedRequest,
+    LoadRequest,
+    ReloadModelRequest,
+    FeaturesRequest,
+    RouteRequest,
+)
 STREAMED: tuple[Model, ...] = (Piece, JobAnswer)
 
 

@@ -28,6 +28,7 @@ from farmgate.surfaces.http.farm_models import (
 )
 from farmgate.surfaces.http.farm_reading import chat_words, embed_words, generate_words, prompt_words, read
 from farmgate.surfaces.http.once import IDEMPOTENCY_KEY, claim_once
+from farmgate.surfaces.http.priority import is_batch
 from farmgate.surfaces.http.told import served_by
 from farmgate.wire.farm import content_frame, response_text
 from farmgate.wire.sse import DONE, frame
@@ -147,6 +148,7 @@ def request_of(
         model=asked.model,
         provider=asked.provider,
         stream=stream,
+        is_batch=is_batch(exchange),
     )
 
 

@@ -31,7 +31,7 @@ from farmgate.wire.openai.errors import encode_error
 from farmgate.wire.sse import DONE, frame
 from farmgate.work.jobs import Job, Jobs
 
-__all__ = ["HealthCheck", "House", "Load"]
+__all__ = ["HealthCheck", "House", "Load", "answer_begun", "has_body", "must_be_name"]
 
 HealthCheck: TypeAlias = Callable[[], Awaitable[Mapping[str, Health]]]
 Load: TypeAlias = Callable[[str, str | None, Report], Awaitable[None]]
@@ -78,26 +78,14 @@ class House:
     # --------------------------------------------------------------------------------------------- loading, jobs
 
     async def load(self, exchange: Exchange, principal: Principal, name: str, query: QueryParams) -> None:
-        if not name:
-            raise UnknownUrl("Name the model: POST /api/ai/models/{name}/load.")
-        if len(name) > NAME_LIMIT:
-            raise ModelNotFound(f"There is no model with a name of more than {NAME_LIMIT} characters.", param="model")
+        must_be_name(name, "load")
         provider = one_provider(provider_in(query), await provider_in_body(exchange))
 
         async def run(report: Report) -> None:
             await self._load(name, provider, report)
 
         job = self._jobs.start("load", title_of(name, provider), run, principal=principal)
-        # One turn of the loop: a name that is refused before anything is waited for is answered with the refusal.
-        await asyncio.sleep(0)
-        refused = job.snapshot().error
-        if refused is not None:
-            # Not raised: the job keeps its error, and with a traceback would keep this exchange.
-            exchange.desk.telemetry.failed(refused.code)
-            await exchange.answer(refused.status, encode_error(refused), error_headers(refused))
-            return
-        told = LoadAnswer(message=f"Loading {name}: GET /api/ai/jobs/{job.id} tells how far it is.", job=job.id)
-        await exchange.answer(202, told.json_bytes())
+        await answer_begun(exchange, job, f"Loading {name}")
 
     async def job(self, exchange: Exchange, principal: Principal, id: str) -> None:
         await exchange.answer(200, JobAnswer.of(self._jobs.get(id, principal).snapshot()).json_bytes())
@@ -133,10 +121,34 @@ def title_of(name: str, provider: str | None) -> str:
 
 async def provider_in_body(exchange: Exchange) -> str | None:
     """The provider a body names. There need not be a body."""
+    return (await fields_of(exchange, LoadRequest)).provider if has_body(exchange) else None
+
+
+def has_body(exchange: Exchange) -> bool:
     length = exchange.header(b"content-length")
-    if length in (None, b"0") and exchange.header(b"transfer-encoding") is None:
-        return None
-    return (await fields_of(exchange, LoadRequest)).provider
+    return length not in (None, b"0") or exchange.header(b"transfer-encoding") is not None
+
+
+def must_be_name(name: str, verb: str) -> None:
+    """Raises where an address has no name of a model in it, or none that a model can have."""
+    if not name:
+        raise UnknownUrl(f"Name the model: POST /api/ai/models/{{name}}/{verb}.")
+    if len(name) > NAME_LIMIT:
+        raise ModelNotFound(f"There is no model with a name of more than {NAME_LIMIT} characters.", param="model")
+
+
+async def answer_begun(exchange: Exchange, job: Job, doing: str) -> None:
+    """Tell of a job that has just been begun, or why it was refused."""
+    # One turn of the loop: a name that is refused before anything is waited for is answered with the refusal.
+    await asyncio.sleep(0)
+    refused = job.snapshot().error
+    if refused is not None:
+        # Not raised: the job keeps its error, and with a traceback would keep this exchange.
+        exchange.desk.telemetry.failed(refused.code)
+        await exchange.answer(refused.status, encode_error(refused), error_headers(refused))
+        return
+    told = LoadAnswer(message=f"{doing}: GET /api/ai/jobs/{job.id} tells how far it is.", job=job.id)
+    await exchange.answer(202, told.json_bytes())
 
 
 def provider_in(query: QueryParams) -> str | None:

@@ -1,0 +1,102 @@
+"""An engine that has just come up is asked for one token: what listens does not yet answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from urllib.parse import urlsplit
+
+from farmgate.core.errors import EngineUnavailable
+from farmgate.core.ports import Purpose
+from farmgate.engines.declared import Question
+from farmgate.engines.engine import Spec
+from farmgate.engines.leases import Address, EngineLease
+from farmgate.engines.process import EngineDied
+
+__all__ = ["NoAnswer", "ask", "check_answer", "warm"]
+
+ANSWER_BYTES = 1 << 20
+QUESTION_S = 120.0
+QUESTION_TOKENS = 128
+
+
+class NoAnswer(Exception):
+    """It did not answer as an engine does; the text says how."""
+
+
+async def warm(spec: Spec, address: Address) -> None:
+    """Have it compute something. Raises EngineDied: it came up, and cannot do what it is for."""
+    try:
+        if spec.purpose is Purpose.EMBED:
+            await ask(address.url, address.key, "/v1/embeddings", {"model": spec.model, "input": "a"})
+        else:
+            body = {"model": spec.model, "prompt": "a", "max_tokens": 1, "temperature": 0}
+            await ask(address.url, address.key, "/v1/completions", body)
+    except NoAnswer as error:
+        raise EngineDied(f"came up and, asked for one token, {error}") from error
+
+
+async def check_answer(lease: EngineLease, model: str, question: Question) -> None:
+    """Ask a new version what its owner wants asked. Raises EngineUnavailable where the answer is not as expected."""
+    messages = [{"role": "user", "content": question.ask}]
+    body = {"model": model, "messages": messages, "max_tokens": QUESTION_TOKENS, "temperature": 0}
+    try:
+        async with asyncio.timeout(QUESTION_S):
+            told = await ask(lease.url, lease.key, "/v1/chat/completions", body)
+        text = told["choices"][0]["message"]["content"]  # type: ignore[index]
+    except TimeoutError:
+        raise EngineUnavailable(f"The new version of {model} did not answer within {QUESTION_S:g} s.") from None
+    except (NoAnswer, LookupError, TypeError) as error:
+        raise EngineUnavailable(f"The new version of {model} did not answer: {error}.") from error
+    if question.expect not in str(text):
+        raise EngineUnavailable(
+            f"The new version of {model} answered {str(text)[:200]!r}, and {question.expect!r} was expected in it."
+        )
+
+
+async def ask(url: str, key: str, path: str, body: dict[str, object]) -> dict[str, object]:
+    """What an engine answers, as JSON. Raises NoAnswer."""
+    parts = urlsplit(url)
+    content = json.dumps(body).encode()
+    # HTTP/1.0: the answer comes in one piece and ends with the connection.
+    head = (
+        f"POST {path} HTTP/1.0\r\nhost: {parts.netloc}\r\nauthorization: Bearer {key}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
+    )
+    try:
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=ANSWER_BYTES)
+        try:
+            writer.write(head.encode() + content)
+            answer = await read_all(reader)
+        finally:
+            writer.close()
+    except OSError as error:
+        raise NoAnswer(f"broke the connection ({error})") from error
+    return read_answer(answer)
+
+
+async def read_all(reader: asyncio.StreamReader) -> bytes:
+    pieces, size = [], 0
+    while piece := await reader.read(65536):
+        pieces.append(piece)
+        size += len(piece)
+        if size > ANSWER_BYTES:
+            raise NoAnswer("answered without an end")
+    return b"".join(pieces)
+
+
+def read_answer(answer: bytes) -> dict[str, object]:
+    """The JSON object in the whole of an HTTP answer. Raises NoAnswer for anything else."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status = head.split(b" ", 2)[1:2]
+    if not head.startswith(b"HTTP/") or not status:
+        raise NoAnswer("answered nothing" if not answer else "did not answer in HTTP")
+    if status != [b"200"]:
+        raise NoAnswer(f"answered HTTP {status[0].decode('latin-1')[:8]}: {body[:300].decode('utf-8', 'replace')}")
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        raise NoAnswer("answered something else than JSON") from None
+    if not isinstance(told, dict):
+        raise NoAnswer("answered something else than a JSON object")
+    return told

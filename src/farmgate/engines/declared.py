@@ -1,0 +1,48 @@
+"""A model as its owner wants it served: one entry of `models:` in the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from farmgate.engines.supervisor import Keep
+
+__all__ = ["KEPT_S", "QUEUE", "QUEUE_S", "Declared", "Question"]
+
+QUEUE = 128
+QUEUE_S = 60.0
+"""How many requests wait for their turn at a model, and how many seconds at most."""
+KEPT_S = 600.0
+"""How long a version that was replaced stays loaded, so that going back to it is instant."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a new version is asked before it takes over, and the text its answer must hold."""
+
+    ask: str
+    expect: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """`versions`: sources by label: the name of a pulled model, or a path. `version`: the label that answers.
+
+    `engine`: by name; None: the one that its files are for. What is None is as the machine's own defaults say.
+    `prewarm`: started before anybody asks.
+    """
+
+    name: str
+    versions: Mapping[str, str]
+    version: str
+    engine: str | None = None
+    device: str = "auto"
+    context_tokens: int | None = None
+    parallel: int | None = None
+    threads: int | None = None
+    keep: Keep = field(default_factory=Keep)
+    kept_s: float = KEPT_S
+    question: Question | None = None
+    prewarm: bool = False
+    queue: int = QUEUE
+    queue_s: float = QUEUE_S

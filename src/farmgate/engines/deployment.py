@@ -1,0 +1,160 @@
+"""One model by name: the version that answers, the one that did before, and the change from one to the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+from farmgate.core.errors import ModelBusy, ShuttingDown
+from farmgate.core.ports import Progress, Purpose, Report
+from farmgate.engines.leases import EngineLease
+from farmgate.engines.release import Release
+from farmgate.engines.states import State
+from farmgate.engines.supervisor import Keep, Supervisor
+from farmgate.telemetry import log
+
+__all__ = ["Check", "Deployment"]
+
+Check: TypeAlias = Callable[[EngineLease], Awaitable[None]]
+"""Asks a new version what its owner wants to know of it. Raises FarmError: it does not take over."""
+LEAST = -1_000_000
+"""The priority of a version that nobody is sent to any more: it makes room for everything."""
+
+
+class Deployment:
+    """Callers get the current release, and whole: a lease is of one process.
+
+    `kept_s`: how long the release before stays loaded, so that going back to it is instant.
+    """
+
+    def __init__(self, release: Release, *, keep: Keep, kept_s: float, drain_s: float) -> None:
+        self.current = release
+        self.previous: Release | None = None
+        self.keep = keep
+        self.kept_s = kept_s
+        self._drain_s = drain_s
+        self._coming: Release | None = None
+        self._retired: set[Release] = set()
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._is_closed = False
+
+    @property
+    def releases(self) -> tuple[Release, ...]:
+        """Those that have processes or may have them again, the current one first."""
+        coming = None if self._coming is self.previous else self._coming
+        return tuple(one for one in (self.current, coming, self.previous) if one is not None)
+
+    @property
+    def processes(self) -> tuple[Supervisor, ...]:
+        """Every process that there may be, also of releases that end what they have begun."""
+        return tuple(one for release in (*self.releases, *self._retired) for one in release.supervisors.values())
+
+    @property
+    def is_changing(self) -> bool:
+        return self._coming is not None
+
+    async def lease(self, purpose: Purpose) -> EngineLease:
+        while True:
+            release = self.current
+            try:
+                return await release.supervisor(purpose).lease()
+            except ShuttingDown:
+                if self._is_closed or release is self.current:
+                    raise
+
+    def set_keep(self, keep: Keep) -> None:
+        """How long the current release stays when nobody uses it; the process goes on."""
+        self.keep = keep
+        self.current.keep = keep
+
+    async def swap(self, release: Release, report: Report, *, check: Check | None = None) -> None:
+        """Start a release beside the current one, warm it, and send callers to it from then on.
+
+        The current one ends what it has begun. Where the new one does not come up, or `check` finds fault with it,
+        nothing changes, and what is wrong is raised. Raises ModelBusy while another change is under way.
+        """
+        if self._coming is not None:
+            raise ModelBusy(f"{self.current.version.name} is being swapped already: wait until that is over.")
+        if self._is_closed:
+            raise ShuttingDown
+        self._coming = release
+        release.keep = replace(self.keep, pinned=True)
+        release.lend(True)
+        try:
+            await self._bring_up(release, report, check)
+        except BaseException:
+            self._coming = None
+            if release is self.previous:
+                self._put_aside(release)
+            else:
+                self._retire(release, within_s=0.0)
+            raise
+        self._flip(release)
+        report(Progress(status=f"{release.version.name} is {release.version.label} now"))
+
+    async def unload(self, within_s: float) -> None:
+        """End the processes of every release; a later lease starts the current one."""
+        await asyncio.gather(*(release.leave(within_s) for release in self.releases))
+
+    async def close(self) -> None:
+        """End everything now; nothing is lent any more."""
+        self._is_closed = True
+        for task in self._leaving:
+            task.cancel()
+        if self._leaving:
+            await asyncio.wait(self._leaving)
+        await asyncio.gather(*(release.close() for release in (*self.releases, *self._retired)))
+
+    async def leave(self) -> None:
+        """End when those who are at it are done; nobody is let in any more."""
+        self._is_closed = True
+        for release in self.releases:
+            release.lend(False)
+        await self.unload(self._drain_s)
+        await self.close()
+
+    async def _bring_up(self, release: Release, report: Report, check: Check | None) -> None:
+        used = [purpose for purpose, one in self.current.supervisors.items() if one.state is not State.ON_DISK]
+        for purpose in used or [Purpose.GENERATE]:
+            report(Progress(status=f"starting {release.version.name} {release.version.label} beside"))
+            lease = await release.supervisor(purpose).lease()
+            try:
+                if check is not None and purpose is Purpose.GENERATE:
+                    report(Progress(status=f"checking {release.version.name} {release.version.label}"))
+                    await check(lease)
+            finally:
+                lease.release()
+
+    def _flip(self, release: Release) -> None:
+        """Not a step in it waits: no caller is between the two."""
+        before, older = self.current, self.previous
+        self._coming = None
+        self.current, self.previous = release, before
+        release.keep = self.keep
+        self._put_aside(before)
+        log.info(
+            "model_swapped", model=release.version.name, version=release.version.label, before=before.version.label
+        )
+        if older is not None and older is not release:
+            self._retire(older, within_s=self._drain_s)
+
+    def _put_aside(self, release: Release) -> None:
+        """Nobody new is sent to it; it stays for a while, unless somebody else needs the room."""
+        release.lend(False)
+        release.keep = Keep(ttl_s=self.kept_s, priority=LEAST)
+
+    def _retire(self, release: Release, *, within_s: float) -> None:
+        """Let a release end what it has begun, and be gone."""
+        release.lend(False)
+        self._retired.add(release)
+
+        async def end() -> None:
+            await release.leave(within_s)
+            await release.close()
+            self._retired.discard(release)
+
+        task = asyncio.get_running_loop().create_task(end(), name=f"retire {release.version.name}")
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)

@@ -1,0 +1,182 @@
+"""The devices of this machine and which model is on which: where one may go, what it is promised, what it uses."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from farmgate.core.errors import EngineUnavailable
+from farmgate.core.model import DeviceState
+from farmgate.core.ports import Clock
+from farmgate.engines.devices import HOST, Devices
+from farmgate.engines.engine import Spec
+from farmgate.engines.eviction import Tenant
+from farmgate.engines.needs import expected_bytes, resident_bytes
+from farmgate.engines.rooms import Held, Rooms, Want
+from farmgate.engines.states import State
+from farmgate.engines.supervisor import Keep, Supervisor
+from farmgate.engines.timing import Sleep
+
+__all__ = ["Machine", "NoSuchDevice", "Place", "allowed"]
+
+GPU = "gpu"
+LEAVES_WITHIN_S = 600.0
+"""How long those who are at a model may take before it leaves for another."""
+
+
+class NoSuchDevice(Exception):
+    """The device that is asked for is not there, or its engine cannot use it; the text says which there are."""
+
+
+def allowed(device: str, runs_on: frozenset[str], there: Iterable[str]) -> frozenset[str]:
+    """The devices a model may go to: for `auto` the GPUs, where there are any and its engine can use them."""
+    usable = [name for name in there if kind_of(name) in runs_on]
+    match device:
+        case "auto":
+            gpus = [name for name in usable if kind_of(name) == GPU]
+            found = gpus or usable
+        case "gpu" | "cuda":
+            found = [name for name in usable if kind_of(name) == GPU]
+        case _:
+            found = [name for name in usable if name == device]
+    if not found:
+        raise NoSuchDevice(f"there is no device {device!r} for it here: there is {', '.join(usable) or 'none'}")
+    return frozenset(found)
+
+
+def kind_of(device: str) -> str:
+    return HOST if device == HOST else GPU
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one process is. `has_gpus`: whether there are any to hide from it."""
+
+    held: Held
+    has_gpus: bool
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Shows a process the devices it has room on and no other."""
+        if not self.has_gpus:
+            return {}
+        numbers = [name.removeprefix(GPU) for name in self.held.shares if name != HOST]
+        return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": ",".join(numbers)}
+
+    def settle(self, pid: int) -> None:
+        """It is loaded. In the memory of the machine it may have more than was expected, and is never taken to have
+        less: room for keys and values is touched when a context first grows so long. What a GPU holds it shows itself.
+        """
+        expected = sum(self.held.shares.values())
+        used = resident_bytes(pid) if set(self.held.shares) == {HOST} else None
+        self.held.settle(max(expected, used or 0))
+
+
+class Machine:
+    """Gives processes their room. `supervisors`: every process there may be. `answers`: whether callers are sent to
+    a process now."""
+
+    def __init__(
+        self,
+        devices: Devices,
+        *,
+        supervisors: Callable[[], Iterable[Supervisor]],
+        answers: Callable[[Spec], bool],
+        clock: Clock,
+        sleep: Sleep,
+    ) -> None:
+        self._devices = devices
+        self._supervisors = supervisors
+        self._answers = answers
+        self._specs: dict[str, Spec] = {}
+        self._rooms = Rooms(
+            lambda: [device.memory for device in devices.read()],
+            tenants=self._tenants,
+            leave=self._leave,
+            clock=clock,
+            sleep=sleep,
+        )
+
+    @asynccontextmanager
+    async def room(self, spec: Spec, keep: Keep, *, runs_on: frozenset[str]) -> AsyncIterator[Place]:
+        """Memory for one process as long as this is open. Raises ModelTooLarge, and EngineUnavailable."""
+        there = [device.name for device in self._devices.read()]
+        try:
+            devices = allowed(spec.device, runs_on, there)
+            needed = expected_bytes(spec)
+        except (NoSuchDevice, OSError) as error:
+            raise EngineUnavailable(f"{spec.model} cannot be loaded: {error}") from error
+        name = self._name(spec)
+        spares = frozenset(other for other, one in self._specs.items() if self._is_successor(spec, one))
+        want = Want(name=name, needed=needed, priority=keep.priority, devices=devices, spares=spares)
+        self._specs[name] = spec
+        try:
+            async with self._rooms.room(want) as held:
+                yield Place(held, has_gpus=len(there) > 1)
+        finally:
+            del self._specs[name]
+
+    def stir(self) -> None:
+        """Who may stay has changed."""
+        self._rooms.stir()
+
+    def held(self, spec: Spec) -> Mapping[str, int]:
+        """What one process has or was promised, in bytes, by device."""
+        for name, one in self._specs.items():
+            if one is spec and name in self._rooms.ledger.holdings:
+                return dict(self._rooms.ledger.holdings[name].bytes)
+        return {}
+
+    def states(self) -> tuple[DeviceState, ...]:
+        """Every device as it is now, with the models on it."""
+        holdings = self._rooms.ledger.holdings
+        return tuple(
+            DeviceState(
+                name=device.name,
+                title=device.title,
+                total=device.memory.total,
+                free=device.memory.free,
+                models={name: one.bytes[device.name] for name, one in holdings.items() if device.name in one.bytes},
+                utilisation=device.utilisation,
+                temperature_c=device.temperature_c,
+                power_w=device.power_w,
+            )
+            for device in self._devices.read()
+        )
+
+    def close(self) -> None:
+        self._devices.close()
+
+    def _is_successor(self, spec: Spec, other: Spec) -> bool:
+        """Whether `spec` is to take over from `other`, which answers until then."""
+        return spec.model == other.model and spec is not other and self._answers(other) and not self._answers(spec)
+
+    def _name(self, spec: Spec) -> str:
+        """A version that is started anew beside itself has the same label."""
+        name, count = spec.label, 1
+        while name in self._specs:
+            count += 1
+            name = f"{spec.label} #{count}"
+        return name
+
+    def _on(self, name: str) -> Iterator[Supervisor]:
+        spec = self._specs.get(name)
+        return (one for one in self._supervisors() if one.spec is spec)
+
+    def _tenants(self) -> Iterator[Tenant]:
+        for name, holding in self._rooms.ledger.holdings.items():
+            for one in self._on(name):
+                if one.state is State.READY:
+                    yield Tenant(
+                        name=name,
+                        held=holding.bytes,
+                        priority=one.keep.priority,
+                        used_at=one.used_at,
+                        in_flight=one.leases.in_flight,
+                        pinned=one.keep.pinned,
+                    )
+
+    async def _leave(self, name: str) -> None:
+        for one in list(self._on(name)):
+            await one.leave(LEAVES_WITHIN_S)

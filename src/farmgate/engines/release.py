@@ -1,0 +1,99 @@
+"""One version of a model: what it is made of, and its processes, one for each purpose."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from farmgate.core.ports import Purpose
+from farmgate.engines.engine import Engine, Spec
+from farmgate.engines.states import State
+from farmgate.engines.supervisor import Keep, Supervisor
+
+__all__ = ["MakeSupervisor", "Release", "Version"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """What one version is made of and how large its processes are. Equal ones need no new process.
+
+    `label` tells it from other versions of the same name. `device`: auto, cpu, gpu, or one device by its name.
+    """
+
+    name: str
+    label: str
+    path: Path
+    engine: Engine
+    context_tokens: int
+    parallel: int
+    threads: int
+    device: str = "auto"
+
+    def spec(self, purpose: Purpose) -> Spec:
+        return Spec(
+            model=self.name,
+            version=self.label,
+            path=self.path,
+            purpose=purpose,
+            context_tokens=self.context_tokens,
+            parallel=self.parallel,
+            threads=self.threads,
+            device=self.device,
+        )
+
+
+MakeSupervisor: TypeAlias = Callable[[Version, Purpose, Keep], Supervisor]
+
+
+class Release:
+    """A version with its processes, made when first asked for."""
+
+    def __init__(self, version: Version, make: MakeSupervisor, keep: Keep) -> None:
+        self.version = version
+        self._make = make
+        self._keep = keep
+        self._lends = True
+        self._supervisors: dict[Purpose, Supervisor] = {}
+
+    @property
+    def supervisors(self) -> Mapping[Purpose, Supervisor]:
+        return self._supervisors
+
+    @property
+    def failed(self) -> bool:
+        """Whether a process of it rests after a crash."""
+        return any(one.state is State.FAILED for one in self._supervisors.values())
+
+    @property
+    def keep(self) -> Keep:
+        return self._keep
+
+    @keep.setter
+    def keep(self, keep: Keep) -> None:
+        self._keep = keep
+        for supervisor in self._supervisors.values():
+            supervisor.keep = keep
+
+    def lend(self, lends: bool) -> None:
+        """Whether callers are let in; where not, whoever waits to be gets ShuttingDown."""
+        self._lends = lends
+        for supervisor in self._supervisors.values():
+            supervisor.lend(lends)
+
+    def supervisor(self, purpose: Purpose) -> Supervisor:
+        found = self._supervisors.get(purpose)
+        if found is None:
+            found = self._supervisors[purpose] = self._make(self.version, purpose, self._keep)
+            found.lend(self._lends)
+        return found
+
+    async def leave(self, within_s: float) -> None:
+        """End the processes once those who are at them are done, at the latest after that time."""
+        await asyncio.gather(*(supervisor.leave(within_s) for supervisor in self._supervisors.values()))
+
+    async def close(self) -> None:
+        """End the processes now; nothing is lent any more."""
+        await asyncio.gather(*(supervisor.close() for supervisor in self._supervisors.values()))

@@ -1,0 +1,163 @@
+"""What a model's name stands for: an entry of the configuration or a pulled file, and which versions there are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from farmgate.core.errors import EngineUnavailable, InvalidValue, ModelNotFound
+from farmgate.core.model import Capability, ModelInfo
+from farmgate.core.ports import Places
+from farmgate.engines.declared import QUEUE, QUEUE_S, Declared
+from farmgate.engines.engine import Engine
+from farmgate.engines.folder import folder_bytes
+from farmgate.engines.release import Version
+
+__all__ = ["Files", "Options", "Versions", "default_threads"]
+
+TEXT_ONLY = frozenset({Capability.VISION, Capability.AUDIO})
+"""What no engine of ours is given the weights for."""
+
+
+def default_threads() -> int:
+    """All processors of a small machine; half of a larger one's, which are usually two to a core. At most 16."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
+    return max(1, min(16, usable if usable <= 4 else usable // 2))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How large an engine is. Each of `parallel` requests has `context_tokens`, or the model's own limit if lower."""
+
+    threads: int = field(default_factory=default_threads)
+    context_tokens: int = 2048
+    parallel: int = 4
+
+
+class Files(Protocol):
+    """What is needed of a model store. `known` is for names that callers send, `source` for the operator's."""
+
+    def models(self) -> tuple[ModelInfo, ...]: ...
+
+    def known(self, model: str) -> Path | None: ...
+
+    def source(self, text: str) -> Path | None: ...
+
+    def context_tokens(self, path: Path) -> int | None: ...
+
+
+class Versions:
+    """`declared` is replaced whole when the configuration changes."""
+
+    def __init__(self, weights: Files, engines: Mapping[str, Engine], options: Options) -> None:
+        self.declared: Mapping[str, Declared] = {}
+        self._weights = weights
+        self._engines = engines
+        self._options = options
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        """Those of the configuration whose files are there, and what is pulled, by name."""
+        pulled = {
+            info.name: replace(info, context_tokens=self._context_tokens(None, info.context_tokens), lacks=TEXT_ONLY)
+            for info in self._weights.models()
+        }
+        declared = {name: info for name in self.declared if (info := self._info(name)) is not None}
+        return tuple(info for _, info in sorted({**pulled, **declared}.items()))
+
+    def places(self, name: str, version: Version | None) -> Places | None:
+        """How many requests a model takes; `version`: the one that answers, where one ever did."""
+        declared = self.declared.get(name)
+        if version is None and declared is None and self._weights.known(name) is None:
+            return None
+        wanted = declared.parallel if declared is not None else None
+        return Places(
+            parallel=version.parallel if version is not None else wanted or self._options.parallel,
+            queue=declared.queue if declared is not None else QUEUE,
+            patience_s=declared.queue_s if declared is not None else QUEUE_S,
+        )
+
+    def current(self, name: str) -> Version:
+        """What a name stands for by itself. Raises ModelNotFound, and EngineUnavailable."""
+        declared = self.declared.get(name)
+        if declared is not None:
+            return self._of(declared, declared.version)
+        path = self._weights.known(name)
+        if path is None:
+            raise ModelNotFound(f"there is no model {name!r} on this machine: farmgate pull starter gets a small one")
+        return self._version(Declared(name=name, versions={}, version=name), name, path)
+
+    def labelled(self, name: str, label: str) -> Version:
+        """One version of a model: of those in its entry, or a pulled model. Raises InvalidValue for any other."""
+        declared = self.declared.get(name)
+        if declared is not None and label in declared.versions:
+            return self._of(declared, label)
+        path = self._weights.known(label)
+        if path is None:
+            there = [
+                *(declared.versions if declared is not None else ()),
+                *(one.name for one in self._weights.models()),
+            ]
+            raise InvalidValue(
+                f"{name} has no version {label[:100]!r}: there is {', '.join(dict.fromkeys(there)) or 'none'}.",
+                param="version",
+            )
+        return self._version(declared or Declared(name=name, versions={}, version=label), label, path)
+
+    def _of(self, declared: Declared, label: str) -> Version:
+        text = declared.versions[label]
+        path = self._weights.source(text)
+        if path is None:
+            raise ModelNotFound(
+                f"the files of {declared.name} {label} are not there: models.{declared.name} names {text!r}, which is "
+                "neither a pulled model, nor a GGUF file, nor the folder of a checkpoint with a config.json"
+            )
+        return self._version(declared, label, path)
+
+    def _version(self, declared: Declared, label: str, path: Path) -> Version:
+        return Version(
+            name=declared.name,
+            label=label,
+            path=path.absolute(),
+            engine=self._engine(declared.engine or engine_for(path)),
+            context_tokens=self._context_tokens(declared.context_tokens, self._weights.context_tokens(path)),
+            parallel=declared.parallel or self._options.parallel,
+            threads=declared.threads or self._options.threads,
+            device=declared.device,
+        )
+
+    def _engine(self, name: str) -> Engine:
+        engine = self._engines.get(name)
+        if engine is None:
+            raise EngineUnavailable(f"there is no engine {name!r}: there is {', '.join(self._engines)}")
+        if (missing := engine.missing()) is not None:
+            raise EngineUnavailable(missing)
+        return engine
+
+    def _context_tokens(self, wanted: int | None, trained: int | None) -> int:
+        """What one request has of it: an engine is not made larger than its options say, nor than the model's own."""
+        most = wanted or self._options.context_tokens
+        return min(most, trained or most)
+
+    def _info(self, name: str) -> ModelInfo | None:
+        declared = self.declared[name]
+        path = self._weights.source(declared.versions[declared.version])
+        if path is None:
+            return None
+        stat = path.stat()
+        return ModelInfo(
+            name=name,
+            provider="local",
+            size_bytes=folder_bytes(path) if path.is_dir() else stat.st_size,
+            description=f"version {declared.version}",
+            context_tokens=self._context_tokens(declared.context_tokens, self._weights.context_tokens(path)),
+            created_unix=int(stat.st_mtime),
+            lacks=TEXT_ONLY,
+        )
+
+
+def engine_for(path: Path) -> str:
+    """The engine that files of this kind are for."""
+    return "transformers" if path.is_dir() else "llamacpp"

@@ -1,0 +1,120 @@
+"""`ps` and `top`: what a running Farmgate has in memory, where, and how busy it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from farmgate.core.errors import FarmError
+from farmgate.core.model import ModelInfo
+from farmgate.surfaces.cli.exits import Exit
+from farmgate.surfaces.cli.models import record
+from farmgate.surfaces.cli.remote import RemoteGate, required
+from farmgate.surfaces.cli.session import Session
+from farmgate.surfaces.cli.words import UNKNOWN, columns, duration, size
+
+__all__ = ["ps", "top"]
+
+HEAD = ("NAME", "PROVIDER", "VERSION", "STATE", "DEVICE", "MEMORY", "ANSWERING", "WAITING", "TOK/S", "LEAVES")
+DEVICE_HEAD = ("DEVICE", "MEMORY", "MODELS", "BUSY", "HEAT", "POWER", "WHAT")
+EVERY_S = 2.0
+CLEAR = "\x1b[2J\x1b[H"
+NOT_ADMIN = 403
+
+Entry: TypeAlias = Mapping[str, Any]
+
+
+def ps(session: Session) -> Exit:
+    """Raises UpstreamUnreachable when no Farmgate runs."""
+    running = required(session.load())
+    processes, others = seen(session, running)
+    if session.out.json:
+        for process in processes:
+            session.out.record({**process, "provider": "local"})
+        for model in others:
+            session.out.record(record(model))
+    elif rows := rows_of(processes, others):
+        session.out.table(HEAD, rows)
+    else:
+        session.out.say("no model is loaded")
+    return Exit.OK
+
+
+def top(session: Session, *, once: bool) -> Exit:
+    """Until it is interrupted, on a terminal; once elsewhere. Raises UpstreamUnreachable when no Farmgate runs."""
+    running = required(session.load())
+    goes_on = not once and session.out.moves
+    while True:
+        devices = running.devices()
+        processes, others = seen(session, running)
+        if session.out.json:
+            session.out.record({"devices": devices, "processes": processes})
+        else:
+            lines = [*columns(DEVICE_HEAD, list(map(device_row, devices))), ""]
+            rows = rows_of(processes, others)
+            lines += columns(HEAD, rows) if rows else ["no model is loaded"]
+            session.out.data((CLEAR if goes_on else "") + "\n".join(lines))
+        if not goes_on:
+            return Exit.OK
+        time.sleep(EVERY_S)
+
+
+def seen(session: Session, running: RemoteGate) -> tuple[Sequence[Entry], Sequence[ModelInfo]]:
+    """Processes that are more than a memory, and the loaded models of other providers."""
+    loaded = [model for model in running.models() if model.loaded]
+    try:
+        processes = [one for one in running.processes() if one.get("state") != "on_disk"]
+    except FarmError as error:
+        if error.status != NOT_ADMIN:
+            raise
+        session.out.say("note: who is busy with what is shown to admins: set FARM_KEY to an admin's key")
+        return [], loaded
+    return processes, [model for model in loaded if model.provider != "local"]
+
+
+def rows_of(processes: Iterable[Entry], others: Iterable[ModelInfo]) -> list[Sequence[str]]:
+    rows: list[Sequence[str]] = [process_row(process) for process in processes]
+    for model in others:
+        unknown = (UNKNOWN,) * 4
+        rows.append((model.name, model.provider, UNKNOWN, "loaded", UNKNOWN, size(model.size_bytes), *unknown))
+    return rows
+
+
+def process_row(process: Entry) -> Sequence[str]:
+    memory: Mapping[str, int] = process["memory"]
+    purpose = "" if process["purpose"] == "generate" else f" ({process['purpose']})"
+    set_aside = "" if process["answers"] else ", set aside"
+    return (
+        f"{process['name']}{purpose}",
+        "local",
+        process["version"],
+        f"{process['state']}{set_aside}",
+        ", ".join(memory) or UNKNOWN,
+        size(sum(memory.values())) if memory else UNKNOWN,
+        str(process["inFlight"]),
+        str(process["waiting"]),
+        f"{process['tokensPerS']:.0f}",
+        leaves(process),
+    )
+
+
+def leaves(process: Entry) -> str:
+    """When it leaves if nobody uses it."""
+    left_s: float | None = process["ttlLeftS"]
+    if process["pinned"]:
+        return "never"
+    return "when room is needed" if left_s is None else f"in {duration(left_s)}"
+
+
+def device_row(device: Entry) -> Sequence[str]:
+    heat, power, busy = device["temperatureC"], device["powerW"], device["utilisation"]
+    return (
+        f"{device['name']}",
+        f"{size(device['memoryUsed'])} of {size(device['memoryTotal'])}",
+        size(sum(device["models"].values())),
+        UNKNOWN if busy is None else f"{busy:.0%}",
+        UNKNOWN if heat is None else f"{heat:.0f} °C",
+        UNKNOWN if power is None else f"{power:.0f} W",
+        device["title"],
+    )

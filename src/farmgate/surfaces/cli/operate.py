@@ -1,0 +1,45 @@
+"""`load`, `unload`, `swap` and `rollback`: a running Farmgate changes which models it has in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from farmgate.surfaces.cli.exits import Exit
+from farmgate.surfaces.cli.remote import required
+from farmgate.surfaces.cli.session import Session
+
+__all__ = ["load", "rollback", "swap", "unload"]
+
+
+def load(session: Session, name: str) -> Exit:
+    """Make a model ready before anybody asks. Raises FarmError."""
+    return operate(session, name, "load", f"{name} is loaded: farmgate run {name}")
+
+
+def unload(session: Session, name: str) -> Exit:
+    """Take a model out of memory once those who are at it are done. Raises FarmError."""
+    return operate(session, name, "unload", f"{name} is out of memory; the next request loads it again")
+
+
+def swap(session: Session, name: str, to: str | None) -> Exit:
+    """Start another version beside, and send callers to it once it answers. Raises FarmError; nothing changed then."""
+    if to is None:
+        return operate(session, name, "reload", f"{name} was loaded anew")
+    told = (
+        f"{name} is version {to} until the next start: `version: {to}` under models.{name} keeps it. "
+        f"Back: farmgate rollback {name}"
+    )
+    return operate(session, name, "reload", told, {"version": to})
+
+
+def rollback(session: Session, name: str) -> Exit:
+    """Go back to the version before. Raises FarmError."""
+    return operate(session, name, "rollback", f"{name} is what it was before")
+
+
+def operate(session: Session, name: str, verb: str, told: str, asked: Mapping[str, str] | None = None) -> Exit:
+    required(session.load()).do(name, verb, asked or {}, session.out.progress(name))
+    if session.out.json:
+        session.out.record({"status": "success"})
+    session.out.say(told)
+    return Exit.OK

@@ -1,0 +1,81 @@
+"""Models on this machine, as they are written, and what is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.unit.config.conftest import Folder
+
+from farmgate.app.declaring import declared_models
+from farmgate.config.changes import differences
+from farmgate.engines.declared import Question
+from farmgate.engines.supervisor import Keep
+
+
+def test_a_source_alone_is_enough(folder: Folder) -> None:
+    model = folder.load("models: {chat: starter}\n").models["chat"]
+    assert (model.source, model.sources, model.current) == ("starter", {"1": "starter"}, "1")
+
+
+def test_a_model_in_full_is_what_the_engines_are_told(folder: Folder) -> None:
+    config = folder.load(
+        """
+models:
+  chat:
+    versions: {1: ./one.gguf, v2: /models/two}
+    version: v2
+    engine: transformers
+    device: gpu1
+    context: 4096
+    parallel: 8
+    threads: 3
+    ttlS: 60
+    pin: true
+    priority: 5
+    keptS: 0
+    probe: {ask: Who are you?, expect: Farmgate}
+"""
+    )
+    told = declared_models(config)["chat"]
+    assert config.source is not None
+    assert told.versions == {"1": str(config.source.parent / "one.gguf"), "v2": "/models/two"}
+    assert (told.version, told.engine, told.device) == ("v2", "transformers", "gpu1")
+    assert (told.context_tokens, told.parallel, told.threads) == (4096, 8, 3)
+    assert told.keep == Keep(ttl_s=60, pinned=True, priority=5)
+    assert (told.kept_s, told.prewarm) == (0, True)
+    assert told.question == Question(ask="Who are you?", expect="Farmgate")
+
+
+def test_what_is_not_said_is_left_to_the_machine(folder: Folder) -> None:
+    told = declared_models(folder.load("models: {chat: {source: ~/m.gguf}, other: {versions: {a: x, b: y}}}\n"))
+    assert told["chat"].versions == {"1": str(Path("~/m.gguf").expanduser())}
+    assert (told["chat"].engine, told["chat"].context_tokens, told["chat"].keep) == (None, None, Keep())
+    assert told["other"].version == "a", "the first of them"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{chat: {}}", "must have either `source` or `versions`"),
+        ("{chat: {source: a, versions: {1: a}}}", "must have either `source` or `versions`"),
+        ("{chat: {versions: {1: a}, version: 2}}", "must name in `version` one of its `versions`"),
+        ("{chat: {source: a, engine: magic}}", "models.chat.engine must be 'llamacpp' or 'transformers'"),
+        ("{chat: {source: a, parallel: 0}}", "models.chat.parallel must be at least 1"),
+        ("{chat: {source: a, ttl: 5}}", 'unknown key "ttl" in models.chat'),
+        ("{chat: {source: a, ttlS: -1}}", "models.chat.ttlS must be at least 0"),
+        ("{chat: {source: a, probe: {ask: x}}}", "models.chat.probe.expect is missing"),
+        ("{a/b: x}", '"a/b" in models is not a name'),
+        ("{chat: 3}", "models.chat must be a mapping"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(folder: Folder, text: str, said: str) -> None:
+    problems = folder.problems(f"models: {text}\n")
+    assert any(said in problem for problem in problems), problems
+    assert all(problem.startswith("farm.config.yaml:") for problem in problems)
+
+
+def test_one_that_comes_is_one_change_and_needs_no_restart(folder: Folder) -> None:
+    before = folder.load("models: {a: x}\n")
+    after = folder.load("models: {a: {source: x, pin: true}, b: y}\n")
+    assert [str(change) for change in differences(before, after)] == ["models.a.pin: false → true", "models.b: added"]

@@ -1,0 +1,139 @@
+"""Which devices a model may go to, and what its process sees of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from tests.unit.engines.fake_nvml import Card, FakeNvml
+from tests.unit.engines.fakes import FakeTime
+
+from farmgate.core.errors import EngineUnavailable, ModelTooLarge
+from farmgate.core.ports import Purpose
+from farmgate.engines.devices import Devices
+from farmgate.engines.engine import Spec
+from farmgate.engines.ledger import Ledger
+from farmgate.engines.memory import Machine, NoSuchDevice, Place, allowed
+from farmgate.engines.needs import expected_bytes
+from farmgate.engines.rooms import Held
+from farmgate.engines.supervisor import Keep, Supervisor
+
+BOTH = frozenset({"cpu", "gpu"})
+THERE = ("gpu0", "gpu1", "cpu")
+GIB = 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("device", "runs_on", "there", "found"),
+    [
+        ("auto", BOTH, THERE, {"gpu0", "gpu1"}),
+        ("auto", BOTH, ("cpu",), {"cpu"}),
+        ("auto", {"cpu"}, THERE, {"cpu"}),
+        ("gpu", BOTH, THERE, {"gpu0", "gpu1"}),
+        ("cuda", BOTH, THERE, {"gpu0", "gpu1"}),
+        ("gpu1", BOTH, THERE, {"gpu1"}),
+        ("cpu", BOTH, THERE, {"cpu"}),
+    ],
+)
+def test_where_a_model_may_go(device: str, runs_on: Iterable[str], there: Iterable[str], found: set[str]) -> None:
+    assert allowed(device, frozenset(runs_on), there) == found
+
+
+@pytest.mark.parametrize(
+    ("device", "runs_on", "there"), [("gpu", BOTH, ("cpu",)), ("gpu2", BOTH, THERE), ("gpu", {"cpu"}, THERE)]
+)
+def test_a_device_that_is_not_there_is_told_with_those_that_are(
+    device: str, runs_on: Iterable[str], there: Iterable[str]
+) -> None:
+    with pytest.raises(NoSuchDevice, match=f"there is no device '{device}' for it here: there is .*cpu"):
+        allowed(device, frozenset(runs_on), there)
+
+
+def place(*shares: str, has_gpus: bool = True) -> Place:
+    ledger = Ledger()
+    ledger.reserve("m", dict.fromkeys(shares, 1 << 20))
+    return Place(Held("m", dict.fromkeys(shares, 1 << 20), ledger), has_gpus=has_gpus)
+
+
+def test_a_process_sees_the_devices_it_has_room_on() -> None:
+    assert place("gpu1").environment["CUDA_VISIBLE_DEVICES"] == "1"
+    assert place("gpu0", "gpu2").environment["CUDA_VISIBLE_DEVICES"] == "0,2"
+    assert place("gpu0").environment["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID", "numbered as its driver numbers them"
+    assert place("cpu").environment["CUDA_VISIBLE_DEVICES"] == ""
+    assert place("cpu", has_gpus=False).environment == {}
+
+
+def test_what_a_process_uses_counts_where_it_is_more_than_was_expected() -> None:
+    more = place("cpu")
+    more.settle(os.getpid())
+    assert more.held.ledger.held("cpu") > 10 << 20
+    less = place("cpu")
+    less.settle(0)
+    assert less.held.ledger.held("cpu") == 1 << 20
+    assert less.held.ledger.promised("cpu") == 0
+    gpu = place("gpu0")
+    gpu.settle(os.getpid())
+    assert gpu.held.ledger.held("gpu0") == 1 << 20, "what a process has in the machine is nothing of a GPU"
+
+
+def machine(*cards: Card, total: int = 16 * GIB, supervisors: Iterable[Supervisor] = ()) -> Machine:
+    time = FakeTime()
+    return Machine(
+        Devices(FakeNvml(list(cards)), host=lambda: (total, total)),
+        supervisors=lambda: supervisors,
+        answers=lambda _: False,
+        clock=time.clock,
+        sleep=time.sleep,
+    )
+
+
+def spec(path: Path, device: str = "auto") -> Spec:
+    return Spec(
+        model="m",
+        path=path,
+        purpose=Purpose.GENERATE,
+        context_tokens=1,
+        parallel=1,
+        threads=1,
+        version="1",
+        device=device,
+    )
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    file = tmp_path / "m.gguf"
+    file.write_bytes(bytes(1000))
+    return file
+
+
+async def test_it_goes_to_the_gpu_with_most_room_and_is_on_the_books_while_it_is_there(file: Path) -> None:
+    there = machine(Card(free=2 * GIB), Card(free=4 * GIB))
+    one = spec(file)
+    async with there.room(one, Keep(), runs_on=BOTH) as room:
+        assert room.environment["CUDA_VISIBLE_DEVICES"] == "1"
+        assert there.held(one) == {"gpu1": expected_bytes(one)}
+        told = {state.name: dict(state.models) for state in there.states()}
+        assert told == {"gpu0": {}, "gpu1": {"m@1 (generate)": expected_bytes(one)}, "cpu": {}}
+        async with there.room(spec(file), Keep(), runs_on=BOTH):
+            assert len(there.states()[1].models) == 2, "the same version once more has its own line"
+    assert there.held(one) == {}
+    there.close()
+
+
+async def test_one_too_large_for_every_device_is_refused(file: Path) -> None:
+    there = machine(total=1 << 20)
+    with pytest.raises(ModelTooLarge, match=r"m@1 .* cannot be loaded on this machine: it needs 64 MiB"):
+        async with there.room(spec(file), Keep(), runs_on=BOTH):
+            pass
+
+
+async def test_one_whose_file_is_gone_or_whose_device_is_not_there_is_told(file: Path) -> None:
+    there = machine()
+    for one in (spec(file, "gpu"), spec(file.parent / "none.gguf")):
+        with pytest.raises(EngineUnavailable, match="m cannot be loaded: "):
+            async with there.room(one, Keep(), runs_on=BOTH):
+                pass
+    assert all(not state.models for state in there.states())

@@ -1,0 +1,393 @@
+"""A version takes over from another: nobody is let down, and what fails changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.engines.fakes import FakeEngine, FakeTime, becomes, gguf, ignore, until
+
+from farmgate.core.errors import EngineUnavailable, InvalidValue, ModelBusy, ModelNotFound, NotFound, ShuttingDown
+from farmgate.core.ports import Purpose
+from farmgate.engines.declared import Declared
+from farmgate.engines.devices import Devices
+from farmgate.engines.lifecycle import DRAIN_S, Engines
+from farmgate.engines.release import Release
+from farmgate.engines.states import State
+from farmgate.engines.supervisor import Keep, Supervisor, unasked
+from farmgate.engines.versions import Options
+from farmgate.engines.weights import ModelStore
+
+MIB = 2**20
+
+
+class Bench:
+    """Engines of fake_engine.py on a machine of 1 GiB, with a model `m` of two versions."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.time = FakeTime()
+        self.engine = FakeEngine()
+        self.free = 1024 * MIB
+        (folder / "models").mkdir()
+        for name in ("one", "two", "other"):
+            (folder / "models" / f"{name}.gguf").write_bytes(gguf())
+        self.store = ModelStore(folder / "models", sources=())
+        self.engines = Engines(
+            self.store,
+            log_directory=folder / "logs",
+            engines={"llamacpp": self.engine},
+            options=Options(threads=1, context_tokens=64, parallel=1),
+            devices=Devices(host=lambda: (1024 * MIB, self.free)),
+            warm=unasked,
+            clock=self.time.clock,
+            sleep=self.time.sleep,
+        )
+        self.engines.declare({"m": self.declared()})
+
+    def declared(self, **more: Any) -> Declared:
+        given: dict[str, Any] = {"name": "m", "versions": {"1": "one", "2": "two"}, "version": "1", **more}
+        return Declared(**given)
+
+    def process(self, version: str) -> Supervisor:
+        return next(one for one in self.engines.supervisors() if one.spec.version == version)
+
+    def answering(self) -> str:
+        return next(one.version for one in self.engines.states() if one.answers)
+
+    @property
+    def states(self) -> dict[str, str]:
+        return {one.version: one.state for one in self.engines.states()}
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    await bench.engines.close()
+
+
+def file_of(supervisor: Supervisor) -> str:
+    return supervisor.spec.path.name
+
+
+async def test_the_new_version_comes_up_beside_and_takes_over(bench: Bench) -> None:
+    old = await bench.engines.lease("m")
+    told: list[str] = []
+    await bench.engines.swap("m", "2", lambda progress: told.append(progress.status))
+    new = await bench.engines.lease("m")
+    assert old.key != new.key
+    assert bench.states == {"2": "ready", "1": "ready"}, "the old one ends what it has begun"
+    assert file_of(bench.process("2")) == "two.gguf"
+    assert bench.answering() == "2"
+    assert told == ["starting m 2 beside", "m is 2 now"]
+
+
+async def test_the_old_version_is_kept_a_while_and_then_leaves(bench: Bench) -> None:
+    lease = await bench.engines.lease("m")
+    await bench.engines.swap("m", "2", ignore)
+    old = bench.process("1")
+    bench.time.advance(5000.0)
+    assert old.state is State.READY, "somebody is at it"
+    lease.release()
+    await bench.time.until_asleep(600.0)
+    bench.time.advance(600.0)
+    await becomes(old, State.ON_DISK)
+    assert bench.process("2").state is State.READY
+
+
+async def test_going_back_is_instant_while_the_old_version_is_kept(bench: Bench) -> None:
+    first = await bench.engines.lease("m")
+    await bench.engines.swap("m", "2", ignore)
+    await bench.engines.rollback("m", ignore)
+    again = await bench.engines.lease("m")
+    assert again.key == first.key, "it is the same process"
+    assert bench.process("1").left_s() is None, "and it stays, as before"
+    await bench.engines.swap("m", "2", ignore)
+    assert bench.process("2").starts == 1, "and so is the other, whichever word is used"
+
+
+async def test_going_back_after_that_starts_it_anew(bench: Bench) -> None:
+    (await bench.engines.lease("m")).release()
+    await bench.engines.swap("m", "2", ignore)
+    await bench.process("1").stop()
+    await bench.engines.rollback("m", ignore)
+    (await bench.engines.lease("m")).release()
+    assert bench.answering() == "1"
+    assert bench.process("1").starts == 2
+
+
+async def test_going_back_to_one_that_rests_after_a_crash_does_not_wait_for_that(bench: Bench) -> None:
+    (await bench.engines.lease("m")).release()
+    await bench.engines.swap("m", "2", ignore)
+    os.kill(bench.process("1").pid or 0, signal.SIGKILL)
+    await becomes(bench.process("1"), State.FAILED)
+    await bench.engines.rollback("m", ignore)
+    (await bench.engines.lease("m")).release()
+    assert bench.answering() == "1"
+
+
+async def test_there_is_nothing_to_go_back_to_before_the_first_change(bench: Bench) -> None:
+    with pytest.raises(NotFound, match="m has had no other version"):
+        await bench.engines.rollback("m", ignore)
+
+
+async def test_a_third_version_ends_the_first(bench: Bench) -> None:
+    lease = await bench.engines.lease("m")
+    first = bench.process("1")
+    await bench.engines.swap("m", "2", ignore)
+    await bench.engines.swap("m", "other", ignore)
+    await becomes(first, State.DRAINING)
+    lease.release()
+    await becomes(first, State.ON_DISK)
+    await until(lambda: "1" not in bench.states)
+    assert bench.states == {"other": "ready", "2": "ready"}
+
+
+async def test_the_same_version_can_be_loaded_anew(bench: Bench) -> None:
+    before = await bench.engines.lease("m")
+    await bench.engines.swap("m", None, ignore)
+    after = await bench.engines.lease("m")
+    assert before.key != after.key
+    assert {one.version for one in bench.engines.states()} == {"1"}
+    assert len(bench.engines.devices()[0].models) == 2, "each has its own room"
+
+
+async def test_a_version_that_does_not_come_up_changes_nothing(bench: Bench) -> None:
+    first = await bench.engines.lease("m")
+    bench.engine._modes = ["exits"]
+    with pytest.raises(EngineUnavailable, match="exited with code 3 at its start"):
+        await bench.engines.swap("m", "2", ignore)
+    assert (await bench.engines.lease("m")).key == first.key
+    await until(lambda: bench.states == {"1": "ready"})
+    bench.engine._modes = ["serves"]
+    await bench.engines.swap("m", "2", ignore)
+    assert bench.answering() == "2"
+
+
+async def test_a_version_that_answers_wrongly_does_not_take_over(bench: Bench) -> None:
+    asked: list[str] = []
+
+    async def wrong(lease: object) -> None:
+        asked.append(bench.answering())
+        raise EngineUnavailable("it answered 'x'")
+
+    first = await bench.engines.lease("m")
+    deployment = bench.engines._deployments["m"]
+    release = bench.engines._release(bench.engines._versions.labelled("m", "2"), Keep())
+    with pytest.raises(EngineUnavailable, match="it answered 'x'"):
+        await deployment.swap(release, ignore, check=wrong)
+    assert asked == ["1"], "callers were still sent to the old one"
+    assert (await bench.engines.lease("m")).key == first.key
+
+
+async def test_a_version_killed_while_it_comes_up_changes_nothing(bench: Bench) -> None:
+    first = await bench.engines.lease("m")
+    bench.engine._modes = ["hangs"]
+    swapping = asyncio.create_task(bench.engines.swap("m", "2", ignore))
+    await until(lambda: "2" in bench.states and bench.process("2").pid is not None)
+    os.kill(bench.process("2").pid or 0, signal.SIGKILL)
+    with pytest.raises(EngineUnavailable, match="was killed by SIGKILL"):
+        await swapping
+    assert (await bench.engines.lease("m")).key == first.key
+
+
+async def test_the_old_version_killed_meanwhile_does_not_stop_the_change(bench: Bench) -> None:
+    (await bench.engines.lease("m")).release()
+    await bench.engines.swap("m", "2", ignore)
+    os.kill(bench.process("1").pid or 0, signal.SIGKILL)
+    await becomes(bench.process("1"), State.FAILED)
+    (await bench.engines.lease("m")).release()
+    await bench.time.until_asleep(0.5)
+    bench.time.advance(0.5)
+    await becomes(bench.process("1"), State.ON_DISK)
+    assert bench.process("1").starts == 1, "nobody is sent to it: it is not started again"
+
+
+async def test_two_changes_at_a_time_are_refused(bench: Bench) -> None:
+    (await bench.engines.lease("m")).release()
+    bench.engine._modes = ["hangs"]
+    first = asyncio.create_task(bench.engines.swap("m", "2", ignore))
+    await until(lambda: "2" in bench.states)
+    with pytest.raises(ModelBusy, match="m is being swapped already"):
+        await bench.engines.swap("m", "other", ignore)
+    first.cancel()
+    await asyncio.wait({first})
+    bench.engine._modes = ["serves"]
+    await bench.engines.swap("m", "other", ignore)
+
+
+async def test_who_waits_for_the_old_version_is_sent_to_the_new_one(bench: Bench) -> None:
+    lease = await bench.engines.lease("m")
+    leaving = asyncio.create_task(bench.process("1").leave(100.0))
+    await becomes(bench.process("1"), State.DRAINING)
+    waiting = asyncio.create_task(bench.engines.lease("m"))
+    await until(lambda: bench.process("1").leases.expected == 1)
+    await bench.engines.swap("m", "2", ignore)
+    (await waiting).release()
+    assert bench.process("2").leases.idle_s() == 0.0
+    lease.release()
+    await leaving
+
+
+async def test_an_unknown_version_is_told_with_those_there_are(bench: Bench) -> None:
+    with pytest.raises(InvalidValue, match=r"m has no version '9': there is 1, 2, one, other, two.*"):
+        await bench.engines.swap("m", "9", ignore)
+    for path in ("/etc/passwd", "../models/one", str(bench.folder / "models" / "one.gguf")):
+        with pytest.raises(InvalidValue):
+            await bench.engines.swap("m", path, ignore)
+    with pytest.raises(ModelNotFound):
+        await bench.engines.swap("nobody", "1", ignore)
+
+
+async def test_a_swap_to_what_has_no_room_beside_changes_nothing(bench: Bench) -> None:
+    bench.free = 300 * MIB
+    first = await bench.engines.lease("m")
+    swapping = asyncio.create_task(bench.engines.swap("m", "2", ignore))
+    bench.free = 50 * MIB
+    for _ in range(60):
+        await bench.time.until_asleep(1.0)
+        bench.time.advance(1.0)
+    with pytest.raises(EngineUnavailable, match="needs 64 MiB, and what is loaded"):
+        await swapping
+    assert (await bench.engines.lease("m")).key == first.key, "it did not have to go for its own successor"
+
+
+async def test_unloading_ends_both_and_the_next_request_loads_what_answers(bench: Bench) -> None:
+    (await bench.engines.lease("m")).release()
+    await bench.engines.swap("m", "2", ignore)
+    await bench.engines.unload("m")
+    assert bench.states == {"2": "on_disk", "1": "on_disk"}
+    assert bench.engines.devices()[0].models == {}
+    (await bench.engines.lease("m")).release()
+    assert bench.states == {"2": "ready", "1": "on_disk"}
+    await bench.engines.unload("other")
+    with pytest.raises(ModelNotFound):
+        await bench.engines.unload("nobody")
+
+
+async def test_unloading_waits_for_those_who_are_at_it(bench: Bench) -> None:
+    lease = await bench.engines.lease("m")
+    unloading = asyncio.create_task(bench.engines.unload("m"))
+    await bench.time.until_asleep(DRAIN_S)
+    lease.release()
+    await unloading
+
+
+# ------------------------------------------------------------------------------------------- a new configuration
+
+
+async def test_what_a_new_configuration_does_not_change_goes_on(bench: Bench) -> None:
+    first = await bench.engines.lease("m")
+    bench.engines.declare({"m": bench.declared(keep=Keep(ttl_s=5.0, pinned=True), kept_s=1.0)})
+    assert bench.process("1").keep == Keep(ttl_s=5.0, pinned=True)
+    assert (await bench.engines.lease("m")).key == first.key
+
+
+async def test_a_new_size_is_a_new_process_of_the_version_that_answers(bench: Bench) -> None:
+    (await bench.engines.lease("m")).release()
+    await bench.engines.swap("m", "2", ignore)
+    bench.engines.declare({"m": bench.declared(parallel=3)})
+    await until(lambda: bench.engine.specs[-1].parallel == 3)
+    await until(lambda: not bench.engines._tasks)
+    assert bench.answering() == "2", "who swapped by hand keeps it"
+
+
+async def test_a_new_version_in_the_configuration_takes_over(bench: Bench) -> None:
+    (await bench.engines.lease("m")).release()
+    bench.engines.declare({"m": bench.declared(version="2")})
+    await until(lambda: bench.answering() == "2")
+    assert bench.states == {"2": "ready", "1": "ready"}
+
+
+async def test_a_new_version_that_does_not_come_up_leaves_the_old_one(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    (await bench.engines.lease("m")).release()
+    bench.engine._modes = ["exits"]
+    bench.engines.declare({"m": bench.declared(version="2")})
+    await until(lambda: "model_not_changed" in caplog.text)
+    assert bench.answering() == "1"
+
+
+async def test_a_model_that_is_taken_out_ends_what_it_has_begun(bench: Bench) -> None:
+    lease = await bench.engines.lease("m")
+    process = bench.process("1")
+    bench.engines.declare({})
+    await becomes(process, State.DRAINING)
+    with pytest.raises(ModelNotFound):
+        await bench.engines.lease("m")
+    lease.release()
+    await becomes(process, State.ON_DISK)
+    assert "m" not in {info.name for info in bench.engines.models()}
+
+
+async def test_one_that_is_wanted_at_the_start_is_loaded_at_once(bench: Bench) -> None:
+    bench.engines.declare({"n": Declared(name="n", versions={"1": "one"}, version="1", prewarm=True)})
+    await until(lambda: bench.states == {"1": "ready"})
+    infos = {info.name: info.loaded for info in bench.engines.models()}
+    assert infos == {"n": True, "one": False, "other": False, "two": False}
+
+
+async def test_files_that_are_not_there_are_told(bench: Bench) -> None:
+    bench.engines.declare({"m": bench.declared(versions={"1": "nowhere.gguf"})})
+    with pytest.raises(ModelNotFound, match=r"the files of m 1 are not there: models.m names 'nowhere.gguf'"):
+        await bench.engines.lease("m")
+    assert "m" not in {info.name for info in bench.engines.models()}
+
+
+async def test_an_engine_that_there_is_not_is_told(bench: Bench) -> None:
+    bench.engines.declare({"m": bench.declared(engine="abacus")})
+    with pytest.raises(EngineUnavailable, match="there is no engine 'abacus': there is llamacpp"):
+        await bench.engines.lease("m")
+
+
+async def test_a_device_that_there_is_not_is_told(bench: Bench) -> None:
+    bench.engines.declare({"m": bench.declared(device="gpu7")})
+    with pytest.raises(EngineUnavailable, match="there is no device 'gpu7' for it here: there is cpu"):
+        await bench.engines.lease("m")
+
+
+# -------------------------------------------------------------------------------------------------- memory
+
+
+async def test_a_model_leaves_for_another_when_both_do_not_fit(bench: Bench) -> None:
+    bench.free = 100 * MIB + int(1024 * MIB * 0.1)
+    (await bench.engines.lease("one")).release()
+    held = bench.engines.devices()[0].models
+    assert list(held) == ["one@one (generate)"]
+    bench.free -= 70 * MIB
+    asking = asyncio.create_task(bench.engines.lease("two"))
+    await bench.time.until_asleep(0.25)
+    assert bench.states == {"one": "on_disk", "two": "starting"}
+    bench.free += 70 * MIB
+    bench.time.advance(0.25)
+    (await asking).release()
+    assert list(bench.engines.devices()[0].models) == ["two@two (generate)"]
+
+
+async def test_nothing_is_lent_after_the_end(bench: Bench) -> None:
+    (await bench.engines.lease("m")).release()
+    await bench.engines.swap("m", "2", ignore)
+    pids = [one.pid for one in bench.engines.supervisors() if one.pid is not None]
+    assert len(pids) == 2
+    await bench.engines.close()
+    assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
+    with pytest.raises(ShuttingDown):
+        await bench.engines.lease("m")
+    with pytest.raises(ShuttingDown):
+        await bench.engines.swap("m", "1", ignore)
+
+
+async def test_every_purpose_that_runs_is_swapped(bench: Bench) -> None:
+    (await bench.engines.lease("m")).release()
+    (await bench.engines.lease("m", purpose=Purpose.EMBED)).release()
+    await bench.engines.swap("m", "2", ignore)
+    ready = [(one.version, one.purpose) for one in bench.engines.states() if one.answers and one.state == "ready"]
+    assert ready == [("2", "generate"), ("2", "embed")]
+    assert isinstance(bench.engines._deployments["m"].current, Release)

@@ -1,0 +1,141 @@
+"""`ps`, `top` and the commands that change which models a running Farmgate has in memory."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.unit.surfaces.cli.fake_server import FakeServer
+from tests.unit.surfaces.cli.fakes import Shell
+
+PROCESS = {
+    "name": "guide",
+    "version": "2",
+    "purpose": "generate",
+    "engine": "llama.cpp",
+    "state": "ready",
+    "answers": True,
+    "memory": {"cpu": 71_000_000},
+    "pid": 9,
+    "inFlight": 3,
+    "waiting": 1,
+    "starts": 1,
+    "ttlLeftS": 90.0,
+    "pinned": False,
+    "priority": 0,
+    "failure": None,
+    "loadS": 0.5,
+    "tokensPerS": 12.4,
+}
+OLD = {**PROCESS, "version": "1", "answers": False, "inFlight": 0, "waiting": 0, "ttlLeftS": None, "purpose": "embed"}
+GPU = {
+    "name": "gpu0",
+    "title": "A GPU",
+    "memoryTotal": 8_000_000_000,
+    "memoryUsed": 2_000_000_000,
+    "utilisation": 0.42,
+    "temperatureC": 61.2,
+    "powerW": 180.4,
+    "models": {"guide": 1_000_000_000},
+}
+HOST = {
+    **GPU,
+    "name": "cpu",
+    "title": "memory",
+    "utilisation": None,
+    "temperatureC": None,
+    "powerW": None,
+    "models": {},
+}
+
+
+ASIDE = "guide (embed) local 1 ready, set aside cpu 71.0 MB 0 0 12 when room is needed"
+
+
+def test_ps_tells_who_is_loaded_where_and_how_busy(shell: Shell, server: FakeServer) -> None:
+    pinned = {**PROCESS, "name": "pinned", "pinned": True}
+    gone = {**PROCESS, "name": "gone", "state": "on_disk"}
+    server.routes["/api/ai/processes"] = [(200, {"processes": [PROCESS, OLD, pinned, gone]})]
+    server.models = [
+        {"name": "guide", "provider": "local", "size": 9, "loaded": True},
+        {"name": "llama3.1", "provider": "ollama", "size": 4_700_000_000, "loaded": True},
+    ]
+    ran = shell("ps")
+    assert [line.split() for line in ran.out.splitlines()] == [
+        ["NAME", "PROVIDER", "VERSION", "STATE", "DEVICE", "MEMORY", "ANSWERING", "WAITING", "TOK/S", "LEAVES"],
+        ["guide", "local", "2", "ready", "cpu", "71.0", "MB", "3", "1", "12", "in", "1", "min", "30", "s"],
+        ASIDE.split(),
+        ["pinned", "local", "2", "ready", "cpu", "71.0", "MB", "3", "1", "12", "never"],
+        ["llama3.1", "ollama", "-", "loaded", "-", "4.7", "GB", "-", "-", "-", "-"],
+    ]
+    records = [json.loads(line) for line in shell("ps", "--json").out.splitlines()]
+    assert [(one["name"], one["provider"]) for one in records][-1] == ("llama3.1", "ollama")
+    assert records[0] == {**PROCESS, "provider": "local"}
+
+
+def test_ps_with_an_ordinary_key_tells_what_it_may(shell: Shell, server: FakeServer) -> None:
+    no = {"error": {"message": "no", "type": "permission_error", "code": "not_an_admin"}}
+    server.routes["/api/ai/processes"] = [(403, no)]
+    ran = shell("ps")
+    assert [line.split()[0] for line in ran.out.splitlines()] == ["NAME", "starter"]
+    assert "FARM_KEY" in ran.err
+
+
+def test_top_shows_devices_and_models(shell: Shell, server: FakeServer) -> None:
+    server.routes["/api/ai/gpus"] = [(200, {"devices": [GPU, HOST]})]
+    server.routes["/api/ai/processes"] = [(200, {"processes": [PROCESS]})]
+    lines = [line.split() for line in shell("top", "--once").out.splitlines()]
+    assert lines[1] == ["gpu0", "2.0", "GB", "of", "8.0", "GB", "1.0", "GB", "42%", "61", "°C", "180", "W", "A", "GPU"]
+    assert lines[2] == ["cpu", "2.0", "GB", "of", "8.0", "GB", "0", "B", "-", "-", "-", "memory"]
+    assert lines[5][:3] == ["guide", "local", "2"]
+    told = json.loads(shell("top", "--json").out)
+    assert (told["devices"], told["processes"]) == ([GPU, HOST], [PROCESS])
+    server.routes["/api/ai/processes"] = [(200, {"processes": []})]
+    server.models = []
+    assert "no model is loaded" in shell("top").out, "where nothing can be drawn over, once"
+
+
+def job(status: str, *, ended: str | None = None, error: object = None) -> tuple[int, object]:
+    progress = {"status": status, "completed": 0, "total": None}
+    return 200, {"progress": progress, "endedAt": ended, "error": error}
+
+
+@pytest.mark.parametrize(
+    ("words", "verb", "asked", "said"),
+    [
+        (("swap", "guide", "--to", "2"), "reload", {"version": "2"}, "guide is version 2 until the next start"),
+        (("swap", "guide"), "reload", {}, "guide was loaded anew"),
+        (("rollback", "guide"), "rollback", {}, "guide is what it was before"),
+        (("load", "guide"), "load", {}, "guide is loaded: farmgate run guide"),
+        (("unload", "guide"), "unload", {}, "guide is out of memory"),
+    ],
+)
+def test_a_change_is_watched_to_its_end(
+    shell: Shell, server: FakeServer, words: tuple[str, ...], verb: str, asked: object, said: str
+) -> None:
+    server.routes[f"/api/ai/models/guide/{verb}"] = [(202, {"job": "j1", "message": ""})]
+    server.routes["/api/ai/jobs/j1"] = [job("starting"), job("done now", ended="2026-01-01T00:00:00Z")]
+    ran = shell(*words)
+    assert ran.code == 0, ran.err
+    assert server.asked == [asked]
+    assert "guide: starting" in ran.err
+    assert "guide: done now" in ran.err
+    assert said in ran.err
+
+
+def test_a_change_that_fails_tells_why(shell: Shell, server: FakeServer) -> None:
+    server.routes["/api/ai/models/a%20b/reload"] = [(202, {"job": "j1"})]
+    error = {"message": "it exited with code 3", "type": "server_error", "param": None, "code": "engine_unavailable"}
+    server.routes["/api/ai/jobs/j1"] = [job("starting"), job("starting", ended="2026-01-01T00:00:00Z", error=error)]
+    ran = shell("swap", "a b", "--to", "2")
+    assert ran.code != 0
+    assert ran.err.endswith("error: it exited with code 3\n")
+
+
+@pytest.mark.parametrize("answer", [[], {}, {"job": "j1"}])
+def test_a_change_that_nobody_understands_is_an_error(shell: Shell, server: FakeServer, answer: object) -> None:
+    server.routes["/api/ai/models/guide/unload"] = [(202, answer)]
+    server.routes["/api/ai/jobs/j1"] = [(200, {})]
+    ran = shell("unload", "guide")
+    assert ran.code == 6
+    assert "does not tell of a job as Farmgate does" in ran.err
