@@ -21,7 +21,10 @@ LOOPBACK = "127.0.0.1"
 
 
 def command(module: str, spec: Spec, *more: str) -> tuple[str, ...]:
-    """The command line of `module` for `spec`; `more` is for arguments that only that module knows."""
+    """The command line of `module` for `spec`; `more` is for arguments that only that module knows.
+
+    What version it is, is the gate's business.
+    """
     # -P: a file called json.py in the user's directory is not a module of ours.
     return (
         *(sys.executable, "-P", "-m", module),

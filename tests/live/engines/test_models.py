@@ -145,7 +145,7 @@ def test_what_cannot_be_loaded_is_told_in_one_sentence(name: str, why: str, tmp_
 @pytest.mark.parametrize(
     ("engine", "device", "why"),
     [
-        (Transformers(), "cuda", "torch sees 0"),
+        (Transformers(), "gpu1", "torch sees no GPU"),
         (Transformers(), "tpu", "no device 'tpu'"),
         (Transformers(quantize="4bit"), "auto", "need a GPU"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from farmgate.engines.hf.folder import CannotLoad, check_checkpoint
 from farmgate.engines.transformers import Dtype, Quantize
 
 __all__ = ["Loaded", "load"]
+
+GPU_NAME = re.compile(r"(?:gpu|cuda):?(\d*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,18 +75,20 @@ def load(spec: Spec, *, dtype: Dtype, quantize: Quantize) -> Loaded:
 
 
 def device_of(wanted: str, torch: Any) -> str:
-    """`cpu`, or `cuda:N`. Raises CannotLoad for a device that there is not."""
-    if wanted == "auto":
-        return "cuda:0" if torch.cuda.is_available() else "cpu"
-    kind, _, number = wanted.partition(":")
-    if wanted == "cpu":
-        return wanted
-    if kind != "cuda" or not (number or "0").isdecimal():
-        raise CannotLoad(f"there is no device {wanted!r}: auto, cpu, cuda or cuda:1")
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if int(number or 0) >= count:
-        raise CannotLoad(f"there is no device {wanted!r}: torch sees {count} of that kind. Choose auto or cpu")
-    return f"cuda:{number or 0}"
+    """`cpu`, or `cuda:N`. Raises CannotLoad for a device that there is not.
+
+    A GPU that is named is the first one where all others are hidden from this process, whatever its number is outside.
+    """
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted == "cpu" or (wanted == "auto" and not there):
+        return "cpu"
+    named = GPU_NAME.fullmatch(wanted)
+    if wanted != "auto" and named is None:
+        raise CannotLoad(f"there is no device {wanted!r}: auto, cpu, gpu or gpu1")
+    if not there:
+        raise CannotLoad(f"there is no device {wanted!r}: torch sees no GPU here. Choose auto or cpu")
+    number = int(named[1] or 0) if named is not None else 0
+    return f"cuda:{number if number < there else 0}"
 
 
 def dtype_of(wanted: Dtype, device: str, torch: Any) -> Any:

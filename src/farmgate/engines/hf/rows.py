@@ -3,12 +3,11 @@
 A row joins when its prompt has been read and leaves with its last token; the others do not wait. Long prompts are read
 a piece at a time between the steps of the others.
 
-Why not transformers' own (`init_continuous_batching`): it has no seed, no stop strings and no end after a
-cancellation for each request, takes its memory at the start, and keeps one set of drawing rules unless told otherwise
-when it is made. And it is slower here: on a processor, with the model of tests/models and 12 answers at once, it
-writes a quarter of the tokens that these rows do (bench/engine.py; ADR 0016 has the figures). What it has beyond
-this, pages of keys and values shared between rows, pays with thousands of tokens on a GPU: nobody has measured that
-here.
+Why not transformers' own (`init_continuous_batching`): it has no seed, no stop strings and no end after a cancellation
+for each request, takes its memory at the start, and keeps one set of drawing rules unless told otherwise when it is
+made. And it is slower here: on a processor, with the model of tests/models and 12 answers at once, it writes a quarter
+of the tokens that these rows do (bench/engine.py; figures in ADR 0016). What it has beyond this, pages of keys and
+values shared between rows, pays with thousands of tokens on a GPU: nobody has measured that here.
 """
 
 from __future__ import annotations

@@ -29,8 +29,7 @@ from farmgate.wire.strictjson import JsonLimits, decode_object
 
 __all__ = ["Shown", "Vectors", "Written", "read_shown", "read_text", "read_vectors", "read_written"]
 
-# A token array for a long prompt has more values than a caller's body may; the gate has counted them already.
-JSON = JsonLimits(nodes=10_000_000)
+JSON = JsonLimits()
 LISTS = ListLimits()
 
 WITHOUT_EFFECT = frozenset(
