@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ["folder_bytes", "folder_context_tokens", "folder_token_bytes"]
+__all__ = ["folder_bytes", "folder_context_tokens", "folder_token_bytes", "is_half"]
 
 NUMBER_BYTES = 4
 """Of a key or a value: on a CPU they are kept in full precision."""
@@ -33,6 +33,12 @@ def folder_token_bytes(folder: Path) -> int:
     except (ValueError, KeyError, TypeError, ZeroDivisionError):
         return 0
     return 2 * NUMBER_BYTES * layers * kept * size
+
+
+def is_half(folder: Path) -> bool:
+    """Whether its numbers have 16 bits each."""
+    told = config_of(folder)
+    return (told.get("dtype") or told.get("torch_dtype")) in ("float16", "bfloat16")
 
 
 def config_of(folder: Path) -> dict[str, Any]:

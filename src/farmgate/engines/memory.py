@@ -104,7 +104,7 @@ class Machine:
         there = [device.name for device in self._devices.read()]
         try:
             devices = allowed(spec.device, runs_on, there)
-            needed = expected_bytes(spec)
+            needed = expected_bytes(spec, on_host=devices == {HOST})
         except (NoSuchDevice, OSError) as error:
             raise EngineUnavailable(f"{spec.model} cannot be loaded: {error}") from error
         name = self._name(spec)

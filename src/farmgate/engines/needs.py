@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from farmgate.engines.engine import Spec
-from farmgate.engines.folder import folder_bytes, folder_token_bytes
+from farmgate.engines.folder import folder_bytes, folder_token_bytes, is_half
 from farmgate.engines.gguf import NotGguf, read_header
 
 __all__ = ["expected_bytes", "resident_bytes"]
@@ -21,9 +21,9 @@ WORK_SHARE = 0.1
 """What computing takes on top of the weights."""
 
 
-def expected_bytes(spec: Spec) -> int:
-    """Weights, the cache of keys and values for every token of every slot, and the program. 0 where no file tells;
-    what its owner says goes before all of that.
+def expected_bytes(spec: Spec, *, on_host: bool = True) -> int:
+    """Weights, the cache of keys and values for every token of every slot, and the program; what its owner says goes
+    before all of that. `on_host`: a processor computes with 32 bits what may lie in a folder with 16.
 
     Raises OSError when the files cannot be read.
     """
@@ -31,7 +31,7 @@ def expected_bytes(spec: Spec) -> int:
         return spec.memory_bytes
     tokens = spec.context_tokens * spec.parallel
     if spec.path.is_dir():
-        weights = folder_bytes(spec.path)
+        weights = folder_bytes(spec.path) * (2 if on_host and is_half(spec.path) else 1)
         return int(weights * (1 + WORK_SHARE)) + tokens * folder_token_bytes(spec.path) + TORCH_BYTES
     if spec.path.suffix == ".onnx":
         # Large weights lie in files beside the graph, which begin with its name.
