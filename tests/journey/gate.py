@@ -207,7 +207,11 @@ class RealGate:
 
     def spawn(self, *arguments: str, pipe: bool = True) -> subprocess.Popen[bytes]:
         """A farmgate command in this gate's directory."""
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "COVERAGE_PROCESS_START") if name in os.environ}
+        kept = {
+            name: os.environ[name]
+            for name in ("PATH", "HOME", "PYTHONPATH", "COVERAGE_PROCESS_START")
+            if name in os.environ
+        }
         return subprocess.Popen(
             [self._python, "-m", "farmgate", *arguments],
             cwd=self.directory,

@@ -8,6 +8,7 @@ from pathlib import Path
 from farmgate.config import Config
 from farmgate.config.schema import LocalModel
 from farmgate.config.sections import MIB
+from farmgate.core.locator import is_remote
 from farmgate.engines.declared import Declared, Question
 from farmgate.engines.engine import Batch
 from farmgate.engines.found import CODE, GRAPH, find_source
@@ -56,7 +57,9 @@ def declared(name: str, entry: LocalModel, folder: Path) -> Declared:
 
 
 def placed(source: str, folder: Path) -> str:
-    """A path counts from the file it is written in; a name of a pulled model is left as it is."""
+    """A path counts from the file it is written in; a pulled model's name, or where one comes from, stays as it is."""
+    if is_remote(source):
+        return source
     is_file = source.endswith((".gguf", GRAPH)) or CODE.fullmatch(source) is not None
     is_path = is_file or "/" in source or source.startswith("~")
     return str(folder / Path(source).expanduser()) if is_path else source

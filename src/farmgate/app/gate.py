@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from farmgate.app.care import ModelCare
 from farmgate.app.careful import CarefulSource, CarefulTarget, careful_close, careful_health, careful_kinds
 from farmgate.app.entries import DEMO, Entries, is_built_in, is_open, make_provider, missing_key
 from farmgate.app.explaining import doubts_of, known_caller
+from farmgate.app.fetching import Get, fetching
 from farmgate.app.inferring import Inferring
 from farmgate.app.known import known_beside
 from farmgate.app.limits import http_limits, room_at, room_of
@@ -79,6 +80,7 @@ class Shared:
     administration: Callable[[], Administration | None] = lambda: None
     declare: Callable[[Config], Callable[[], None]] = lambda _: lambda: None
     """Serve the models of this machine as a configuration says; what it returns takes that back."""
+    fetch: Get | None = None
 
 
 class Gate:
@@ -187,13 +189,7 @@ class Gate:
         streaming = self.config.ai.features.streaming
         openai = OpenAISurface(self.target, self, streaming=streaming)
         responses = ResponsesSurface(self.target, self._shared.responses, count=self.count, streaming=streaming)
-        ollama = OllamaSurface(
-            self.target,
-            self.catalog,
-            load=self.load,
-            jobs=self._shared.jobs,
-            streaming=streaming,
-        )
+        ollama = OllamaSurface(self.target, self.catalog, load=self.load, jobs=self._shared.jobs, streaming=streaming)
         anthropic = AnthropicSurface(self.target, self, count=self.count, streaming=streaming)
         health = HealthSurface(self._shared.is_draining, lambda: self.config.generation)
         models_here = Inferring(self.catalog, self.providers, self._shared.engines)
@@ -250,6 +246,7 @@ class Gate:
                         models=self,
                         health=self.health,
                         load=self.load,
+                        fetch=fetching(self._shared.fetch, self._shared.engines, self.catalog, self._loading),
                         jobs=self._shared.jobs,
                         care=self._care,
                         streaming=self.config.ai.features.streaming,
@@ -357,15 +354,19 @@ class Gate:
         answers = await asyncio.gather(*map(careful_health, self.providers.values()))
         return dict(zip(self.providers, answers, strict=True))
 
+    @contextlib.contextmanager
+    def _loading(self) -> Iterator[None]:
+        self._loads += 1  # a job outlives the request that began it: what it needs stays open till then
+        try:
+            yield
+        finally:
+            self._loads -= 1
+
     async def load(self, model: str, provider: str | None, report: Report) -> None:
         """Make a model ready. One that is not there is got by the provider named, or by the default one."""
         candidate = who_gets(model, provider, self.catalog.view())
-        # A job outlives the request that began it: its provider stays open till then.
-        self._loads += 1
-        try:
+        with self._loading():
             await self.providers[candidate.provider].load(candidate.model, report)
-        finally:
-            self._loads -= 1
         log.info("model_loaded", provider=candidate.provider, model=candidate.model)
         await self.catalog.refresh(at_once=True)
         self.catalog.learn_soon()

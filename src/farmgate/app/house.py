@@ -21,12 +21,13 @@ from farmgate.app.pressure import Watch
 from farmgate.app.reloading import Reloading
 from farmgate.app.running import Running
 from farmgate.app.tending import Tending
-from farmgate.config import Config
+from farmgate.config import Config, ConfigError
 from farmgate.config.process import variables
 from farmgate.config.reloads import Reload, Source
 from farmgate.core.errors import FarmError
 from farmgate.core.ports import Journal, Report
 from farmgate.core.usage import Call
+from farmgate.engines.hub import HUB_URL, Hub
 from farmgate.engines.lifecycle import Engines
 from farmgate.engines.weights import ModelStore
 from farmgate.flow.health import Ward
@@ -62,7 +63,10 @@ class House:
 
     def weights(self, config: Config) -> ModelStore:
         directory = config.home / "models"
-        return self._stores.setdefault(directory, ModelStore(directory))
+        found = self._stores.get(directory)
+        if found is None:
+            found = self._stores[directory] = ModelStore(directory, hub=hub_of(config))
+        return found
 
     def register(self, config: Config, path: Path) -> str:
         return self.weights(config).register(path)
@@ -190,6 +194,7 @@ class House:
                 engines=engines,
                 ward=Ward(),
                 weights=weights,
+                fetch=weights.fetch,
                 is_draining=is_draining,
                 administration=administration,
                 declare=partial(declare, engines),
@@ -209,6 +214,15 @@ class House:
             result = stop()
             if asyncio.iscoroutine(result):
                 await result
+
+
+def hub_of(config: Config) -> Hub:
+    """The hub that models are pulled from, by the variables its other clients go by. Raises ConfigError."""
+    token = config.variable("HF_TOKEN") or config.variable("HUGGING_FACE_HUB_TOKEN")
+    try:
+        return Hub(config.variable("HF_ENDPOINT") or HUB_URL, token=token)
+    except ValueError as error:
+        raise ConfigError(f"HF_ENDPOINT or HF_TOKEN cannot be used: {error}") from error
 
 
 def declare(engines: Engines, config: Config) -> Callable[[], None]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from farmgate.app.entries import settings_of
 from farmgate.config import Config
 from farmgate.config.process import variables
 from farmgate.config.schema import Provider as Entry
 from farmgate.core.errors import FarmError
-from farmgate.core.ports import Report, Weights
+from farmgate.core.locator import is_remote
+from farmgate.core.ports import OwnWeights, Report
 from farmgate.engines.ollama import Missing, Started, ensure
 from farmgate.providers.ollama import OllamaProvider
 from farmgate.surfaces.cli.house import Finding
@@ -20,7 +21,7 @@ OLLAMA_URL = "http://127.0.0.1:11434"
 
 
 async def prepare(
-    config: Config, weights: Weights, report: Callable[[str], Report], started: list[Callable[[], object]]
+    config: Config, weights: OwnWeights, report: Callable[[str], Report], started: list[Callable[[], object]]
 ) -> tuple[Finding, ...]:
     """What was done, a line each. What was started is added to `started`, to be stopped at the end."""
     findings: list[Finding] = []
@@ -31,21 +32,32 @@ async def prepare(
             case "ollama" if entry.auto_start or entry.auto_pull:
                 findings += await prepare_ollama(name, entry, config, report, started)
             case "local" if entry.auto_pull:
-                findings += await pull_weights(name, entry, weights, report)
+                findings += await pull_weights(name, entry.auto_pull, weights, report)
+    wanted = {
+        source: name
+        for name, entry in config.models.items()
+        if entry.auto_pull
+        for source in entry.sources.values()
+        if is_remote(source)
+    }
+    for source, name in wanted.items():
+        findings += await pull_weights(name, (source,), weights, report)
     return tuple(findings)
 
 
-async def pull_weights(name: str, entry: Entry, weights: Weights, report: Callable[[str], Report]) -> list[Finding]:
-    """Pull models for the embedded engine."""
+async def pull_weights(
+    name: str, sources: Iterable[str], weights: OwnWeights, report: Callable[[str], Report]
+) -> list[Finding]:
+    """Get models for the embedded engines that are not there."""
     findings: list[Finding] = []
-    for model in entry.auto_pull:
-        if model in {known.name for known in weights.models()}:
+    for source in sources:
+        if weights.source(source) is not None:
             continue
         try:
-            await weights.pull(model, report(model))
-            findings.append(Finding(name=name, is_there=True, text=f"pulled {model}"))
+            await weights.fetch(source, report(source))
+            findings.append(Finding(name=name, is_there=True, text=f"pulled {source}"))
         except FarmError as error:
-            findings.append(Finding(name=name, is_there=False, text=f"{model} was not pulled: {error.message}"))
+            findings.append(Finding(name=name, is_there=False, text=f"{source} was not pulled: {error.message}"))
     return findings
 
 

@@ -27,6 +27,8 @@ from farmgate.config.sections import (
     Weight,
     Whole,
 )
+from farmgate.core.errors import InvalidValue
+from farmgate.core.locator import is_remote, parse_locator
 
 __all__ = [
     "Ai",
@@ -266,7 +268,8 @@ class LocalModel(Section):
     source: Name | None = Field(
         None,
         description="A pulled model, a GGUF file, the folder of a Hugging Face checkpoint, an ONNX graph or its "
-        "folder, or a class of your own, such as ./sentiment.py:Sentiment.",
+        "folder, a class of your own, such as ./sentiment.py:Sentiment, or where it is pulled from: hf:owner/name, "
+        "https://host/model.gguf.",
     )
     versions: Mapping[Label, Name] = Field(
         default_factory=dict, description="Several sources by version, instead of one: `farmgate swap` goes between."
@@ -320,6 +323,7 @@ class LocalModel(Section):
     hours: tuple[Span, ...] = Field(
         (), max_length=32, description="When it is kept loaded, as `Mon-Fri 08:00-18:00`, by the machine's clock."
     )
+    auto_pull: bool = Field(True, description="`farmgate dev` gets it at its start where its source is hf: or https:.")
     queue: Queued = Field(128, description="Most requests that wait for their turn.")
     queue_timeout_s: Seconds = Field(60, description="Time a request waits for its turn.")
     kept_s: Pause = Field(600, description="Seconds a version that was replaced stays loaded: rollback is instant.")
@@ -333,6 +337,11 @@ class LocalModel(Section):
             raise ValueError("must name in `version` one of its `versions`")
         if (self.engine == "command") == (not self.command):
             raise ValueError("must have a `command` with `engine: command`, and with no other")
+        for source in filter(is_remote, self.sources.values()):
+            try:
+                parse_locator(source)
+            except InvalidValue as error:
+                raise ValueError(f"must name a source that can be pulled: {error.message.rstrip('.')}") from error
         return self
 
     @property

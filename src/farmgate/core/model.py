@@ -82,7 +82,8 @@ class Facts:
 class ModelInfo(Facts):
     """One model of one provider. `loaded` is None where the provider cannot tell; sizes are of the weights.
 
-    `loaded_context_tokens` is what it has now; it may be loaded anew with more, up to `context_tokens`.
+    `loaded_context_tokens` is what it has now; it may be loaded anew with more, up to `context_tokens`. Of what was
+    pulled: `source`, as its owner wrote it, the `revision` it was at, and its `licence`.
     """
 
     name: str
@@ -92,6 +93,9 @@ class ModelInfo(Facts):
     loaded: bool | None = None
     loaded_context_tokens: int | None = None
     created_unix: int = 0
+    source: str | None = None
+    revision: str | None = None
+    licence: str | None = None
 
     @property
     def window_tokens(self) -> int | None:

@@ -21,6 +21,7 @@ __all__ = [
     "KeptResponse",
     "Lease",
     "Lender",
+    "OwnWeights",
     "Places",
     "Progress",
     "Purpose",
@@ -203,7 +204,21 @@ class Weights(Protocol):
         """The GGUF file of a pulled model, or of a path given as the name; None when there is none."""
 
     async def pull(self, model: str, report: Report) -> Path:
-        """Get a model, resuming what an earlier try left. Raises FarmError that names what was tried."""
+        """Get a model that Farmgate knows, resuming what an earlier try left. Raises FarmError that names what was
+        tried. Safe for names that callers send."""
 
     def remove(self, model: str) -> bool:
-        """Delete a pulled model. False when there is none by that name."""
+        """Delete a pulled model, or what an unfinished pull left of one. False when there is nothing by that name."""
+
+
+class OwnWeights(Weights, Protocol):
+    """The same for whoever runs this machine: files and addresses they name are opened. Never for callers' words."""
+
+    def source(self, text: str) -> Path | None:
+        """What an engine is given for a source in the configuration; None where it is not there, or not pulled yet."""
+
+    async def fetch(self, source: str, report: Report, *, name: str | None = None) -> str:
+        """Get a model from the hub, an address or a path, and the name it has here: `name`, or one made from it.
+
+        Raises FarmError: InvalidValue for a source or a name that cannot be used, or a name that is taken.
+        """

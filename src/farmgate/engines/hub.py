@@ -1,39 +1,56 @@
-"""A model file comes from the Hugging Face hub over HTTP, resumed by Range where it was cut."""
+"""Models come from the Hugging Face hub, or from a mirror that speaks like it.
+
+Sources: the hub's OpenAPI document at https://huggingface.co/.well-known/openapi.json, and for `X-Error-Code` its own
+client, https://github.com/huggingface/huggingface_hub.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import http.client
-import re
+import http
 import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import quote, urlsplit
 
+from farmgate.core.locator import HubModel, Locator
 from farmgate.core.ports import Progress, Report
 from farmgate.engines.catalogue import HubFile, Item
-from farmgate.engines.sources import CHUNK_BYTES, SourceFailed, Stop, in_daemon_thread, size_of
-from farmgate.engines.timing import either
+from farmgate.engines.choosing import choose
+from farmgate.engines.download import bring
+from farmgate.engines.plan import Piece, Plan
+from farmgate.engines.repository import Repository, RepositoryFile, read_repository
+from farmgate.engines.sources import NotThere, SourceFailed, SourceRefused, Stop
+from farmgate.engines.web import Token, Visit, Web, origin_of
 
 __all__ = ["HUB_URL", "Hub"]
 
 HUB_URL = "https://huggingface.co"
-MAX_TRIES = 50
+MAIN = "main"
+MOST_ANSWER_BYTES = 32 << 20
 
 
 class Hub:
-    """`base_url` is the hub's own or a mirror's. An address that does not connect costs `connect_s` in all."""
+    """`base_url` is the hub's own or a mirror's, and the one address that `token` is shown to."""
 
     name = "the Hugging Face hub"
 
-    def __init__(self, base_url: str = HUB_URL, *, connect_s: float = 5.0, stall_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        base_url: str = HUB_URL,
+        *,
+        token: str | None = None,
+        connect_s: float = 5.0,
+        stall_s: float = 30.0,
+        wait: Callable[[Stop, float], None] = Stop.wait,
+    ) -> None:
+        """Raises ValueError for an address that is none, or a token that no header can hold."""
         if urlsplit(base_url).scheme not in {"http", "https"}:
             raise ValueError(f"the hub's address must start with https:// or http://, not {base_url!r}")
         self._base_url = base_url.rstrip("/")
-        self._connect_s = connect_s
-        self._stall_s = stall_s
+        self._token = Token(origin=origin_of(base_url), value=token) if token else None
+        self._web = Web(token=self._token, connect_s=connect_s, stall_s=stall_s, wait=wait)
+
+    # As a source of the catalogue
 
     def offers(self, item: Item) -> bool:
         return item.hub is not None
@@ -43,153 +60,96 @@ class Hub:
 
     async def fetch(self, item: Item, into: Path, report: Report) -> None:
         assert item.hub is not None
-        loop = asyncio.get_running_loop()
-        connected = asyncio.Event()
-        stop = Stop()
+        url = self._url(item.hub)
+        piece = Piece(path=item.hub.file, url=url, shown=url, size_bytes=item.size_bytes, sha256=item.sha256)
 
         def tell(completed: int) -> None:
-            progress = Progress(status=f"downloading from {self.name}", completed=completed, total=item.size_bytes)
-            loop.call_soon_threadsafe(report, progress)
+            report(Progress(status=f"downloading from {self.name}", completed=completed, total=item.size_bytes))
 
-        download = _Download(
-            url=self._url(item.hub),
-            into=into,
-            size_bytes=item.size_bytes,
-            stop=stop,
-            tell=tell,
-            opener=_opener(self._connect_s, self._stall_s, lambda: loop.call_soon_threadsafe(connected.set)),
+        await bring(self._web, piece, into, where=self._base_url, tell=tell)
+
+    def _url(self, file: HubFile) -> str:
+        return f"{self._base_url}/{file.repository}/resolve/{quote(file.revision, safe='')}/{quote(file.file)}"
+
+    # As an origin of any model in it
+
+    async def plan(self, locator: Locator, pausing: Callable[[float], object]) -> Plan:
+        assert isinstance(locator, HubModel)
+        repository = await self._repository(locator, pausing)
+        choice = choose(repository, locator)
+        return Plan(
+            asked=str(locator),
+            source=f"{repository.name} at {repository.commit[:7]}",
+            pieces=tuple(self._piece(repository, file, flat=not choice.is_checkpoint) for file in choice.files),
+            is_folder=choice.is_checkpoint or len(choice.files) > 1,
+            description=repository.name if choice.is_checkpoint else f"{repository.name}: {choice.files[0].path}",
+            licence=repository.licence,
+            revision=repository.commit,
+            told=choice.told,
         )
-        running = asyncio.ensure_future(in_daemon_thread(download.run))
-        try:
-            await self._until_connected(running, connected)
-            await running
-        finally:
-            stop.set()
-            running.cancel()
 
-    def _url(self, hub: HubFile) -> str:
-        return f"{self._base_url}/{hub.repository}/resolve/{hub.revision}/{quote(hub.file)}"
+    async def _repository(self, model: HubModel, pausing: Callable[[float], object]) -> Repository:
+        """Its files as they are now at the revision that is meant. Raises SourceFailed."""
+        revision = quote(model.revision or MAIN, safe="")
+        url = f"{self._base_url}/api/models/{model.repository}/revision/{revision}?blobs=true"
+        refusal = self._refusal(model.repository, model.revision)
 
-    async def _until_connected(self, running: asyncio.Future[None], connected: asyncio.Event) -> None:
-        # A name server that does not answer, or several dead addresses, must not add up.
-        await either(running, connected.wait(), timeout_s=self._connect_s)
-        if not running.done() and not connected.is_set():
-            raise SourceFailed(f"{self._base_url} did not connect within {self._connect_s:g} s")
+        def ask(visit: Visit) -> bytes:
+            return visit.patiently(lambda: visit.read(url, MOST_ANSWER_BYTES), refusal)
 
+        body = await self._web.run(ask, where=self._base_url, pausing=pausing)
+        return read_repository(body, asked=model.repository)
 
-class _Download:
-    """Blocking; runs in a thread."""
-
-    def __init__(
-        self,
-        *,
-        url: str,
-        into: Path,
-        size_bytes: int,
-        stop: Stop,
-        tell: Callable[[int], None],
-        opener: urllib.request.OpenerDirector,
+    async def bring(
+        self, piece: Piece, into: Path, tell: Callable[[int], object], pausing: Callable[[float], object]
     ) -> None:
-        self._url = url
-        self._into = into
-        self._size_bytes = size_bytes
-        self._stop = stop
-        self._tell = tell
-        self._opener = opener
+        repository = "/".join(urlsplit(piece.url).path.rpartition("/resolve/")[0].split("/")[-2:])
+        refusal = self._refusal(repository, None)
+        await bring(self._web, piece, into, where=self._base_url, tell=tell, pausing=pausing, refusal=refusal)
 
-    def run(self) -> None:
-        if size_of(self._into) > self._size_bytes:
-            self._into.unlink()
-        stuck = False
-        why = "the connection ended early"
-        for _ in range(MAX_TRIES):
-            had = size_of(self._into)
-            if had == self._size_bytes:
-                return
-            try:
-                self._go_on(had)
-            except (OSError, http.client.HTTPException) as error:
-                why = _reason(error)
-            if size_of(self._into) > had:
-                stuck = False
-            elif stuck or had == 0:
-                break
-            else:
-                # Once more: what was there may have been of no use, and the next try starts from nothing.
-                stuck = True
-        raise SourceFailed(f"{self._url}: {why}")
+    def _piece(self, repository: Repository, file: RepositoryFile, *, flat: bool) -> Piece:
+        """`flat`: llama.cpp looks for the parts of a model beside the first, wherever the repository keeps them."""
+        url = self._url(HubFile(repository=repository.name, revision=repository.commit, file=file.path))
+        return Piece(
+            path=file.path.rpartition("/")[2] if flat else file.path,
+            url=url,
+            shown=url,
+            size_bytes=file.size_bytes,
+            sha256=file.sha256,
+            blob_sha1=file.blob_sha1,
+        )
 
-    def _go_on(self, had: int) -> None:
-        headers = {"User-Agent": "farmgate", "Accept-Encoding": "identity"}
-        if had:
-            headers["Range"] = f"bytes={had}-"
-        try:
-            with self._opener.open(urllib.request.Request(self._url, headers=headers)) as response:  # noqa: S310  http(s) only, see Hub
-                start = _start_of(response, self._size_bytes)
-                with self._into.open("r+b" if had else "wb") as file:
-                    self._stop.guard(lambda: file.truncate(start))
-                    file.seek(start)
-                    self._copy(response, file, start)
-        except urllib.error.HTTPError as error:
-            error.close()
-            if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                raise SourceFailed(f"{self._url} answered {error.code}") from None
-            self._into.unlink()
+    def _refusal(self, repository: str, revision: str | None) -> Callable[[urllib.error.HTTPError], SourceFailed]:
+        """What a status means, and what to do about it. None of the server's own words are repeated."""
 
-    def _copy(self, response: http.client.HTTPResponse, file: BinaryIO, at: int) -> None:
-        while chunk := response.read1(CHUNK_BYTES):
-            at += len(chunk)
-            if at > self._size_bytes:
-                raise SourceFailed(f"{self._url} sent more than the {self._size_bytes} bytes expected")
-            self._stop.guard(lambda chunk=chunk: file.write(chunk))  # type: ignore[misc]
-            self._tell(at)
+        def told(error: urllib.error.HTTPError) -> SourceFailed:
+            code = error.headers.get("X-Error-Code") or ""
+            is_hubs_own = origin_of(error.geturl() or self._base_url) == origin_of(self._base_url)
+            if error.code in {http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN} and is_hubs_own:
+                return self._not_let_in(repository, error.code, is_gated=code == "GatedRepo")
+            if error.code == http.HTTPStatus.NOT_FOUND and code == "RevisionNotFound":
+                return NotThere(f"{repository} has no revision {revision or MAIN}")
+            if error.code == http.HTTPStatus.NOT_FOUND and code == "EntryNotFound":
+                return NotThere(f"{repository} does not have that file any more")
+            if error.code == http.HTTPStatus.NOT_FOUND and is_hubs_own:
+                return NotThere(f"{self._base_url} has no {repository}: check the name")
+            return SourceFailed(f"{origin_of(error.geturl() or self._base_url)} answered {error.code}")
 
+        return told
 
-def _start_of(response: http.client.HTTPResponse, size_bytes: int) -> int:
-    """The offset at which the answer starts. Raises SourceFailed when it is an answer about another file."""
-    if response.status != http.HTTPStatus.PARTIAL_CONTENT:
-        start, total = 0, response.headers.get("Content-Length")
-    else:
-        found = re.fullmatch(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18})", response.headers.get("Content-Range") or "")
-        if found is None:
-            raise SourceFailed("it answered with a part of the file that it does not name")
-        start, total = int(found[1]), found[2]
-    if total is not None and total != str(size_bytes):
-        raise SourceFailed(f"the file there has {total} bytes and not the {size_bytes} expected")
-    return start
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "it stopped sending"
-    if isinstance(error, urllib.error.URLError):
-        return str(error.reason)
-    return str(error) or type(error).__name__
-
-
-def _opener(connect_s: float, stall_s: float, connected: Callable[[], object]) -> urllib.request.OpenerDirector:
-    """urllib has one timeout for everything; this connects within one and reads within another."""
-
-    class Plain(http.client.HTTPConnection):
-        def connect(self) -> None:
-            self.timeout = connect_s
-            super().connect()
-            self.sock.settimeout(stall_s)
-            connected()
-
-    class Secure(http.client.HTTPSConnection):
-        def connect(self) -> None:
-            self.timeout = connect_s
-            super().connect()
-            self.sock.settimeout(stall_s)
-            connected()
-
-    class PlainHandler(urllib.request.HTTPHandler):
-        def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-            return self.do_open(Plain, req)
-
-    class SecureHandler(urllib.request.HTTPSHandler):
-        def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-            return self.do_open(Secure, req)
-
-    return urllib.request.build_opener(PlainHandler, SecureHandler)
+    def _not_let_in(self, repository: str, status: int, *, is_gated: bool) -> SourceFailed:
+        page = f"{self._base_url}/{repository}"
+        if self._token is not None and not self._token.is_safe:
+            return SourceRefused(f"{self._base_url} wants a token, and HF_TOKEN is not sent over http://: use https://")
+        if is_gated and self._token is None:
+            return SourceRefused(
+                f"{repository} is gated: accept its terms at {page} and set HF_TOKEN to a token of yours"
+            )
+        if is_gated:
+            return SourceRefused(f"{repository} is gated, and HF_TOKEN may not read it: accept its terms at {page}")
+        if self._token is not None:
+            return SourceRefused(
+                f"{self._base_url} refused HF_TOKEN for {repository} ({status}): is it valid, may it read?"
+            )
+        # The hub does not tell strangers whether there is a private repository of that name.
+        return NotThere(f"{self._base_url} has no {repository}, or it is private: check the name, or set HF_TOKEN")

@@ -9,6 +9,7 @@ from pathlib import Path
 from farmgate.engines.engine import Spec
 from farmgate.engines.folder import folder_bytes, folder_token_bytes, is_half
 from farmgate.engines.gguf import NotGguf, read_header
+from farmgate.engines.shards import weights_bytes
 
 __all__ = ["expected_bytes", "resident_bytes"]
 
@@ -37,7 +38,7 @@ def expected_bytes(spec: Spec, *, on_host: bool = True) -> int:
         # Large weights lie in files beside the graph, which begin with its name.
         weights = sum(file.stat().st_size for file in spec.path.parent.glob(f"{spec.path.stem}*") if file.is_file())
         return int(weights * (1 + WORK_SHARE)) + BASE_BYTES
-    weights = spec.path.stat().st_size
+    weights = weights_bytes(spec.path)
     with suppress(NotGguf):
         return int(weights * (1 + WORK_SHARE)) + tokens * (read_header(spec.path).token_bytes or 0) + BASE_BYTES
     return weights + BASE_BYTES

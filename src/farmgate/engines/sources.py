@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,18 @@ from typing import Protocol, TypeVar
 from farmgate.core.ports import Report
 from farmgate.engines.catalogue import Item
 
-__all__ = ["CHUNK_BYTES", "Source", "SourceFailed", "Stop", "in_daemon_thread", "matches", "size_of"]
+__all__ = [
+    "CHUNK_BYTES",
+    "NotThere",
+    "Source",
+    "SourceFailed",
+    "SourceRefused",
+    "Stop",
+    "in_daemon_thread",
+    "matches",
+    "size_of",
+    "sync",
+]
 
 CHUNK_BYTES = 256 * 1024
 T = TypeVar("T")
@@ -20,6 +32,14 @@ T = TypeVar("T")
 
 class SourceFailed(Exception):
     """This source cannot bring the model; the text says why in one line."""
+
+
+class NotThere(SourceFailed):
+    """It has no such model, or none that can be used."""
+
+
+class SourceRefused(SourceFailed):
+    """It wants to know who asks, or does not let them."""
 
 
 class Source(Protocol):
@@ -46,17 +66,22 @@ class Stop:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._set = False
+        self._set = threading.Event()
 
     def set(self) -> None:
         with self._lock:
-            self._set = True
+            self._set.set()
 
     def guard(self, act: Callable[[], object]) -> None:
         with self._lock:
-            if self._set:
+            if self._set.is_set():
                 raise SourceFailed("stopped")
             act()
+
+    def wait(self, seconds: float) -> None:
+        """Do nothing for so long. Raises SourceFailed as soon as it is set."""
+        if self._set.wait(seconds):
+            raise SourceFailed("stopped")
 
 
 async def in_daemon_thread(work: Callable[[], T]) -> T:
@@ -105,3 +130,9 @@ def matches(path: Path, *, size_bytes: int, sha256: str) -> bool:
         return False
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+
+
+def sync(path: Path) -> None:
+    """Have the file's bytes on the disk before it gets the name by which it is trusted. Blocking."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Protocol
 
 from farmgate.core.errors import EngineUnavailable, InvalidValue, ModelNotFound
+from farmgate.core.locator import is_remote
 from farmgate.core.model import Capability, ModelInfo
 from farmgate.core.ports import Places
 from farmgate.engines.command import Command
 from farmgate.engines.declared import QUEUE, QUEUE_S, Declared
 from farmgate.engines.engine import Engine
-from farmgate.engines.folder import folder_bytes
-from farmgate.engines.found import Found, find_source
+from farmgate.engines.found import Found, engine_for, find_source
 from farmgate.engines.python.reading import lacks_of
 from farmgate.engines.release import Version
+from farmgate.engines.shards import weights_bytes
 
 __all__ = ["Files", "Options", "Versions", "default_threads"]
 
@@ -117,11 +118,7 @@ class Versions:
         text = declared.versions[label]
         found = find_source(text, declared.engine, self._weights.source)
         if found is None:
-            raise ModelNotFound(
-                f"the files of {declared.name} {label} are not there: models.{declared.name} names {text!r}, which is "
-                "neither a pulled model, nor a GGUF file, nor the folder of a checkpoint with a config.json, nor an "
-                ".onnx file or a folder with one, nor a class in a file such as ./model.py:Model"
-            )
+            raise ModelNotFound(why_not_there(declared.name, label, text))
         return self._version(declared, label, found)
 
     def _version(self, declared: Declared, label: str, found: Found) -> Version:
@@ -145,8 +142,8 @@ class Versions:
     def missing(self) -> str | None:
         """What to install where none of the models there are can be served; where there are none yet, no text."""
         names = {engine for name in self.declared if (engine := self._engine_of(name)) is not None}
-        if self._weights.models():
-            names.add("llamacpp")
+        here = (self._weights.known(model.name) for model in self._weights.models())
+        names |= {engine_for(path) for path in here if path is not None}
         if "command" in names:
             # Of a server of one's own only its own start tells.
             return None
@@ -182,15 +179,14 @@ class Versions:
         if found is None:
             return None
         path, engine = found.path, declared.engine or found.engine
-        stat = path.stat()
         context_tokens = self._context_tokens(declared.context_tokens, self._weights.context_tokens(path))
         return ModelInfo(
             name=name,
             provider="local",
-            size_bytes=folder_bytes(path) if path.is_dir() else stat.st_size,
+            size_bytes=weights_bytes(path),
             description=f"version {declared.version}",
             context_tokens=declared.context_tokens if engine in WORDLESS else context_tokens,
-            created_unix=int(stat.st_mtime),
+            created_unix=int(path.stat().st_mtime),
             lacks=lacks_of_found(found, engine),
         )
 
@@ -206,5 +202,16 @@ def lacks_of_found(found: Found, engine: str) -> frozenset[Capability]:
 
 
 def pulled(path: Path) -> Found:
-    """A file of the model store, whose name a caller may have sent."""
-    return Found(path=path, engine="llamacpp")
+    """A model of the store, whose name a caller may have sent."""
+    return Found(path=path, engine=engine_for(path))
+
+
+def why_not_there(name: str, label: str, text: str) -> str:
+    """Why a model that is configured cannot be used, and what to do."""
+    told = f"the files of {name} {label} are not there: models.{name} names {text!r}, which is"
+    if is_remote(text):
+        return f"{told} not pulled yet: farmgate pull {name}"
+    return (
+        f"{told} neither a pulled model, nor a GGUF file, nor the folder of a checkpoint with a config.json, nor an "
+        ".onnx file or a folder with one, nor a class in a file such as ./model.py:Model"
+    )

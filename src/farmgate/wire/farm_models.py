@@ -5,6 +5,7 @@ Prices are US dollars per million tokens. `capabilities` has true and false for 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from farmgate.core.model import Capability, Facts, ModelInfo
 from farmgate.core.money import Price, Rates
 
-__all__ = ["ToldModel", "ToldPrice", "ToldRates", "decode_models", "encode_facts"]
+__all__ = ["ToldModel", "ToldPrice", "ToldRates", "decode_models", "encode_facts", "encode_origin", "public"]
 
 
 class ToldRates(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -51,6 +52,9 @@ class ToldModel(msgspec.Struct, rename="camel"):
     max_output_tokens: int | None = None
     capabilities: dict[str, bool] = {}
     price: ToldPrice | None = None
+    source: str | None = None
+    revision: str | None = None
+    licence: str | None = None
 
 
 def encode_facts(model: Facts) -> dict[str, object]:
@@ -61,6 +65,18 @@ def encode_facts(model: Facts) -> dict[str, object]:
         "price": msgspec.to_builtins(told_price(model.price)) if model.price else None,
     }
     return {name: value for name, value in told.items() if value is not None}
+
+
+def encode_origin(model: ModelInfo) -> dict[str, object]:
+    """Where a pulled model came from, as far as that is known."""
+    told = {"source": model.source, "revision": model.revision, "licence": model.licence}
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def public(model: ModelInfo) -> ModelInfo:
+    """The same as callers may know it: an address or a path is the business of whoever runs the machine."""
+    is_hub = model.source is not None and model.source.startswith("hf:")
+    return model if is_hub else replace(model, source=None)
 
 
 def known(model: Facts) -> frozenset[Capability]:
@@ -110,6 +126,9 @@ def model_of(entry: ToldModel) -> ModelInfo:
         capabilities=has,
         lacks=frozenset(said) - has,
         price=price_of(entry.price) if entry.price else None,
+        source=entry.source,
+        revision=entry.revision,
+        licence=entry.licence,
     )
 
 

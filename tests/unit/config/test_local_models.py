@@ -71,12 +71,20 @@ def test_what_is_not_said_is_left_to_the_machine(folder: Folder) -> None:
         ("{chat: {source: a, probe: {ask: x}}}", "models.chat.probe.expect is missing"),
         ("{a/b: x}", '"a/b" in models is not a name'),
         ("{chat: 3}", "models.chat must be a mapping"),
+        ("{chat: hf:gpt2}", "must name a source that can be pulled: There is no owner in hf:gpt2"),
+        ("{chat: {versions: {1: a, 2: 'http://host/x.gguf'}}}", "must name a source that can be pulled: Over http://"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(folder: Folder, text: str, said: str) -> None:
     problems = folder.problems(f"models: {text}\n")
     assert any(said in problem for problem in problems), problems
     assert all(problem.startswith("farm.config.yaml:") for problem in problems)
+
+
+def test_where_a_model_is_pulled_from_is_no_path(folder: Folder) -> None:
+    told = declared_models(folder.load("models: {a: 'hf:owner/name@v1:x.gguf', b: https://host/x.gguf}\n"))
+    assert told["a"].versions == {"1": "hf:owner/name@v1:x.gguf"}
+    assert told["b"].versions == {"1": "https://host/x.gguf"}
 
 
 def test_one_that_comes_is_one_change_and_needs_no_restart(folder: Folder) -> None:

@@ -15,7 +15,8 @@ import pytest
 from tests.unit.engines.fakes import gguf, ignore, item
 
 from farmgate.core.ports import Progress
-from farmgate.engines.hub import Hub, _start_of
+from farmgate.engines.download import start_of
+from farmgate.engines.hub import Hub
 from farmgate.engines.sources import SourceFailed
 
 CONTENT = gguf(filler=700_000)
@@ -273,7 +274,7 @@ async def test_nothing_is_written_once_the_pull_is_cancelled(server: Server, tmp
 def test_a_part_without_a_name_is_not_believed() -> None:
     response = SimpleNamespace(status=206, headers={"Content-Range": "bytes */5"})
     with pytest.raises(SourceFailed, match="does not name"):
-        _start_of(response, 5)  # type: ignore[arg-type]  # the two attributes it reads
+        start_of(response, 5)  # type: ignore[arg-type]  # the two attributes it reads
 
 
 def test_only_the_web_is_a_hub() -> None:

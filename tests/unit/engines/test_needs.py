@@ -34,6 +34,15 @@ def test_a_token_takes_a_key_and_a_value_in_every_layer_and_head() -> None:
     assert parse_header(told).token_bytes == 2 * 4 * 2 * (32 + 32)
 
 
+def test_every_part_of_a_model_counts(tmp_path: Path) -> None:
+    head = numbers(block_count=1, embedding_length=32, attention__head_count=1)
+    (tmp_path / "m-00001-of-00002.gguf").write_bytes(head)
+    (tmp_path / "m-00002-of-00002.gguf").write_bytes(bytes(10_000_000))
+    first = tmp_path / "m-00001-of-00002.gguf"
+    alone = expected_bytes(spec(first)) - expected_bytes(spec(first, context=0))
+    assert expected_bytes(spec(first)) == int((len(head) + 10_000_000) * 1.1) + alone + BASE_BYTES
+
+
 def test_a_head_may_have_a_size_of_its_own_and_every_head_may_be_kept() -> None:
     told = numbers(
         block_count=4, embedding_length=128, attention__head_count=4, attention__key_length=64,

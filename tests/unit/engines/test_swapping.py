@@ -76,6 +76,16 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     await bench.engines.close()
 
 
+async def test_what_is_not_pulled_yet_says_how_to_get_it(bench: Bench) -> None:
+    bench.engines.declare({"m": bench.declared(versions={"1": "hf:owner/name", "2": "one"})})
+    with pytest.raises(ModelNotFound, match="'hf:owner/name', which is not pulled yet: farmgate pull m"):
+        await bench.engines.lease("m")
+    (bench.folder / "models" / "owner--name.gguf").write_bytes(gguf())
+    lease = await bench.engines.lease("m")
+    assert bench.engine.specs[-1].path.name == "owner--name.gguf"
+    lease.release()
+
+
 def file_of(supervisor: Supervisor) -> str:
     return supervisor.spec.path.name
 

@@ -159,14 +159,14 @@ async def test_one_who_leaves_does_not_end_the_others_pull_and_the_last_one_does
     models = store(tmp_path, source)
     first, second = (asyncio.create_task(models.pull("starter", ignore)) for _ in range(2))
     await until(lambda: source.calls == 1)
-    shared = models._pulls["starter"].task
+    shared = models._pulls.running["starter"].task
     first.cancel()
     await asyncio.wait({first})
     assert not shared.done()
     second.cancel()
     await asyncio.wait({second})
     assert shared.cancelled()
-    assert models._pulls == {}
+    assert models._pulls.running == {}
 
 
 async def test_two_processes_take_turns_and_the_second_finds_the_file(tmp_path: Path) -> None:

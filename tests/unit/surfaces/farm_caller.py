@@ -80,6 +80,7 @@ class Gate:
         self.jobs = Jobs(time.time)
         self.care = FakeCare()
         self.loads: list[tuple[str, str | None]] = []
+        self.fetches: list[str] = []
         self.loading: Callable[[Report], Awaitable[None]] | None = None
         digests = {
             hashlib.sha256(key.encode()).hexdigest(): name for key, name in ((KEY, "tests"), (OTHER_KEY, "others"))
@@ -93,6 +94,7 @@ class Gate:
             models=self,
             health=self.health,
             load=self.load,
+            fetch=self.fetch,
             jobs=self.jobs,
             care=self.care,
             streaming=streaming,
@@ -111,6 +113,11 @@ class Gate:
             "ollama": Health(name="ollama", status=HealthStatus.HEALTHY, models=("llama3.1",)),
             "idle": Health(name="idle", status=HealthStatus.UNHEALTHY, detail="Start it."),
         }
+
+    async def fetch(self, source: str, report: Report) -> None:
+        self.fetches.append(source)
+        if self.loading is not None:
+            await self.loading(report)
 
     async def load(self, model: str, provider: str | None, report: Report) -> None:
         if provider == "nobody":

@@ -75,9 +75,10 @@ def quiet(config: Config) -> Config:
 
 
 def without_pulls(config: Config) -> Config:
-    """The same with every `autoPull` empty."""
+    """The same with every `autoPull` empty or off."""
     providers = {name: one.model_copy(update={"auto_pull": ()}) for name, one in config.ai.providers.items()}
-    return replace(config, ai=config.ai.model_copy(update={"providers": providers}))
+    models = {name: one.model_copy(update={"auto_pull": False}) for name, one in config.models.items()}
+    return replace(config, ai=config.ai.model_copy(update={"providers": providers}), models=models)
 
 
 class DevServer:

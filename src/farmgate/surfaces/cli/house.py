@@ -13,7 +13,7 @@ from farmgate.admin.prices import Beside
 from farmgate.config import Config
 from farmgate.config.reloads import Reload, Source
 from farmgate.core.model import Health, ModelInfo
-from farmgate.core.ports import Report, Target, Weights
+from farmgate.core.ports import OwnWeights, Report, Target
 from farmgate.core.usage import Call
 from farmgate.flow.explain import Explanation, Question
 
@@ -96,7 +96,7 @@ class House(Protocol):
         `report(title)` gives the Report for one pull. What was started is stopped when this process ends.
         """
 
-    def weights(self, config: Config) -> Weights:
+    def weights(self, config: Config) -> OwnWeights:
         """The models pulled to this machine."""
 
     def has_engine(self) -> bool:

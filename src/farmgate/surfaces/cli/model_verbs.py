@@ -104,16 +104,24 @@ def rollback(
 
 def pull(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="starter, or provider/model.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="hf:owner/name[@revision][:file.gguf], https://host/model.gguf, ./model.gguf or a folder, "
+            "ollama:model or provider/model, a name under `models`, or starter.",
+        ),
+    ],
+    name: Annotated[str | None, typer.Option("--as", metavar="NAME", help="What it is called here.")] = None,
     config: ConfigPath = None,
     env: Env = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
     """Get a model, going on where a try was cut."""
-    from farmgate.surfaces.cli.models import pull as do
+    from farmgate.surfaces.cli.pulling import pull as do
 
-    return do(session_of(context, config, env, json, quiet), name)
+    return do(session_of(context, config, env, json, quiet), source, name)
 
 
 def rm(

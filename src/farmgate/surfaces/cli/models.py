@@ -1,4 +1,4 @@
-"""`ls`, `pull` and `rm`: the models there are, getting one, and deleting one."""
+"""`ls` and `rm`: the models there are, and deleting one."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from farmgate.surfaces.cli.exits import Exit, WrongUse
 from farmgate.surfaces.cli.keyboard import is_there
 from farmgate.surfaces.cli.remote import find
 from farmgate.surfaces.cli.session import Session
-from farmgate.surfaces.cli.starter import NEEDS_ENGINE
 from farmgate.surfaces.cli.words import UNKNOWN, size, tokens
-from farmgate.wire.farm_models import encode_facts
+from farmgate.wire.farm_models import encode_facts, encode_origin
 
-__all__ = ["HEAD", "list_models", "pull", "remove", "row_of"]
+__all__ = ["HEAD", "list_models", "remove", "row_of"]
 
 HEAD = ("NAME", "PROVIDER", "SIZE", "CONTEXT", "STATE")
 LOADED = {True: "loaded", False: "ready", None: UNKNOWN}
@@ -36,6 +35,7 @@ def record(model: ModelInfo) -> dict[str, object]:
         "loaded": model.loaded,
         "description": model.description,
         **encode_facts(model),
+        **encode_origin(model),
     }
 
 
@@ -70,35 +70,15 @@ def show(session: Session, models: Sequence[ModelInfo], none: str) -> None:
         session.out.say(none)
 
 
-def pull(session: Session, name: str) -> Exit:
-    """Get a model: `starter`, or `provider/model` from a provider that can. Raises FarmError."""
-    config = session.load()
-    provider, slash, model = name.partition("/")
-    report = session.out.progress(name)
-
-    async def through_gate() -> None:
-        async with session.house.open(config) as gate:
-            await gate.load(model, provider, report)
-
-    if slash and provider != "local":
-        asyncio.run(through_gate())
-        told = f"{name} is there"
-    else:
-        path = asyncio.run(session.house.weights(config).pull(model if slash else name, report))
-        told = f"{name} is in {path}"
-    if session.out.json:
-        session.out.record({"status": "success"})
-    needs_no_engine = slash and provider != "local"
-    has_engine = needs_no_engine or session.house.has_engine()
-    session.out.say(f"{told}: farmgate run {name}" if has_engine else f"{told}. {NEEDS_ENGINE}")
-    return Exit.OK
-
-
 def remove(session: Session, name: str, *, yes: bool) -> Exit:
     """Delete a pulled model, after a yes. Raises ModelNotFound."""
     weights = session.house.weights(session.load())
     model = name.removeprefix("local/")
     known = {one.name: one for one in weights.models()}
+    if model not in known and weights.remove(model):
+        # Nothing anybody could use: it is not asked about.
+        session.out.say(f"deleted what an unfinished pull of {model} left")
+        return Exit.OK
     if model not in known:
         there = ", ".join(known) or "none"
         raise ModelNotFound(f"No pulled model is called {name}. On this machine: {there}.")

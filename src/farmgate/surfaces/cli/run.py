@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from farmgate.core.errors import EngineUnavailable
+from farmgate.core.locator import is_remote
 from farmgate.core.words import Chat, Message, Role, Sampling
 from farmgate.surfaces.cli.answer import Asker
 from farmgate.surfaces.cli.exits import Exit, WrongUse
@@ -52,6 +53,8 @@ class Wish:
 
 def run(session: Session, wish: Wish) -> Exit:
     """One answer, or a conversation when there is no prompt and somebody is at the keyboard."""
+    if is_remote(wish.model):
+        raise WrongUse("Get it first, it tells the name to run: farmgate pull, with the same words.", param="MODEL")
     chat = chat_of(wish)
     prompt = prompt_of(wish)
     if prompt == "":

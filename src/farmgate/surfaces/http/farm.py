@@ -37,6 +37,7 @@ from farmgate.surfaces.http.care import Care, Cares
 from farmgate.surfaces.http.care_models import DevicesAnswer, ProcessesAnswer, ReloadModelRequest
 from farmgate.surfaces.http.exchange import Desk, Exchange, Receive, Scope, Send
 from farmgate.surfaces.http.farm_asks import Asks
+from farmgate.surfaces.http.farm_fetching import Fetch, Fetches
 from farmgate.surfaces.http.farm_house import HealthCheck, House, Load
 from farmgate.surfaces.http.farm_models import (
     ChatRequest,
@@ -76,6 +77,7 @@ def farm_app(
     streaming: bool,
     administration: Administration | None = None,
     explain: Explain | None = None,
+    fetch: Fetch | None = None,
 ) -> FastAPI:
     """What answers under /api/. `streaming`: whether streams are answered at all (`ai.features.streaming`)."""
     app = FastAPI(
@@ -95,7 +97,8 @@ def farm_app(
         app.add_exception_handler(kind, refused)
     asks = Asks(target, streaming=streaming)
     house = House(models=models, health=health, load=load, jobs=jobs)
-    add_routes(app, Routes(desk, app, asks, house, Cares(care, jobs), Admins(administration, explain)))
+    fetches = Fetches(house, fetch, jobs)
+    add_routes(app, Routes(desk, app, asks, house, fetches, Cares(care, jobs), Admins(administration, explain)))
     return app
 
 
@@ -149,11 +152,14 @@ class Routes:
     A parameter that is not used is there to be documented: it is read, with the key checked first, by who answers.
     """
 
-    def __init__(self, desk: Desk, app: FastAPI, asks: Asks, house: House, cares: Cares, admins: Admins) -> None:
+    def __init__(
+        self, desk: Desk, app: FastAPI, asks: Asks, house: House, fetches: Fetches, cares: Cares, admins: Admins
+    ) -> None:
         self._desk = desk
         self._app = app
         self._asks = asks
         self._house = house
+        self._fetches = fetches
         self._cares = cares
         self._admins = admins
         self._document = b""
@@ -186,8 +192,11 @@ class Routes:
         return self._answering(partial(self._house.models, query=request.query_params))
 
     async def load_model(self, request: HttpRequest, name: str, provider: str | None = None) -> Response:
-        """Make a model ready, getting it first where the provider can. The name may hold slashes."""
-        return self._answering(partial(self._house.load, name=name, query=request.query_params))
+        """Make a model ready, getting it first where the provider can. The name may hold slashes.
+
+        For admins a name may say where a model comes from: `hf:owner/name`, `https://host/model.gguf`.
+        """
+        return self._answering(partial(self._fetches.load, name=name, query=request.query_params))
 
     async def unload_model(self, name: str) -> Response:
         """Take a model out of memory, once those who are at it are done. Admins only."""

@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from farmgate.core.errors import FarmError
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
 from farmgate.core.reply import FinishReason, Usage
-from farmgate.wire.farm_models import encode_facts
+from farmgate.wire.farm_models import encode_facts, encode_origin, public
 from farmgate.work.jobs import JobState, JobStatus
 
 __all__ = [
@@ -322,7 +322,10 @@ class PriceEntry(RatesEntry):
 
 
 class ModelEntry(Told):
-    """One model of one provider. `size`: bytes of its weights. `capabilities`: true and false for what is known."""
+    """One model of one provider. `size`: bytes of its weights. `capabilities`: true and false for what is known.
+
+    `source`, `revision` and `licence` are of models that were pulled from the hub.
+    """
 
     name: str
     provider: str
@@ -333,6 +336,9 @@ class ModelEntry(Told):
     max_output_tokens: int | None = None
     capabilities: dict[Capability, bool] | None = None
     price: PriceEntry | None = None
+    source: str | None = None
+    revision: str | None = None
+    licence: str | None = None
 
     @classmethod
     def of(cls, model: ModelInfo) -> ModelEntry:
@@ -345,6 +351,7 @@ class ModelEntry(Told):
                 "description": model.description,
                 "loaded": model.loaded,
                 **encode_facts(model),
+                **encode_origin(public(model)),
             }
         )
 

@@ -7,7 +7,7 @@ import io
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -113,6 +113,8 @@ class FakeWeights:
 
     known: dict[str, ModelInfo] = field(default_factory=dict)
     pulls: list[str] = field(default_factory=list)
+    names: list[str | None] = field(default_factory=list)
+    begun: set[str] = field(default_factory=set)
     error: FarmError | None = None
 
     def models(self) -> tuple[ModelInfo, ...]:
@@ -132,8 +134,25 @@ class FakeWeights:
         self.known[model] = STARTER
         return Path(f"/weights/{model}.gguf")
 
+    def source(self, text: str) -> Path | None:
+        return self.path(text)
+
+    async def fetch(self, source: str, report: Report, *, name: str | None = None) -> str:
+        self.names.append(name)
+        if not source.startswith(("hf:", "http", ".")):
+            return (await self.pull(source, report)).stem
+        self.pulls.append(source)
+        report(Progress(status="downloading", completed=5, total=10))
+        if self.error:
+            raise self.error
+        stored = name or "made-from-it"
+        self.known[stored] = replace(STARTER, name=stored)
+        return stored
+
     def remove(self, model: str) -> bool:
-        return self.known.pop(model, None) is not None
+        was_begun = model in self.begun
+        self.begun.discard(model)
+        return self.known.pop(model, None) is not None or was_begun
 
 
 @dataclass

@@ -48,7 +48,7 @@ def test_pull_shows_progress_and_what_is_next(shell: Shell, house: FakeHouse) ->
 def test_pull_for_programs_is_a_line_per_report(shell: Shell) -> None:
     told = [json.loads(line) for line in shell("pull", "local/starter", "--json").out.splitlines()]
     assert told[0] == {"status": "downloading", "completed": 0, "total": 100_000_000}
-    assert told[-1] == {"status": "success"}
+    assert told[-1] == {"status": "success", "name": "starter"}
 
 
 def test_pull_from_another_provider_is_a_load_there(shell: Shell, house: FakeHouse) -> None:
@@ -84,6 +84,13 @@ def test_rm_with_yes_does_not_ask(shell: Shell, house: FakeHouse) -> None:
     ran = shell("rm", "starter", "--yes")
     assert ran.code == 5
     assert "On this machine: none" in ran.err
+
+
+def test_rm_takes_what_an_unfinished_pull_left(shell: Shell, house: FakeHouse) -> None:
+    house.store.begun.add("owner--name")
+    ran = shell("rm", "owner--name")
+    assert (ran.code, ran.err) == (0, "deleted what an unfinished pull of owner--name left\n")
+    assert shell("rm", "owner--name").code == 5
 
 
 # ------------------------------------------------------------------------------------------------------ usage

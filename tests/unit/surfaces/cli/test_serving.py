@@ -94,6 +94,13 @@ def test_no_pull_goes_for_auto_pull_too(shell: Shell, house: FakeHouse) -> None:
     assert house.prepared[1].ai.providers["ollama"].auto_pull == ("llama3.1",)
 
 
+def test_no_pull_goes_for_configured_models_too(shell: Shell, house: FakeHouse) -> None:
+    Path("farm.config.yaml").write_text("models: {chat: hf:owner/name}")
+    shell("dev", "--no-pull")
+    shell("dev")
+    assert [config.models["chat"].auto_pull for config in house.prepared] == [False, True]
+
+
 def test_without_engine_dev_says_how_to_get_a_model(shell: Shell, house: FakeHouse) -> None:
     house.engine, house.gate.is_demo = False, True
     ran = shell("dev")
