@@ -15,6 +15,7 @@ from farmgate.config.sections import (
     Headers,
     Label,
     Millis,
+    ModelSource,
     Name,
     Pause,
     Queued,
@@ -27,8 +28,6 @@ from farmgate.config.sections import (
     Weight,
     Whole,
 )
-from farmgate.core.errors import InvalidValue
-from farmgate.core.locator import is_remote, parse_locator
 
 __all__ = [
     "Ai",
@@ -265,13 +264,13 @@ class LocalModel(Section):
 
     shorthand = "source"
 
-    source: Name | None = Field(
+    source: ModelSource | None = Field(
         None,
         description="A pulled model, a GGUF file, the folder of a Hugging Face checkpoint, an ONNX graph or its "
         "folder, a class of your own, such as ./sentiment.py:Sentiment, or where it is pulled from: hf:owner/name, "
         "https://host/model.gguf.",
     )
-    versions: Mapping[Label, Name] = Field(
+    versions: Mapping[Label, ModelSource] = Field(
         default_factory=dict, description="Several sources by version, instead of one: `farmgate swap` goes between."
     )
     version: Label | None = Field(None, description="The version that answers. None: the first of `versions`.")
@@ -337,11 +336,6 @@ class LocalModel(Section):
             raise ValueError("must name in `version` one of its `versions`")
         if (self.engine == "command") == (not self.command):
             raise ValueError("must have a `command` with `engine: command`, and with no other")
-        for source in filter(is_remote, self.sources.values()):
-            try:
-                parse_locator(source)
-            except InvalidValue as error:
-                raise ValueError(f"must name a source that can be pulled: {error.message.rstrip('.')}") from error
         return self
 
     @property

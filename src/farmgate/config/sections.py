@@ -11,6 +11,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 
+from farmgate.core.errors import InvalidValue
+from farmgate.core.locator import is_remote, parse_locator
+
 __all__ = [
     "MIB",
     "Ability",
@@ -18,6 +21,7 @@ __all__ = [
     "Headers",
     "Label",
     "Millis",
+    "ModelSource",
     "Name",
     "Pause",
     "Queued",
@@ -95,6 +99,16 @@ def header_fields(headers: Mapping[str, str]) -> Mapping[str, str]:
     return headers
 
 
+def model_source(text: str) -> str:
+    """What says where it is pulled from must be able to be."""
+    if is_remote(text):
+        try:
+            parse_locator(text)
+        except InvalidValue as error:
+            raise ValueError(f"must name a source that can be pulled: {error.message.rstrip('.')}") from error
+    return text
+
+
 Whole = Annotated[int, BeforeValidator(not_a_bool)]
 Seconds = Annotated[float, BeforeValidator(not_a_bool), Field(gt=0, le=86_400, allow_inf_nan=False)]
 Pause = Annotated[float, BeforeValidator(not_a_bool), Field(ge=0, le=86_400, allow_inf_nan=False)]
@@ -103,6 +117,7 @@ Url = Annotated[str, AfterValidator(web_address)]
 ApiSecret = Annotated[SecretStr, AfterValidator(header_safe)]
 Headers = Annotated[Mapping[str, str], AfterValidator(header_fields)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
+ModelSource = Annotated[Name, AfterValidator(model_source)]
 Queued = Annotated[int, BeforeValidator(not_a_bool), Field(ge=0, le=1_000_000)]
 Span = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(hours_of_the_week)]
 Label = Annotated[str, BeforeValidator(whole_as_text), Field(min_length=1, max_length=100, pattern=r"^[!-~]+$")]

@@ -86,6 +86,15 @@ async def test_what_is_not_pulled_yet_says_how_to_get_it(bench: Bench) -> None:
     lease.release()
 
 
+async def test_a_pulled_checkpoint_is_for_the_engine_of_checkpoints(bench: Bench) -> None:
+    folder = bench.folder / "models" / "owner--name"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"x")
+    with pytest.raises(EngineUnavailable, match="there is no engine 'transformers'"):
+        await bench.engines.lease("owner--name")
+
+
 def file_of(supervisor: Supervisor) -> str:
     return supervisor.spec.path.name
 
