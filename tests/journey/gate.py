@@ -23,7 +23,7 @@ from typing import IO, Any
 KEY = "key-of-the-tests-0123456789"
 PATIENCE_S = 30.0
 
-
+KEPT = ("PATH", "HOME", "PYTHONPATH", "COVERAGE_PROCESS_START")
 SECRET_FIELDS = ("apiKey", "key")
 SECRETS: set[bytes] = set()
 """Every key any gate here was configured with. None may turn up in what a gate answers, prints or keeps."""
@@ -207,11 +207,7 @@ class RealGate:
 
     def spawn(self, *arguments: str, pipe: bool = True) -> subprocess.Popen[bytes]:
         """A farmgate command in this gate's directory."""
-        kept = {
-            name: os.environ[name]
-            for name in ("PATH", "HOME", "PYTHONPATH", "COVERAGE_PROCESS_START")
-            if name in os.environ
-        }
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         return subprocess.Popen(
             [self._python, "-m", "farmgate", *arguments],
             cwd=self.directory,
