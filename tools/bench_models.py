@@ -34,7 +34,7 @@ def proof(name: str, options: argparse.Namespace, directory: Path) -> Coroutine[
         "cold": lambda: crowds.cold(directory, count=some(100)),
         "aborts": lambda: crowds.aborts(directory, count=some(1000)),
         "overload": lambda: crowds.overload(directory, seconds=max(3.0, 20 * options.scale)),
-        "batching": lambda: speed.batching(directory, seconds=max(2.0, 8 * options.scale)),
+        "batching": lambda: speed.batching(directory, seconds=max(2.0, 16 * options.scale)),
         "chaos": lambda: chaos.chaos(directory, count=some(500), seed=options.seed),
         "memory": lambda: speed.memory(directory),
     }

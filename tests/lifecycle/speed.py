@@ -50,7 +50,7 @@ async def batching(directory: Path, *, seconds: float) -> Report:
             if not STARTER.is_file():
                 report.unjudged.append(f"llama.cpp: {STARTER} is not there; `make test` gets it")
                 continue
-            own |= {"versions": {"1": str(STARTER)}, "threads": 2, "context": 512}
+            own |= {"versions": {"1": str(STARTER)}, "context": 512}
             question, model = STORY, "SmolLM2-135M"
         async with stage(directory / engine, guide=own) as here:
             await here.do("load")
@@ -61,7 +61,7 @@ async def batching(directory: Path, *, seconds: float) -> Report:
         kept = eight >= LEAST[engine] * one
         report.promise(f"{engine}: eight callers get {eight / one:.2f} times the tokens of one", is_kept=kept)
     report.say(
-        f"Tokens a second through the gate, streamed, {seconds:g} s each. Every answer of the guide is the one it "
+        f"Tokens a second through the gate, streamed, {seconds:g} s each, one thread for a model. Every answer of the guide is the one it "
         "gives a caller alone.",
         "",
         *table(("engine", "one caller", "eight", "times as many"), rows),

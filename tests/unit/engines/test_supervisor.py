@@ -233,16 +233,20 @@ async def test_a_crash_in_use_is_repaired_after_the_pause_and_waited_for(make: M
     assert supervisor.leases.in_flight == 0
 
 
-async def test_one_that_never_answered_is_not_waited_for(make: Make, time: FakeTime) -> None:
+async def test_one_that_keeps_crashing_is_waited_for_no_longer(make: Make, time: FakeTime) -> None:
     supervisor = make("serves")
-    (await supervisor.lease()).release()
-    os.kill(pid_of(supervisor), signal.SIGUSR1)
-    await becomes(supervisor, State.FAILED)
+    for pause_s in (0.5, 1.0, 2.0):
+        (await supervisor.lease()).release()
+        os.kill(pid_of(supervisor), signal.SIGUSR1)
+        await becomes(supervisor, State.FAILED)
+        await time.until_asleep(pause_s)
+        if pause_s < 2.0:
+            time.advance(pause_s)
     time.advance(0.2)
     with pytest.raises(EngineUnavailable) as caught:
         await supervisor.lease()
     assert "was killed by SIGUSR1" in caught.value.message
-    assert caught.value.retry_after_s == pytest.approx(0.3)
+    assert caught.value.retry_after_s == pytest.approx(1.8)
 
 
 async def test_starts_that_fail_are_waited_for_while_their_pauses_are_short(make: Make, time: FakeTime) -> None:

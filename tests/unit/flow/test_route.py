@@ -271,3 +271,9 @@ def test_where_nobody_says_which_model_one_that_may_chat_is_asked() -> None:
         default_provider="local", providers={"local": ProviderView(models=frozenset({"a-classifier"}))}, facts=facts
     )
     assert resolve(None, None, only).model == "a-classifier"
+
+
+@pytest.mark.parametrize(("models", "asked"), [({"guide", "starter"}, "starter"), ({"guide"}, "guide")])
+def test_where_nobody_says_which_model_the_guide_is_asked_last(models: set[str], asked: str) -> None:
+    view = View(providers={"local": ProviderView(models=frozenset(models))}, default_provider="local")
+    assert resolve(None, None, view).model == asked

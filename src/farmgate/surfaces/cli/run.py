@@ -20,7 +20,7 @@ from farmgate.surfaces.cli.keyboard import is_there
 from farmgate.surfaces.cli.loopthread import LoopThread
 from farmgate.surfaces.cli.remote import find
 from farmgate.surfaces.cli.session import Session
-from farmgate.surfaces.cli.starter import NEEDS_ENGINE, get_starter, is_starter
+from farmgate.surfaces.cli.starter import NEEDS_ENGINE, get_built_in, known_name
 from farmgate.surfaces.cli.talk import talk
 
 if TYPE_CHECKING:
@@ -76,11 +76,11 @@ def gate_for(session: Session, wish: Wish, loop: LoopThread) -> Iterator[Asker]:
     timeout_s = config.server.limits.request_timeout_s
     price_of = session.house.prices(config).price
     running = find(config) if path is None else None
-    wants_starter = path is None and is_starter(wish.model)
+    built_in = known_name(wish.model) if path is None else None
     if running is not None:
-        if wants_starter and not any(is_starter(model.name) for model in running.models()):
+        if built_in is not None and not any(model.name == built_in for model in running.models()):
             # It looks again at what is on this machine when it is asked for a name it does not know.
-            loop.run(get_starter(session, config))
+            loop.run(get_built_in(session, config, built_in))
         yield Asker(
             target=running,
             out=session.out,
@@ -90,8 +90,8 @@ def gate_for(session: Session, wish: Wish, loop: LoopThread) -> Iterator[Asker]:
             timeout_s=timeout_s,
         )
         return
-    if wants_starter:
-        loop.run(get_starter(session, config))
+    if built_in is not None:
+        loop.run(get_built_in(session, config, built_in))
     name = register(session, config, path) if path is not None else wish.model
     gate = loop.hold(session.house.open(config))
     provider = provider_of(name, gate) if path is not None else None

@@ -128,6 +128,16 @@ def test_the_starter_is_pulled_when_it_is_missing(shell: Shell, house: FakeHouse
     assert ran.out == "Hello\n"
 
 
+def test_the_guide_is_taken_from_the_package_when_it_is_missing(shell: Shell, house: FakeHouse) -> None:
+    house.store.shipped = frozenset({"guide"})
+    ran = shell("run", "guide", "hi")
+    assert house.store.pulls == ["guide"]
+    assert "it comes with Farmgate and knows its documentation" in ran.err
+    assert ran.code == 0
+    shell("run", "local/guide", "hi")
+    assert house.store.pulls == ["guide"], "once"
+
+
 def test_without_an_engine_it_says_how_to_get_one(shell: Shell, house: FakeHouse) -> None:
     house.store.known.clear()
     house.engine = False

@@ -68,6 +68,16 @@ def test_dev_goes_on_with_the_demo_when_the_starter_cannot_be_had(shell: Shell, 
     assert len(house.served) == 1
 
 
+def test_dev_goes_on_with_the_guide_where_there_is_no_network(shell: Shell, house: FakeHouse) -> None:
+    house.gate.is_demo = True
+    house.store.error = Unavailable("Tried the hub and pip.")
+    house.store.shipped = frozenset({"guide"})
+    ran = shell("dev")
+    assert ran.code == 0
+    assert house.store.pulls == ["starter", "guide"]
+    assert "going on with the guide, which knows this documentation; `farmgate pull starter` tries again" in ran.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "is_demo", "config"),
     [
