@@ -16,9 +16,13 @@ from tests.lifecycle.stage import MODELS, Stage, stage
 
 __all__ = ["chaos"]
 
-NAMES = ("guide", "other", "third")
+DECLARED = ("first", "second", "third")
+SHIPPED = "guide"
+"""Not in the configuration: pulled from the package by whoever loads it first, and pulled again when it was deleted."""
+NAMES = (*DECLARED, SHIPPED)
 LOOK_EVERY = 25
 REFUSALS = frozenset({"model_busy", "not_found", "engine_unavailable"})
+UNKNOWN = frozenset({"model_not_found", "invalid_value"})
 """What an operator may be told when others are at the same model."""
 
 
@@ -32,6 +36,10 @@ class Chaos:
     came: list[Came] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     running: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def is_pulled(self) -> bool:
+        return (self.here.gate.home / "models" / f"{SHIPPED}.gguf").is_file()
 
     async def step(self) -> None:
         """One operation, often beside others that are not over."""
@@ -53,23 +61,29 @@ class Chaos:
 
     async def request(self) -> None:
         question, model = self.chance.choice(QUESTIONS), self.chance.choice(NAMES)
+        if model == SHIPPED and not self.is_pulled:
+            return
         self.came.append(await ask(self.here.port, question, model=model))
 
     async def operate(self, verb: str, body: object = None) -> None:
-        job = await self.here.do(verb, body, model=self.chance.choice(NAMES))
+        model = self.chance.choice(NAMES)
+        job = await self.here.do(verb, body, model=model)
         error = job["error"]
-        if error is not None and error["code"] not in REFUSALS:
+        # The shipped one has no other version, and none at all before it is pulled.
+        if error is not None and error["code"] not in (REFUSALS | UNKNOWN if model == SHIPPED else REFUSALS):
             self.wrong.append(f"{verb}: {error}")
 
     async def swap(self) -> None:
         await self.operate("reload", {"version": self.chance.choice(("1", "2"))})
 
     async def pull(self) -> None:
-        """A model that nobody offers: told so, and nothing else happens."""
-        answer = await asyncio.to_thread(self.here.gate.call, "POST", "/api/ai/models/local/none/load")
-        job = await self.here.job(answer.json["job"]) if answer.status == 202 else {"error": answer.error}
-        if (job["error"] or {}).get("code") != "model_not_found":
+        """Get the model that comes with the package, and load it; and one that nobody offers: told so."""
+        job = await self.here.do("load", model=f"local/{SHIPPED}")
+        if job["error"] is not None and job["error"]["code"] not in REFUSALS:
             self.wrong.append(f"pull: {job['error']}")
+        job = await self.here.do("load", model="local/none")
+        if (job["error"] or {}).get("code") != "model_not_found":
+            self.wrong.append(f"pull of nothing: {job['error']}")
 
     async def kill(self) -> None:
         there = [one["pid"] for one in await self.here.processes() if one["pid"]]
@@ -107,8 +121,8 @@ async def chaos(directory: Path, *, count: int, seed: int) -> Report:
     """So many operations by chance, and a look at the books after every few."""
     report = Report()
     versions = {str(number): str(MODELS / f"guide-{number}.gguf") for number in (1, 2)}
-    others = {name: {"versions": versions, "threads": 1, "keptS": 1} for name in NAMES[1:]}
-    async with stage(directory, others, guide={"keptS": 1}) as here:
+    models = {name: {"versions": versions, "threads": 1, "keptS": 1} for name in DECLARED}
+    async with stage(directory, models) as here:
         run = Chaos(here, random.Random(seed))
         for number in range(1, count + 1):
             await run.step()

@@ -61,7 +61,8 @@ async def batching(directory: Path, *, seconds: float) -> Report:
         kept = eight >= LEAST[engine] * one
         report.promise(f"{engine}: eight callers get {eight / one:.2f} times the tokens of one", is_kept=kept)
     report.say(
-        f"Tokens a second through the gate, streamed, {seconds:g} s each, one thread for a model. Every answer of the guide is the one it "
+        f"Tokens a second through the gate, streamed, {seconds:g} s each, one thread for a model. "
+        "Every answer of the guide is the one it "
         "gives a caller alone.",
         "",
         *table(("engine", "one caller", "eight", "times as many"), rows),

@@ -83,10 +83,10 @@ def resident_mib(pid: int) -> float:
 async def stage(
     directory: Path, models: Mapping[str, object] | None = None, *, guide: Mapping[str, object] | None = None
 ) -> AsyncIterator[Stage]:
-    """A gate that has begun, with `guide` in its two versions, or as is said, and `models` beside; gone at the end."""
+    """A gate that has begun, with `models`, or else `guide` in its two versions, or as is said; gone at the end."""
     versions = {str(number): str(MODELS / f"guide-{number}.gguf") for number in (1, 2)}
     own: dict[str, object] = {"versions": versions, "threads": 1, **(guide or {})}
-    config = {"models": {"guide": own, **(models or {})}}
+    config = {"models": models or {"guide": own}}
     directory.mkdir(parents=True, exist_ok=True)
     gate = RealGate(directory, config=config)
     await asyncio.to_thread(gate.start)

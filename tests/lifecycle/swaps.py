@@ -94,6 +94,7 @@ async def kills(directory: Path, *, count: int, seed: int) -> Report:
     report = Report()
     chance = random.Random(seed)
     back: list[float] = []
+    moments: list[float] = []
     killed = Counter[str]()
     async with stage(directory, guide={"parallel": 8, "keptS": 0}) as here, asyncio.TaskGroup() as group:
         crowd = Crowd(here, seed)
@@ -109,11 +110,17 @@ async def kills(directory: Path, *, count: int, seed: int) -> Report:
             victim = chance.choice(await victims(here))
             here.kill(victim["pid"])
             at = time.monotonic()
+            moments.append(at)
             killed["the old" if victim["version"] == old["version"] else "the new"] += 1
             await swap
             back.append(await until_answered(crowd, at))
         crowd.is_over = True
     counts = crowd.counts()
+    strangers = [
+        one
+        for one in crowd.came
+        if one.outcome is Outcome.TOLD and not any(one.began <= at <= one.began + one.took_s for at in moments)
+    ]
     told = Counter(came.why for came in crowd.came if came.outcome is Outcome.TOLD)
     report.say(
         f"{count} times `kill -9` of an engine during a swap ({killed['the old']} the old one, {killed['the new']} the "
@@ -124,6 +131,7 @@ async def kills(directory: Path, *, count: int, seed: int) -> Report:
             [
                 ("Answers, whole and in one version's words", f"{counts[Outcome.WHOLE]:,}"),
                 ("Told to be broken by an error", f"{counts[Outcome.TOLD]:,}"),
+                ("of them not under way when an engine was killed", str(len(strangers))),
                 ("**Cut without a word, wrong, hung**", f"**{bad_of(counts)}**"),
                 (
                     "From the kill to the next whole answer, s: p50, longest",
@@ -137,6 +145,10 @@ async def kills(directory: Path, *, count: int, seed: int) -> Report:
     worst = [came for came in crowd.came if came.outcome in (Outcome.CUT, Outcome.WRONG, Outcome.HUNG)]
     report.promise(f"answers were cut or wrong: {[(one.outcome, one.why) for one in worst[:3]]}", is_kept=not worst)
     report.promise(f"service was away for {max(back):.1f} s", is_kept=max(back) <= BACK_S)
+    report.promise(
+        f"{len(strangers)} were told so who were at no engine that was killed: {[one.why for one in strangers[:3]]}",
+        is_kept=not strangers,
+    )
     most = count * 8
     report.promise(
         f"{counts[Outcome.TOLD]} answers broke, more than the {most} places there were at the killed",

@@ -82,6 +82,7 @@ class Deployment:
         self._coming = release
         release.keep = replace(self.keep, pinned=True)
         release.lend(True)
+        release.forgive()
         try:
             await self._bring_up(release, report, check)
         except BaseException:

@@ -98,6 +98,11 @@ class Release:
         for supervisor in self._supervisors.values():
             supervisor.keep = keep
 
+    def forgive(self) -> None:
+        """Forget the crashes of its processes."""
+        for supervisor in self._supervisors.values():
+            supervisor.forgive()
+
     def lend(self, lends: bool) -> None:
         """Whether callers are let in; where not, whoever waits to be gets ShuttingDown."""
         self._lends = lends

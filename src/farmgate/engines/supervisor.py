@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Keep", "MakeRoom", "Room", "Settings", "Supervisor", "Warm", "unasked", "unlimited"]
 
 
-MOMENT_S = 1.0
+MOMENT_S = 2.0
 """A pause up to which callers wait for the next start, instead of being told of it."""
 
 
@@ -180,6 +180,10 @@ class Supervisor:
                 else:
                     await self._changed.wait()
                     waited = True
+
+    def forgive(self) -> None:
+        """Forget its crashes: somebody wants it anew, and its next one is the first."""
+        self._crashes = 0
 
     async def close(self) -> None:
         """Like `stop`, and nothing is lent any more."""
