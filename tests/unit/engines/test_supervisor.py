@@ -266,7 +266,8 @@ async def test_starts_that_fail_are_waited_for_while_their_pauses_are_short(make
     os.kill(pid_of(supervisor), signal.SIGUSR1)
     await becomes(supervisor, State.FAILED)
     asking = asyncio.create_task(supervisor.lease())
-    for pause_s in (0.5, 1.0, 2.0):
+    for starts, pause_s in enumerate((0.5, 1.0, 2.0), start=1):
+        await until(lambda starts=starts: (supervisor.starts, supervisor.state) == (starts, State.FAILED))  # type: ignore[misc]
         await time.until_asleep(pause_s)
         assert not asking.done()
         time.advance(pause_s)
