@@ -27,6 +27,10 @@ NO_ORIGIN = "http://farmgate.invalid"
 
 WARNINGS = 2
 
+# Threads that wait for each other sleep. By default they spin, and where several models, or the gate itself, want the
+# same cores they spin on those of others: an answer of half a second took up to a minute.
+SURROUNDINGS = {"OMP_WAIT_POLICY": "PASSIVE"}
+
 # What llama.cpp logs when it gives up on a file; a line or two on, it only says that it failed.
 LOAD_ERROR = re.compile(r"error loading model: (.+)")
 
@@ -45,7 +49,7 @@ class LlamaCpp:
         return "the llama.cpp engine is not installed: pip install 'farmgate[local]'"
 
     def launch(self, spec: Spec, *, key: str, environment: Mapping[str, str]) -> Launch:
-        return Launch(command=command(MODULE, spec), key=key, environment=environment)
+        return Launch(command=command(MODULE, spec), key=key, environment={**environment, **SURROUNDINGS})
 
     def address(self, line: bytes) -> str | None:
         return read_address(line)
