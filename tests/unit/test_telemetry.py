@@ -11,18 +11,10 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from farmgate import telemetry
 from farmgate.core.usage import Call, Outcome
-from farmgate.telemetry import (
-    CONTENT_TYPE,
-    LATENCY_S,
-    MAX_CODES,
-    MAX_SERIES,
-    Sink,
-    Telemetry,
-    configure_logging,
-    log,
-)
+from farmgate.telemetry import CONTENT_TYPE, Sink, Telemetry, configure_logging, log, logs
+from farmgate.telemetry.counting import LATENCY_S
+from farmgate.telemetry.metrics import MAX_CODES, MAX_SERIES
 
 
 def call(*, model: str = "m", provider: str = "p", outcome: Outcome = Outcome.OK, stream: bool = True) -> Call:
@@ -91,6 +83,18 @@ def test_the_first_token_is_measured_of_streams_only() -> None:
     telemetry.ended(call(stream=False), overhead_s=0.0)
     telemetry.ended(call(), overhead_s=0.0)
     assert samples(telemetry)["farmgate_first_token_seconds_count", of()] == 1
+
+
+def test_the_time_of_a_token_is_the_mean_of_its_stream_without_the_first() -> None:
+    telemetry = Telemetry()
+    telemetry.ended(call(), overhead_s=0.0)
+    telemetry.ended(call(stream=False), overhead_s=0.0)
+    one = call()
+    one.completion_tokens = 1
+    telemetry.ended(one, overhead_s=0.0)
+    told = samples(telemetry)
+    assert told["farmgate_output_token_seconds_count", of()] == 1
+    assert told["farmgate_output_token_seconds_sum", of()] == pytest.approx(0.380 / 4)
 
 
 @pytest.mark.parametrize("model", ['a"b', "a\nb", "a\\b", "\u00e4", "{}", "x" * 300, ""])
@@ -187,7 +191,7 @@ def test_a_log_that_nobody_reads_costs_lines_and_no_time(root: logging.Logger, m
     reading, writing = os.pipe()
     with open(reading, "rb") as reader, open(writing, "w") as writer:
         monkeypatch.setattr(sys, "stderr", writer)
-        monkeypatch.setattr(telemetry, "LINES_WAITING", 100)
+        monkeypatch.setattr(logs, "LINES_WAITING", 100)
         configure_logging(level="info", as_json=False)
         (sink,) = [one for one in root.handlers if isinstance(one, Sink)]
         configure_logging(level="debug", as_json=True)

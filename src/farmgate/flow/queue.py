@@ -63,7 +63,7 @@ class Queue:
             began = time.monotonic()
             await slots.take(request.principal.key_name, is_batch=request.is_batch)
             waited_s = time.monotonic() - began
-        self._telemetry.waited(model, waited_s)
+        self._telemetry.let_in(model, waited_s=waited_s, batch=slots.in_flight)
         try:
             reply = await self._inner.send(request.later(waited_s) if waited_s else request)
         except BaseException:

@@ -124,9 +124,7 @@ async def test_it_comes_back_after_it_is_killed_and_is_gone_when_the_gate_is_don
     assert first is not None
     os.kill(first, signal.SIGKILL)
     await becomes(supervisor, State.FAILED)
-    with pytest.raises(EngineUnavailable, match="killed by SIGKILL"):
-        await engines.lease("guide-1")
-    await becomes(supervisor, State.READY)
+    # It had come up before: who asks meanwhile waits for it.
     (await engines.lease("guide-1")).release()
     second = supervisor.pid
     assert second not in (None, first)

@@ -160,6 +160,18 @@ async def test_the_time_in_line_is_none_of_the_gates_own_and_is_measured() -> No
     assert 'farmgate_model_wait_seconds_count{model="m"} 2.0' in text
 
 
+async def test_the_batch_a_request_joins_is_measured() -> None:
+    bench = Bench()
+    bench.room = Room(in_flight=2, waiting=8, patience_s=60.0)
+    held = [await bench.queue.send(ask_of()) for _ in range(2)]
+    for one in held:
+        one.close()
+    text = bench.telemetry.render().decode()
+    assert 'farmgate_model_batch_size_bucket{le="1.0",model="m"} 1.0' in text
+    assert 'farmgate_model_batch_size_count{model="m"} 2.0' in text
+    assert 'farmgate_model_batch_size_sum{model="m"} 3.0' in text
+
+
 async def test_more_places_are_given_to_who_waits_and_fewer_take_none_away() -> None:
     bench = Bench()
     held = [await bench.queue.send(ask_of())]
