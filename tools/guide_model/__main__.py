@@ -1,4 +1,4 @@
-"""Train both versions, see that they say what they were taught, and write them where the tests look.
+"""Train both versions, see that they say what they were taught, and write them where the tests look; and a ranker.
 
 python -m tools.guide_model            train and write: a minute for each version, on one core
 python -m tools.guide_model --check    see that what is written says what it should
@@ -15,6 +15,7 @@ from pathlib import Path
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from .gguf_file import write_gguf
+from .ranker import build_ranker
 from .train import Guide, train
 from .words import VERSIONS, Entry, entries, everything, held_out, strangers
 
@@ -34,6 +35,8 @@ def main(arguments: Sequence[str]) -> int:
         if not wish.check:
             build(version)
         wrong += faults(version, load(version))
+    if not wish.check:
+        build_ranker(MODELS / "ranker.gguf")
     for line in wrong:
         print(line)
     return 1 if wrong else 0

@@ -60,8 +60,8 @@ class ModelCare:
         """With the line before it, which is the gate's and not the engine's."""
         if not state.answers:
             return state
-        is_chat = state.purpose == Purpose.GENERATE
-        line = waiting.get(state.name if is_chat else f"{state.name} (embed)", 0)
+        is_chat = state.purpose in {Purpose.GENERATE, Purpose.INFER}
+        line = waiting.get(state.name if is_chat else f"{state.name} ({state.purpose})", 0)
         pace = self._pace(state.name) if is_chat else 0.0
         return replace(state, waiting=state.waiting + line, tokens_per_s=pace)
 

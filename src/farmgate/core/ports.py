@@ -69,13 +69,14 @@ Report: TypeAlias = Callable[[Progress], None]
 
 
 class Purpose(StrEnum):
-    """What an engine is started for: one process serves chat and completions, another embeddings.
+    """What an engine is started for: one process serves chat and completions, another embeddings, a third ranks.
 
     INFER: whatever a model takes that is no language model, and all else that it can; one process for everything.
     """
 
     GENERATE = "generate"
     EMBED = "embed"
+    RERANK = "rerank"
     INFER = "infer"
 
 

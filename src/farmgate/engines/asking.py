@@ -32,6 +32,8 @@ async def warm(spec: Spec, address: Address) -> None:
             await ask(address.url, address.key, "/v2/health/ready", {})
         elif spec.purpose is Purpose.EMBED:
             await ask(address.url, address.key, "/v1/embeddings", {"model": spec.model, "input": "a"})
+        elif spec.purpose is Purpose.RERANK:
+            await ask(address.url, address.key, "/v1/rerank", {"model": spec.model, "query": "a", "documents": ["a"]})
         else:
             body = {"model": spec.model, "prompt": "a", "max_tokens": 1, "temperature": 0}
             await ask(address.url, address.key, "/v1/completions", body)

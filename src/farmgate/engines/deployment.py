@@ -118,11 +118,11 @@ class Deployment:
 
     async def _bring_up(self, release: Release, report: Report, check: Check | None) -> None:
         used = [purpose for purpose, one in self.current.supervisors.items() if one.state is not State.ON_DISK]
-        for purpose in used or [Purpose.GENERATE]:
+        for purpose in used or [release.version.first]:
             report(Progress(status=f"starting {release.version.name} {release.version.label} beside"))
             lease = await release.supervisor(purpose).lease()
             try:
-                if check is not None and purpose is not Purpose.EMBED:
+                if check is not None and purpose in {Purpose.GENERATE, Purpose.INFER}:
                     report(Progress(status=f"checking {release.version.name} {release.version.label}"))
                     await check(lease)
             finally:

@@ -37,13 +37,17 @@ class _CutOff(Exception):
 class Header:
     """None where the file does not say, or says it after the part that was read.
 
-    `token_bytes`: what one token of context takes in the cache of keys and values, at 2 bytes a number.
+    `token_bytes`: what one token of context takes in the cache of keys and values, at 2 bytes a number. `pooling`: what
+    becomes of the vectors of all tokens, by llama.cpp's numbers. `is_causal`: False where each token sees those behind
+    it, so that it writes no text.
     """
 
     architecture: str | None = None
     name: str | None = None
     context_tokens: int | None = None
     token_bytes: int | None = None
+    pooling: int | None = None
+    is_causal: bool | None = None
 
 
 def is_gguf(path: Path) -> bool:
@@ -94,11 +98,14 @@ def _header(values: dict[str, object]) -> Header:
     name = values.get("general.name")
     context = values.get(f"{architecture}.context_length")
     known = isinstance(context, int) and 0 < context <= MAX_CONTEXT_TOKENS
+    pooling, causal = values.get(f"{architecture}.pooling_type"), values.get(f"{architecture}.attention.causal")
     return Header(
         architecture=architecture if isinstance(architecture, str) else None,
         name=name if isinstance(name, str) else None,
         context_tokens=context if known and isinstance(context, int) else None,
         token_bytes=_token_bytes(values, architecture),
+        pooling=pooling if isinstance(pooling, int) else None,
+        is_causal=bool(causal) if isinstance(causal, int) else None,
     )
 
 

@@ -108,7 +108,7 @@ class Engines:
     async def load(self, model: str, report: Report) -> None:
         deployment = self._deployment(model)
         report(Progress(status=f"loading {model}"))
-        (await deployment.lease(Purpose.GENERATE)).release()
+        (await deployment.lease(deployment.current.version.first)).release()
         report(Progress(status=f"{model} is ready"))
 
     async def unload(self, model: str) -> None:

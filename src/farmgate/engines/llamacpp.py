@@ -42,7 +42,7 @@ class LlamaCpp:
 
     name: str = "llama.cpp"
     runs_on: frozenset[str] = frozenset({"cpu"})
-    purposes: frozenset[Purpose] = TEXT
+    purposes: frozenset[Purpose] = TEXT | {Purpose.RERANK}
 
     def missing(self) -> str | None:
         if importlib.util.find_spec("xllamacpp") is not None:
@@ -97,11 +97,13 @@ def parameters(spec: Spec, key: str, xllamacpp: Any) -> Any:
     p.ui = False
     p.warmup = False
     p.verbosity = WARNINGS
-    if spec.purpose is Purpose.EMBED:
-        # Pooled embeddings and text cannot come from one process: with pooling on, chat answers are wrong.
+    kinds = xllamacpp.llama_pooling_type
+    pooling = {Purpose.EMBED: kinds.LLAMA_POOLING_TYPE_MEAN, Purpose.RERANK: kinds.LLAMA_POOLING_TYPE_RANK}
+    if spec.purpose in pooling:
+        # Pooled vectors and text cannot come from one process: with pooling on, chat answers are wrong.
         p.embedding = True
-        p.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
-        # A text to embed is one batch, so that a batch must hold a whole context.
+        p.pooling_type = pooling[spec.purpose]
+        # A text to embed or to rank is one batch, so that a batch must hold a whole context.
         p.n_batch = p.n_ubatch = spec.context_tokens
     return p
 

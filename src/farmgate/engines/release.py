@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from farmgate.core.errors import ModelNotCapable
+from farmgate.core.model import Capability
 from farmgate.core.ports import Purpose
 from farmgate.engines.engine import Batch, Engine, Spec
 from farmgate.engines.states import State
@@ -22,7 +23,8 @@ class Version:
     """What one version is made of and how large its processes are. Equal ones need no new process.
 
     `label` tells it from other versions of the same name. `device`: auto, cpu, gpu, or one device by its name.
-    `attribute`: what in the file at `path` is the model, where the file is code.
+    `attribute`: what in the file at `path` is the model, where the file is code. `lacks`: what its files say that it
+    cannot.
     """
 
     name: str
@@ -38,6 +40,14 @@ class Version:
     memory_bytes: int | None = None
     attribute: str = ""
     batch: Batch = field(default_factory=Batch)
+    lacks: frozenset[Capability] = frozenset()
+
+    @property
+    def first(self) -> Purpose:
+        """What a process is started for when nobody has asked yet: to write, or else what it can."""
+        if Capability.CHAT not in self.lacks:
+            return Purpose.GENERATE
+        return Purpose.RERANK if Capability.EMBEDDING in self.lacks else Purpose.EMBED
 
     def purpose(self, wanted: Purpose) -> Purpose:
         """What the process is started for that does what is wanted. Raises ModelNotCapable where none does."""
@@ -46,7 +56,8 @@ class Version:
             return wanted
         if Purpose.INFER in purposes:
             return Purpose.INFER
-        raise ModelNotCapable(f"{self.name} takes no tensors: {self.engine.name} is for text.", param="model")
+        what = "takes no tensors" if wanted is Purpose.INFER else "does not rank documents"
+        raise ModelNotCapable(f"{self.name} {what}: {self.engine.name} cannot.", param="model")
 
     def spec(self, purpose: Purpose) -> Spec:
         return Spec(

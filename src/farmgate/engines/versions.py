@@ -12,20 +12,17 @@ from farmgate.core.errors import EngineUnavailable, InvalidValue, ModelNotFound
 from farmgate.core.locator import is_remote
 from farmgate.core.model import Capability, ModelInfo
 from farmgate.core.ports import Places
+from farmgate.engines.abilities import lacks_of_found
 from farmgate.engines.command import Command
 from farmgate.engines.declared import QUEUE, QUEUE_S, Declared
 from farmgate.engines.engine import Engine
 from farmgate.engines.found import Found, engine_for, find_source
-from farmgate.engines.python.reading import lacks_of
 from farmgate.engines.release import Version
 from farmgate.engines.shards import weights_bytes
 
 __all__ = ["Files", "Options", "Versions", "default_threads"]
 
 ANY = frozenset({"cpu", "gpu"})
-TEXT_ONLY = frozenset({Capability.VISION, Capability.AUDIO})
-"""What no engine of ours is given the weights for."""
-TENSORS_ONLY = TEXT_ONLY | {Capability.CHAT, Capability.COMPLETION}
 WORDLESS = frozenset(("python", "onnx"))
 """Engines whose models have no context in tokens unless their owner says so, and that pulled files are not for."""
 
@@ -69,7 +66,9 @@ class Versions:
     def models(self) -> tuple[ModelInfo, ...]:
         """Those of the configuration whose files are there, and what is pulled, by name."""
         pulled = {
-            info.name: replace(info, context_tokens=self._context_tokens(None, info.context_tokens), lacks=TEXT_ONLY)
+            info.name: replace(
+                info, context_tokens=self._context_tokens(None, info.context_tokens), lacks=self._lacks(info.name)
+            )
             for info in self._weights.models()
         }
         declared = {name: info for name in self.declared if (info := self._info(name)) is not None}
@@ -122,13 +121,13 @@ class Versions:
         return self._version(declared, label, found)
 
     def _version(self, declared: Declared, label: str, found: Found) -> Version:
-        path = found.path
+        path, engine = found.path, declared.engine or found.engine
         return Version(
             name=declared.name,
             label=label,
             path=path.absolute(),
             attribute=found.attribute,
-            engine=self._engine(declared, declared.engine or found.engine),
+            engine=self._engine(declared, engine),
             context_tokens=self._context_tokens(declared.context_tokens, self._weights.context_tokens(path)),
             parallel=declared.parallel or self._options.parallel,
             threads=declared.threads or self._options.threads,
@@ -137,6 +136,7 @@ class Versions:
             arguments=declared.arguments,
             memory_bytes=declared.memory_bytes,
             batch=declared.batch,
+            lacks=lacks_of_found(found, engine),
         )
 
     def missing(self) -> str | None:
@@ -151,6 +151,11 @@ class Versions:
         engines = [one for name in names if (one := self._engines.get(name)) is not None] or [*for_text]
         missing = [one.missing() for one in engines]
         return missing[0] if missing and all(missing) else None
+
+    def _lacks(self, name: str) -> frozenset[Capability]:
+        """Of a pulled model."""
+        path = self._weights.known(name)
+        return frozenset() if path is None else lacks_of_found(pulled(path), engine_for(path))
 
     def _engine_of(self, name: str) -> str | None:
         declared = self.declared[name]
@@ -189,16 +194,6 @@ class Versions:
             created_unix=int(path.stat().st_mtime),
             lacks=lacks_of_found(found, engine),
         )
-
-
-def lacks_of_found(found: Found, engine: str) -> frozenset[Capability]:
-    match engine:
-        case "python":
-            return lacks_of(found.path, found.attribute)
-        case "onnx":
-            return TENSORS_ONLY
-        case _:
-            return TEXT_ONLY
 
 
 def pulled(path: Path) -> Found:

@@ -14,6 +14,8 @@ from farmgate.telemetry import Telemetry
 
 __all__ = ["ModelQueues", "Queue"]
 
+APART = {Kind.EMBEDDING: "embed", Kind.RERANK: "rerank"}
+"""What has a process of its own, and so a line."""
 FULL = "All {{in_flight}} places at {model} are taken and its line is full, or too slow: try again soon."
 
 
@@ -54,8 +56,8 @@ class Queue:
         room = self._room_of(model)
         if room is None:
             return await self._inner.send(request)
-        # Embeddings have a process of their own.
-        slots = self._queues.at(f"{model} (embed)" if request.kind is Kind.EMBEDDING else model, room)
+        apart = APART.get(request.kind)
+        slots = self._queues.at(model if apart is None else f"{model} ({apart})", room)
         if slots.in_flight < room.in_flight:
             slots.in_flight += 1
             waited_s = 0.0

@@ -17,6 +17,7 @@ from farmgate.providers.http1 import Broken
 from farmgate.providers.inference import check_version, describe, infer
 from farmgate.providers.openai import send
 from farmgate.providers.provider import ProviderBase
+from farmgate.providers.ranking import rank
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Upstream
 from farmgate.wire.openai.requests import encode_request
@@ -26,7 +27,7 @@ from farmgate.wire.triton.bodies import InferBody
 __all__ = ["LocalProvider"]
 
 ADDRESSES_KEPT = 16
-PURPOSES = {Kind.EMBEDDING: Purpose.EMBED, Kind.INFER: Purpose.INFER}
+PURPOSES = {Kind.EMBEDDING: Purpose.EMBED, Kind.RERANK: Purpose.RERANK, Kind.INFER: Purpose.INFER}
 T = TypeVar("T")
 
 
@@ -34,7 +35,14 @@ class LocalProvider(ProviderBase):
     """The embedded engines as one provider. The engines outlive it: they keep their models over a new configuration."""
 
     capabilities = frozenset(
-        {Capability.CHAT, Capability.COMPLETION, Capability.EMBEDDING, Capability.INFER, Capability.LOAD}
+        {
+            Capability.CHAT,
+            Capability.COMPLETION,
+            Capability.EMBEDDING,
+            Capability.RERANK,
+            Capability.INFER,
+            Capability.LOAD,
+        }
     )
 
     def __init__(self, settings: ProviderSettings, lender: Lender, weights: Weights) -> None:
@@ -61,6 +69,8 @@ class LocalProvider(ProviderBase):
                 )
             if request.kind is Kind.INFER:
                 reply = await infer(self._upstream(lease), request, settings=self._settings, headers=headers)
+            elif request.kind is Kind.RERANK:
+                reply = await rank(self._upstream(lease), request, settings=self._settings, headers=headers)
             else:
                 reply = await send(
                     self._upstream(lease),

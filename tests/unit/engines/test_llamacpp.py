@@ -17,7 +17,7 @@ FAKE_PACKAGE = SimpleNamespace(
     CommonParams=lambda: SimpleNamespace(
         model=SimpleNamespace(), cpuparams=SimpleNamespace(), cpuparams_batch=SimpleNamespace()
     ),
-    llama_pooling_type=SimpleNamespace(LLAMA_POOLING_TYPE_MEAN="mean"),
+    llama_pooling_type=SimpleNamespace(LLAMA_POOLING_TYPE_MEAN="mean", LLAMA_POOLING_TYPE_RANK="rank"),
 )
 
 
@@ -45,10 +45,11 @@ def test_the_context_is_per_slot_and_the_door_is_closed_to_strangers() -> None:
     assert not hasattr(p, "embedding")
 
 
-def test_embeddings_are_pooled_and_a_batch_holds_a_context() -> None:
-    p = parameters(spec(Purpose.EMBED), "secret", FAKE_PACKAGE)
+@pytest.mark.parametrize(("purpose", "pooling"), [(Purpose.EMBED, "mean"), (Purpose.RERANK, "rank")])
+def test_vectors_and_scores_are_pooled_and_a_batch_holds_a_context(purpose: Purpose, pooling: str) -> None:
+    p = parameters(spec(purpose), "secret", FAKE_PACKAGE)
     assert p.embedding is True
-    assert p.pooling_type == "mean"
+    assert p.pooling_type == pooling
     assert p.n_batch == p.n_ubatch == 2048
 
 

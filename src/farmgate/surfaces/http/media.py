@@ -16,7 +16,8 @@ from farmgate.surfaces.http.asking import Asking, SurfaceCodec
 from farmgate.surfaces.http.exchange import Exchange
 from farmgate.surfaces.http.front import Endpoint
 from farmgate.wire.openai.errors import encode_error, error_frame
-from farmgate.wire.openai.media import Opaque, decode_transcription, encode_ranking
+from farmgate.wire.openai.media import Opaque, decode_transcription
+from farmgate.wire.openai.ranking import encode_ranking
 from farmgate.wire.openai.requests import decode_request
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.strictjson import JsonLimits, encode

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 
 import msgspec
 
-from farmgate.core.answer import Answer
 from farmgate.core.errors import MissingParameter, UnsupportedParameter, UpstreamInvalidResponse
 from farmgate.core.reply import Event, Usage
 from farmgate.core.request import Dialect, Kind
-from farmgate.core.words import Ask, Rerank
+from farmgate.core.words import Ask
 from farmgate.wire.counts import tokens
 from farmgate.wire.multipart import Form, decode_form
 from farmgate.wire.openai.errors import decode_told_error
@@ -23,7 +22,6 @@ __all__ = [
     "OpaqueReader",
     "TranscriptionBody",
     "decode_transcription",
-    "encode_ranking",
     "read_json",
 ]
 
@@ -132,22 +130,3 @@ def decode_transcription(body: bytes, content_type: bytes) -> TranscriptionBody:
     if "file" not in form.files:
         raise MissingParameter("`file` is required.", param="file")
     return TranscriptionBody(body, form, content_type)
-
-
-def encode_ranking(answer: Answer, words: Rerank, *, id: str, model: str, with_documents: bool) -> dict[str, object]:
-    """A ranking in the form Jina, vLLM and llama.cpp share, best first."""
-    best = sorted(answer.ranking, key=lambda ranked: -ranked.score)[: words.most]
-    usage = answer.usage or Usage(estimated=True)
-
-    def told(index: int) -> dict[str, object]:
-        return {"document": {"text": words.documents[index]}} if with_documents else {}
-
-    if any(not 0 <= ranked.index < len(words.documents) for ranked in best):
-        raise UpstreamInvalidResponse("The provider ranks a document that was not sent.")
-    return {
-        "id": id,
-        "object": "list",
-        "model": model,
-        "results": [{"index": one.index, "relevance_score": one.score, **told(one.index)} for one in best],
-        "usage": {"prompt_tokens": usage.prompt_tokens, "total_tokens": usage.total_tokens},
-    }
