@@ -77,13 +77,18 @@ class FakeHub:
         self.reached = threading.Event()
         self.at_once = 0
         self.most_at_once = 0
-        self.lock = threading.Lock()
+        self.lock = threading.Condition()
         self.hub = Server(self, "hub")
         self.cdn = Server(self, "cdn")
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.hub.server_port}"
+
+    def wait_for(self, at_once: int) -> None:
+        """Until so many are being answered."""
+        with self.lock:
+            assert self.lock.wait_for(lambda: self.at_once >= at_once, 60), f"{self.at_once} are answered"
 
     def add(self, name: str, files: Mapping[str, bytes], **more: Any) -> FakeRepository:
         """A repository with one commit."""
@@ -225,6 +230,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with fake.lock:
             fake.at_once += 1
             fake.most_at_once = max(fake.most_at_once, fake.at_once)
+            fake.lock.notify_all()
             faults = fake.faults_of.get(name.rpartition("/")[2]) or fake.faults
             is_look = self.said.headers.get("range") == "bytes=0-0"
             fault = faults.popleft() if faults and not is_look else None

@@ -95,9 +95,7 @@ async def test_several_files_come_at_once_and_not_more_than_four(fake: FakeHub, 
     fake.add("owner/many", {"config.json": b"{}", **parts})
     fake.faults.extend([hold(10)] * 13)
     pulling = asyncio.create_task(store(tmp_path, fake).fetch("hf:owner/many", ignore))
-    async with asyncio.timeout(20):
-        while fake.at_once < 4:
-            await asyncio.sleep(0)
+    await asyncio.to_thread(fake.wait_for, 4)
     fake.release.set()
     await pulling
     assert fake.most_at_once == 4
