@@ -23,7 +23,7 @@ PROOFS = ("swaps", "kills", "cold", "aborts", "overload", "batching", "chaos", "
 
 def proof(name: str, options: argparse.Namespace, directory: Path) -> Coroutine[Any, Any, Report]:
     """What is to be run, shorter for a `scale` below 1."""
-    from tests.lifecycle import chaos, crowds, speed, swaps
+    from tests.lifecycle import chaos, crowds, returning, speed, swaps
 
     def some(count: int) -> int:
         return max(2, int(count * options.scale))
@@ -36,7 +36,7 @@ def proof(name: str, options: argparse.Namespace, directory: Path) -> Coroutine[
         "overload": lambda: crowds.overload(directory, seconds=max(3.0, 20 * options.scale)),
         "batching": lambda: speed.batching(directory, seconds=max(2.0, 16 * options.scale)),
         "chaos": lambda: chaos.chaos(directory, count=some(500), seed=options.seed),
-        "memory": lambda: speed.memory(directory),
+        "memory": lambda: returning.memory(directory),
     }
     return made[name]()
 

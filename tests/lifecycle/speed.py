@@ -1,4 +1,4 @@
-"""What answering several at once is worth, and whether memory comes back, engine by engine."""
+"""What answering several at once is worth, engine by engine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.endure.page import Report, table
 from tests.lifecycle.asking import QUESTIONS, Came, Outcome, Question, ask
 from tests.lifecycle.stage import MODELS, Stage, stage
 
-__all__ = ["batching", "memory"]
+__all__ = ["batching"]
 
 STARTER = Path("~/.cache/farmgate-tests/models/starter.gguf").expanduser()
 """SmolLM2, 135 million parameters, where the tests keep it: with the guide, carrying its words costs more than making
@@ -20,8 +20,6 @@ them."""
 STORY = Question("Tell me a story about a gate.", ())
 LEAST: Mapping[str, float] = {"llamacpp": 1.3, "transformers": 3.0}
 """How many times the tokens of one caller eight must get."""
-MOST_LEFT = 0.05
-ROUNDS = 3
 
 
 def engines(report: Report) -> list[str]:
@@ -83,37 +81,3 @@ async def tokens_a_second(here: Stage, question: Question, callers: int, seconds
     await asyncio.gather(*(caller() for _ in range(callers)))
     assert all(one.outcome is Outcome.WHOLE for one in came), came[:2]
     return sum(one.tokens for one in came) / (time.monotonic() - began)
-
-
-async def memory(directory: Path) -> Report:
-    """Loaded and unloaded again and again, a gate with its processes has what it had."""
-    report = Report()
-    rows = []
-    for engine in engines(report):
-        async with stage(directory / engine, guide=versions(engine)) as here:
-            # What is made once, as the typed API, is no model's.
-            await round_trip(here)
-            before = here.memory_mib()
-            loaded = [await round_trip(here) for _ in range(ROUNDS)]
-            after = here.memory_mib()
-            left = {one["name"]: one["models"] for one in await here.devices() if one["models"]}
-        rows.append((engine, f"{before:.1f}", f"{max(loaded):.1f}", f"{after:.1f}", f"**{after / before:.1%}**"))
-        kept = abs(after / before - 1) <= MOST_LEFT
-        report.promise(f"{engine}: memory is {after / before:.1%} of what it was", is_kept=kept)
-        report.promise(f"{engine}: the books hold {left}", is_kept=not left)
-    report.say(
-        f"Resident memory of the gate and all its processes, MiB: {ROUNDS} rounds of loading, answering, unloading.",
-        "",
-        *table(("engine", "before", "loaded", "after", "of before"), rows),
-    )
-    return report
-
-
-async def round_trip(here: Stage) -> float:
-    """Load, answer, unload; the memory while it answered."""
-    assert (await here.do("load"))["error"] is None
-    came = await asyncio.gather(*(ask(here.port, QUESTIONS[0]) for _ in range(8)))
-    assert all(one.outcome is Outcome.WHOLE for one in came), came[:2]
-    loaded = here.memory_mib()
-    assert (await here.do("unload"))["error"] is None
-    return loaded
