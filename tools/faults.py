@@ -18,7 +18,7 @@ sys.path.insert(0, str(HERE))
 def main(arguments: Sequence[str]) -> int:
     from tests.faults.board import line, page, peer_page, summary
     from tests.faults.matrix import ROWS
-    from tests.faults.peers import run_peer
+    from tests.faults.peers import NotThere, run_peer
     from tests.faults.running import Result, run
 
     wish = read(arguments)
@@ -33,8 +33,16 @@ def main(arguments: Sequence[str]) -> int:
     def told(result: Result) -> None:
         print(line(result), flush=True)
 
+    left_out: list[str] = []
     if wish.peer:
-        results = asyncio.run(run_peer(wish.peer, wish.url, wish.port, rows, told))
+        try:
+            results, unable = asyncio.run(run_peer(wish.peer, wish.url, wish.port, rows, told))
+        except NotThere as error:
+            print(error)
+            return 2
+        left_out = [str(combo) for combo in unable]
+        if left_out:
+            print(f"\nleft out, not answered where all is well: {', '.join(left_out)}")
     else:
         with tempfile.TemporaryDirectory(prefix="farmgate-faults-") as directory:
             results = asyncio.run(run(Path(directory), rows, told))
@@ -43,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
         PAGE.write_text(page(PAGE.read_text(), results))
         print("faults: docs/faults.md is written")
     elif wish.peer and wish.version and not wish.rows:
-        PAGE.write_text(peer_page(PAGE.read_text(), f"{wish.peer} {wish.version}", results))
+        PAGE.write_text(peer_page(PAGE.read_text(), f"{wish.peer} {wish.version}", results, left_out))
         print(f"faults: docs/faults.md tells of {wish.peer}")
     return 1 if any(result.faults for result in results) else 0
 

@@ -46,11 +46,11 @@ def page(known: str, results: Sequence[Result]) -> str:
     return f"{before}{BEGIN}\n\n{board(results)}\n\n{END}{behind}"
 
 
-def peer_page(known: str, name: str, results: Sequence[Result]) -> str:
+def peer_page(known: str, name: str, results: Sequence[Result], left_out: Sequence[str] = ()) -> str:
     """docs/faults.md with what came of a peer, in place of what was known of it. `name`: with its version."""
     kind = name.split(maxsplit=1)[0].lower()
     begin, end = f"<!-- peer {kind} -->", f"<!-- /peer {kind} -->"
-    block = f"{begin}\n{peer_board(name, results)}\n{end}\n"
+    block = f"{begin}\n{peer_board(name, results, left_out)}\n{end}\n"
     if begin not in known:
         before, mark, behind = known.partition(PEERS)
         return f"{before}{block}\n{mark}{behind}" if mark else known
@@ -59,15 +59,18 @@ def peer_page(known: str, name: str, results: Sequence[Result]) -> str:
     return f"{before}{block}{behind}"
 
 
-def peer_board(name: str, results: Sequence[Result]) -> str:
+def peer_board(name: str, results: Sequence[Result], left_out: Sequence[str]) -> str:
     """One line for each row: a page of failures would be somebody else's."""
     failed = sum(result.failed for result in results)
     cases = sum(result.cases for result in results)
     rows = [
         f"| {result.row.number} | {result.row.name} | {result.cases} | {result.cases - result.failed} |"
         for result in results
+        if result.cases
     ]
     head = f"**{name}**, {datetime.now(UTC):%Y-%m-%d}: {cases - failed} of {cases} cases as a caller may expect."
+    if left_out:
+        head += f" Left out, as it does not answer them where all is well: {', '.join(left_out)}."
     return "\n".join([head, "", "| # | fault | cases | held |", "|---:|---|---:|---:|", *rows])
 
 

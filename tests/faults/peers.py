@@ -11,15 +11,19 @@ from itertools import count
 from tests.faults.asking import Callers
 from tests.faults.rig import judged
 from tests.faults.running import Result, in_turn
-from tests.faults.words import Combo, Expected, Fault, Kind, Row, Surface
+from tests.faults.words import COMBOS, Combo, Expected, Fault, Kind, Outcome, Row, Surface
 
 from farmgate.mock import Mock
 
-__all__ = ["PEERS", "Peer", "run_peer"]
+__all__ = ["PEERS", "NotThere", "Peer", "run_peer"]
 
 MOST_CALLS = 4
 PEERS: Mapping[str, str] = {"litellm": "", "portkey": "", "tensorzero": "tensorzero::model_name::"}
 """What stands before a model's name, where PREFIX says nothing else."""
+
+
+class NotThere(Exception):
+    """It answers nothing at all; the text says what came instead."""
 
 
 class Peer:
@@ -32,10 +36,17 @@ class Peer:
         self._mock = mock
         self._numbers = count(1)
 
+    async def plain(self, combo: Combo) -> Outcome:
+        """Ask for what is well."""
+        number = next(self._numbers)
+        model = f"{self._prefix}mock:seed={number}"
+        return await self._callers.ask(combo, model, f"m{number}", headers=self._headers)
+
     async def case(self, fault: Fault, combo: Combo) -> list[str]:
         """Ask for one case."""
         number = next(self._numbers)
-        model, marker = f"mock:{combo.place(fault.inject)},seed={number}", f"m{number}"
+        # LiteLLM takes a name with commas for several models.
+        model, marker = f"mock:{combo.place(fault.inject)};seed={number}".replace(",", ";"), f"m{number}"
         expected = told_of(fault.expect(combo))
         text = None if expected.text is None else expected.text(marker)
         outcome = await self._callers.ask(combo, self._prefix + model, marker, text=text, headers=self._headers)
@@ -54,23 +65,34 @@ def told_of(expected: Expected) -> Expected:
 
 
 def fits(fault: Fault, combo: Combo) -> bool:
-    return not combo.falls_back and (combo.surface is Surface.CHAT or not fault.is_of_dialect)
+    return combo.surface is Surface.CHAT or not fault.is_of_dialect
 
 
-async def run_peer(name: str, url: str, port: int, rows: Sequence[Row], told: Callable[[Result], None]) -> list[Result]:
-    """Every case that the mock alone can make and that needs no second provider."""
-    results = []
+async def run_peer(
+    name: str, url: str, port: int, rows: Sequence[Row], told: Callable[[Result], None]
+) -> tuple[list[Result], list[Combo]]:
+    """Every case that the mock alone can make and that needs no second provider; and what the peer does not answer even
+    where all is well, which is left out. Raises NotThere where that is everything."""
+    results: list[Result] = []
     async with Mock(port=port) as mock:
         peer = Peer(name, url, mock)
+        asked = [combo for combo in COMBOS if not combo.falls_back]
+        came = {combo: await peer.plain(combo) for combo in asked}
+        left_out = [combo for combo, outcome in came.items() if outcome.kind is not Kind.WHOLE]
+        if len(left_out) == len(asked):
+            raise NotThere(f"{name} at {url} answers nothing, without any fault: {came[asked[0]]}")
+        able = set(asked) - set(left_out)
         for row in rows:
             faults = [fault for fault in row.faults if fault.peers and fault.provider == "first"]
             if not faults:
                 continue
             result = Result(row)
-            cases = ((fault, combo) for fault in faults for combo in fault.cases() if fits(fault, combo))
+            cases = (
+                (fault, combo) for fault in faults for combo in fault.cases() if combo in able and fits(fault, combo)
+            )
             began = time.monotonic()
             await in_turn(result, (peer.case(fault, combo) for fault, combo in cases))
             result.took_s = time.monotonic() - began
             results.append(result)
             told(result)
-    return results
+    return results, left_out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -14,6 +15,8 @@ from farmgate.mock.plan import FAULTS, Plan
 __all__ = ["MARK", "plan_of_model", "read_plan", "show_faults"]
 
 MARK = "mock:"
+BETWEEN = re.compile(r"[,;]")
+"""There are gateways that read a comma in a model's name as several models."""
 FIELDS = {"for": "during"}
 ALONE = ("stall", "end", "fin", "rst", "half", "short_chunk", "bad_chunk", "cut", "cut_end", "cut_rst")
 APART = {
@@ -38,7 +41,7 @@ def plan_of_model(model: str) -> Plan:
 
 
 def read_plan(entries: Iterable[str | Mapping[str, object]]) -> Plan:
-    """Faults: each entry one or several with commas between, or names with arguments. Raises WrongFault."""
+    """Faults: each entry one or several, commas or semicolons between, or names with arguments. Raises WrongFault."""
     values: dict[str, Any] = {}
     for name, argument in (one for entry in entries for one in said_in(entry)):
         if name_field(name) in values:
@@ -54,7 +57,7 @@ def said_in(entry: str | Mapping[str, object]) -> Iterator[tuple[str, str | None
         for name, value in entry.items():
             yield name, None if value is None or value is True else str(value)
         return
-    for part in entry.split(",") if entry.strip() else ():
+    for part in BETWEEN.split(entry) if entry.strip() else ():
         name, told, argument = part.strip().partition("=")
         yield name, argument if told else None
 

@@ -20,7 +20,13 @@ def test_any_name_without_faults_is_answered_properly(model: str) -> None:
 
 @pytest.mark.parametrize(
     "model",
-    ["mock:status=503,rst=2", "up/mock:status=503,rst=2", "mock:rst=2,status=503:latest", "mock: status=503 ,rst=2"],
+    [
+        "mock:status=503,rst=2",
+        "up/mock:status=503,rst=2",
+        "mock:rst=2,status=503:latest",
+        "mock: status=503 ,rst=2",
+        "mock:status=503;rst=2",
+    ],
 )
 def test_a_name_says_its_faults_wherever_it_stands(model: str) -> None:
     assert plan_of_model(model) == Plan(status=503, rst=2)
