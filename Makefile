@@ -138,10 +138,10 @@ $(VENV)-guide/guide.stamp: requirements/guide.txt | $(VENV)/dev.stamp
 	@touch $@
 
 # The gate, the test tools, and what the engines load.
-$(VENV)-engines/engines.stamp: requirements/transformers.txt requirements/onnx.txt requirements/dev.txt pyproject.toml | $(VENV)/dev.stamp
-	@echo "installing what the engines load (requirements/transformers.txt, requirements/onnx.txt, $(TORCH))"
+$(VENV)-engines/engines.stamp: requirements/transformers.txt requirements/onnx.txt requirements/classic.txt requirements/dev.txt pyproject.toml | $(VENV)/dev.stamp
+	@echo "installing what the engines load (requirements/transformers.txt, requirements/onnx.txt, requirements/classic.txt, $(TORCH))"
 	@$(PYTHON) -m venv --clear $(VENV)-engines
-	@$(BIN)/uv pip install -q --python $(VENV)-engines/bin/python --require-hashes --no-deps -r requirements/dev.txt -r requirements/transformers.txt -r requirements/onnx.txt
+	@$(BIN)/uv pip install -q --python $(VENV)-engines/bin/python --require-hashes --no-deps -r requirements/dev.txt -r requirements/transformers.txt -r requirements/onnx.txt -r requirements/classic.txt
 	@$(VENV)-engines/bin/python -m pip install -q $(TORCH)
 	@$(VENV)-engines/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

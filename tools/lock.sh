@@ -21,5 +21,7 @@ compile requirements/transformers.in -c requirements/dev.txt --override requirem
   $(printf -- '--no-emit-package %s ' torch mpmath networkx setuptools sympy) -o requirements/transformers.txt
 # The ONNX engine beside the gate and its test tools.
 compile requirements/onnx.in -c requirements/dev.txt -c requirements/transformers.txt -o requirements/onnx.txt
+# What trains and converts the classic models of its tests.
+compile requirements/classic.in -c requirements/dev.txt -c requirements/transformers.txt -c requirements/onnx.txt -o requirements/classic.txt
 # The one in Node; its .npmrc leaves the addresses out.
 (cd tests/live/clients/vercel && npm install --package-lock-only --no-audit --no-fund --silent)
