@@ -12,7 +12,7 @@ from tests.journey.gate import KEY, RealGate, data_of, events
 from tools.guide_model.words import VERSIONS, everything, held_out, strangers
 
 MODELS = Path(__file__).parent.parent / "models"
-CONFIG = {"keys": [{"name": "tests", "key": KEY}], "ai": {"providers": {"local": {"provider": "local"}}}}
+CONFIG = {"keys": [{"name": "tests", "key": KEY, "admin": True}], "ai": {"providers": {"local": {"provider": "local"}}}}
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +54,12 @@ def test_who_leaves_in_the_middle_of_a_long_answer_leaves_nothing_running(gate: 
     with gate.stream("/v1/chat/completions", asked(1, everything(1).question, stream=True)) as response:
         next(data_of(response))
     assert gate.is_idle()
+
+
+def test_a_model_that_is_pulled_for_a_running_gate_is_asked_at_once(gate: RealGate) -> None:
+    (gate.directory / ".env").write_text(f"FARM_KEY={KEY}\nFARM_PORT={gate.port}\n")
+    code, out, log = gate.command("run", "guide", "What is Farmgate?")
+    assert code == 0, log
+    assert any(one["name"] == "guide" for one in gate.call("GET", "/api/ai/processes").json["processes"])
+    assert out.startswith("Farmgate is the gate")
+    assert "getting the guide" in log

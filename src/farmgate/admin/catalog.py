@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from farmgate.admin.prices import Beside, first_of
@@ -25,6 +26,7 @@ __all__ = ["Listed", "ModelCatalog", "Source"]
 
 REFRESH_LIMIT_S = 3.0
 AGAIN_AFTER_S = 2.0
+NEAR_AGAIN_AFTER_S = 0.05
 LEARN_AFTER_S = 3600.0
 LEARN_AGAIN_AFTER_S = 60.0
 
@@ -53,6 +55,8 @@ class Listed:
     version_joint: str = "-"
     asks: bool = True
     """Whether to ask the provider what it has, for routing; a cloud's list is not fetched just to route."""
+    is_near: bool = False
+    """Whether what it has is looked up on this machine, without asking anybody."""
     tells: bool = False
     """Whether more can be learnt of its models than routing needs: from a list that was not fetched to route, or by
     asking for each."""
@@ -84,7 +88,7 @@ class ModelCatalog:
         self._clock = clock
         self._beside = beside or Beside()
         self._wall_clock = wall_clock
-        self._asked_at = float("-inf")
+        self._asked_at = self._near_asked_at = float("-inf")
         self._learn_at: dict[str, float] = {}
         self._asking: asyncio.Task[None] | None = None
         self._learning: asyncio.Task[None] | None = None
@@ -129,17 +133,20 @@ class ModelCatalog:
         return {**self._told.get(provider, {}), **{info.name: info for info in self._known.get(provider, ())}}
 
     async def refresh(self, *, at_once: bool = False) -> None:
-        """Ask every provider that can tell; at most once every two seconds, once for many askers.
+        """Ask every provider that can tell; at most once every two seconds, once for many askers. What is on this
+        machine is looked at sooner: somebody may have pulled it a moment ago, and asks for it now.
 
         `at_once`: something has changed, so what was told a moment ago is not enough.
         """
         if at_once and self._asking is not None:
             await asyncio.shield(self._asking)
         if self._asking is None:
-            if not at_once and self._clock() - self._asked_at < AGAIN_AFTER_S:
+            now = self._clock()
+            near_only = not at_once and now - self._asked_at < AGAIN_AFTER_S
+            if near_only and now - self._near_asked_at < NEAR_AGAIN_AFTER_S:
                 return
-            self._asking = asyncio.create_task(self._ask_all())
-            self._asking.add_done_callback(self._asked)
+            self._asking = asyncio.create_task(self._ask_all(near_only=near_only))
+            self._asking.add_done_callback(partial(self._asked, near_only=near_only))
         await asyncio.shield(self._asking)
 
     async def learn(self) -> None:
@@ -177,14 +184,17 @@ class ModelCatalog:
     def _learnt(self, _: asyncio.Task[None]) -> None:
         self._learning = None
 
-    def _asked(self, _: asyncio.Task[None]) -> None:
+    def _asked(self, _: asyncio.Task[None], *, near_only: bool) -> None:
         self._asking = None
-        self._asked_at = self._clock()
+        self._near_asked_at = self._clock()
+        if not near_only:
+            self._asked_at = self._near_asked_at
 
-    async def _ask_all(self) -> None:
-        asked = {name: listed for name, listed in self._providers.items() if listed.asks}
+    async def _ask_all(self, *, near_only: bool) -> None:
+        asked = {name: one for name, one in self._providers.items() if one.asks and (one.is_near or not near_only)}
         answers = await asyncio.gather(*(self._ask(name, listed.source) for name, listed in asked.items()))
-        self._known = {name: answer for name, answer in zip(asked, answers, strict=True) if answer is not None}
+        known = {name: answer for name, answer in zip(asked, answers, strict=True) if answer is not None}
+        self._known = {**self._known, **known} if near_only else known
         self._view = self._build()
 
     async def _ask(self, name: str, source: Source, *, learn: bool = False) -> tuple[ModelInfo, ...] | None:

@@ -171,6 +171,7 @@ class Gate:
                 version_joint=version_joint(entry.provider or name),
                 # A cloud's list of hundreds is not fetched just to route: it is asked for what a caller names.
                 asks=asked[name],
+                is_near=(entry.provider or name) == LOCAL,
                 tells=tells(entry.provider or name, is_asked=asked[name]),
             )
             for name, entry in self._entries.entries.items()

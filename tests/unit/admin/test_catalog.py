@@ -7,7 +7,14 @@ from decimal import Decimal
 
 import pytest
 
-from farmgate.admin.catalog import AGAIN_AFTER_S, LEARN_AFTER_S, LEARN_AGAIN_AFTER_S, Listed, ModelCatalog
+from farmgate.admin.catalog import (
+    AGAIN_AFTER_S,
+    LEARN_AFTER_S,
+    LEARN_AGAIN_AFTER_S,
+    NEAR_AGAIN_AFTER_S,
+    Listed,
+    ModelCatalog,
+)
 from farmgate.admin.prices import Beside
 from farmgate.core.errors import UpstreamUnreachable
 from farmgate.core.model import Capability, Facts, ModelInfo
@@ -41,10 +48,12 @@ class FakeSource:
 class Case:
     """A catalog of one provider."""
 
-    def __init__(self, *has: str, configured: tuple[str, ...] = (), asks: bool = True) -> None:
+    def __init__(self, *has: str, configured: tuple[str, ...] = (), asks: bool = True, is_near: bool = False) -> None:
         self.source = FakeSource(*has)
         self.clock = FakeClock()
-        listed = Listed(source=self.source, models=configured, default_model="d", is_open=True, asks=asks)
+        listed = Listed(
+            source=self.source, models=configured, default_model="d", is_open=True, asks=asks, is_near=is_near
+        )
         self.catalog = ModelCatalog({"p": listed}, default_provider="p", clock=self.clock)
 
     @property
@@ -85,6 +94,24 @@ async def test_a_provider_is_asked_at_most_once_every_two_seconds() -> None:
     case.clock.advance(0.1)
     await case.catalog.refresh()
     assert case.source.asked == 2
+
+
+async def test_what_is_on_this_machine_is_looked_at_again_at_once_and_nobody_else_is_asked() -> None:
+    near, far, clock = FakeSource("a"), FakeSource("f"), FakeClock()
+    catalog = ModelCatalog(
+        {"near": Listed(source=near, is_near=True), "far": Listed(source=far)}, default_provider="near", clock=clock
+    )
+    await catalog.refresh()
+    near.names = ("a", "pulled")
+    clock.advance(2 * NEAR_AGAIN_AFTER_S)
+    await catalog.refresh()
+    await catalog.refresh()
+    assert catalog.view().providers["near"].models == {"a", "pulled"}
+    assert catalog.view().providers["far"].models == {"f"}
+    assert (near.asked, far.asked) == (2, 1)
+    clock.advance(AGAIN_AFTER_S)
+    await catalog.refresh()
+    assert (near.asked, far.asked) == (3, 2)
 
 
 async def test_a_model_that_was_got_a_moment_ago_is_asked_for_at_once() -> None:

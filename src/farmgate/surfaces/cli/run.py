@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
@@ -18,7 +19,7 @@ from farmgate.surfaces.cli.answer import Asker
 from farmgate.surfaces.cli.exits import Exit, WrongUse
 from farmgate.surfaces.cli.keyboard import is_there
 from farmgate.surfaces.cli.loopthread import LoopThread
-from farmgate.surfaces.cli.remote import find
+from farmgate.surfaces.cli.remote import RemoteGate, find
 from farmgate.surfaces.cli.session import Session
 from farmgate.surfaces.cli.starter import NEEDS_ENGINE, get_built_in, known_name
 from farmgate.surfaces.cli.talk import talk
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Wish", "as_path", "chat_of", "run"]
 
+SEEN_EVERY_S, SEEN_LOOKS = 0.1, 30
 NUMBERS = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
 COUNTS = ("max_tokens", "seed")
 SNAKE = {
@@ -78,9 +80,9 @@ def gate_for(session: Session, wish: Wish, loop: LoopThread) -> Iterator[Asker]:
     running = find(config) if path is None else None
     built_in = known_name(wish.model) if path is None else None
     if running is not None:
-        if built_in is not None and not any(model.name == built_in for model in running.models()):
-            # It looks again at what is on this machine when it is asked for a name it does not know.
+        if built_in is not None and not knows(running, built_in):
             loop.run(get_built_in(session, config, built_in))
+            wait_until_seen(running, built_in)
         yield Asker(
             target=running,
             out=session.out,
@@ -104,6 +106,19 @@ def gate_for(session: Session, wish: Wish, loop: LoopThread) -> Iterator[Asker]:
         price_of=price_of,
         timeout_s=timeout_s,
     )
+
+
+def knows(running: RemoteGate, name: str) -> bool:
+    return any(model.name == name for model in running.models())
+
+
+def wait_until_seen(running: RemoteGate, name: str, sleep: Callable[[float], None] = time.sleep) -> None:
+    """A gate looks at what is on the machine now and then, not at each question. One that has its models elsewhere
+    never sees it, and says so itself when it is asked."""
+    for _ in range(SEEN_LOOKS):
+        if knows(running, name):
+            return
+        sleep(SEEN_EVERY_S)
 
 
 def register(session: Session, config: Config, path: Path) -> str:
