@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from farmgate.core.model import Capability
 from farmgate.surfaces.cli.exits import Exit
 from farmgate.surfaces.cli.remote import required
 from farmgate.surfaces.cli.session import Session
@@ -13,7 +14,10 @@ __all__ = ["load", "rollback", "swap", "unload"]
 
 def load(session: Session, name: str) -> Exit:
     """Make a model ready before anybody asks. Raises FarmError."""
-    return operate(session, name, "load", f"{name} is loaded: farmgate run {name}")
+    done = operate(session, name, "load", f"{name} is loaded")
+    if chats(session, name):
+        session.out.say(f"ask it: farmgate run {name}")
+    return done
 
 
 def unload(session: Session, name: str) -> Exit:
@@ -35,6 +39,12 @@ def swap(session: Session, name: str, to: str | None) -> Exit:
 def rollback(session: Session, name: str) -> Exit:
     """Go back to the version before. Raises FarmError."""
     return operate(session, name, "rollback", f"{name} is what it was before")
+
+
+def chats(session: Session, name: str) -> bool:
+    """Whether it may, as far as is known."""
+    found = [model for model in required(session.load()).models() if model.name == name]
+    return not any(Capability.CHAT in model.lacks for model in found)
 
 
 def operate(session: Session, name: str, verb: str, told: str, asked: Mapping[str, str] | None = None) -> Exit:

@@ -106,7 +106,7 @@ def job(status: str, *, ended: str | None = None, error: object = None) -> tuple
         (("swap", "guide", "--to", "2"), "reload", {"version": "2"}, "guide is version 2 until the next start"),
         (("swap", "guide"), "reload", {}, "guide was loaded anew"),
         (("rollback", "guide"), "rollback", {}, "guide is what it was before"),
-        (("load", "guide"), "load", {}, "guide is loaded: farmgate run guide"),
+        (("load", "guide"), "load", {}, "ask it: farmgate run guide"),
         (("unload", "guide"), "unload", {}, "guide is out of memory"),
     ],
 )
@@ -121,6 +121,16 @@ def test_a_change_is_watched_to_its_end(
     assert "guide: starting" in ran.err
     assert "guide: done now" in ran.err
     assert said in ran.err
+
+
+def test_nobody_is_sent_to_chat_with_a_model_that_does_not(shell: Shell, server: FakeServer) -> None:
+    server.routes["/api/ai/models/ranker/load"] = [(202, {"job": "j1", "message": ""})]
+    server.routes["/api/ai/jobs/j1"] = [job("done now", ended="2026-01-01T00:00:00Z")]
+    server.models = [{"name": "ranker", "provider": "local", "capabilities": {"chat": False}}]
+    ran = shell("load", "ranker")
+    assert ran.code == 0, ran.err
+    assert "ranker is loaded" in ran.err
+    assert "farmgate run" not in ran.err
 
 
 def test_a_change_that_fails_tells_why(shell: Shell, server: FakeServer) -> None:
