@@ -64,14 +64,15 @@ def peer_board(name: str, results: Sequence[Result], left_out: Sequence[str]) ->
     failed = sum(result.failed for result in results)
     cases = sum(result.cases for result in results)
     rows = [
-        f"| {result.row.number} | {result.row.name} | {result.cases} | {result.cases - result.failed} |"
+        f"| {result.row.number} | {result.row.name} | {result.cases} | {result.cases - result.failed} "
+        f"| {'; '.join(result.notes)} |"
         for result in results
         if result.cases
     ]
     head = f"**{name}**, {datetime.now(UTC):%Y-%m-%d}: {cases - failed} of {cases} cases as a caller may expect."
     if left_out:
         head += f" Left out, as it does not answer them where all is well: {', '.join(left_out)}."
-    return "\n".join([head, "", "| # | fault | cases | held |", "|---:|---|---:|---:|", *rows])
+    return "\n".join([head, "", "| # | fault | cases | held | |", "|---:|---|---:|---:|---|", *rows])
 
 
 def board(results: Sequence[Result]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,9 @@ from farmgate.mock import Mock
 __all__ = ["PEERS", "NotThere", "Peer", "run_peer"]
 
 MOST_CALLS = 4
+RECOVERS_S = 180.0
+LONG_S = 2.0
+AGAIN_S = 0.5
 PEERS: Mapping[str, str] = {"litellm": "", "portkey": "", "tensorzero": "tensorzero::model_name::"}
 """What stands before a model's name, where PREFIX says nothing else."""
 
@@ -41,6 +45,16 @@ class Peer:
         number = next(self._numbers)
         model = f"{self._prefix}mock:seed={number}"
         return await self._callers.ask(combo, model, f"m{number}", headers=self._headers)
+
+    async def recovered(self, combo: Combo) -> float:
+        """Until it answers what is well, so that no row suffers from the one before; gives how long it took. Raises
+        NotThere."""
+        began = time.monotonic()
+        while (came := await self.plain(combo)).kind is not Kind.WHOLE:
+            if time.monotonic() > began + RECOVERS_S:
+                raise NotThere(f"it no longer answers what is well: {came}")
+            await asyncio.sleep(AGAIN_S)
+        return time.monotonic() - began
 
     async def case(self, fault: Fault, combo: Combo) -> list[str]:
         """Ask for one case."""
@@ -81,7 +95,7 @@ async def run_peer(
         left_out = [combo for combo, outcome in came.items() if outcome.kind is not Kind.WHOLE]
         if len(left_out) == len(asked):
             raise NotThere(f"{name} at {url} answers nothing, without any fault: {came[asked[0]]}")
-        able = set(asked) - set(left_out)
+        able = [combo for combo in asked if combo not in left_out]
         for row in rows:
             faults = [fault for fault in row.faults if fault.peers and fault.provider == "first"]
             if not faults:
@@ -93,6 +107,9 @@ async def run_peer(
             began = time.monotonic()
             await in_turn(result, (peer.case(fault, combo) for fault, combo in cases))
             result.took_s = time.monotonic() - began
+            later_s = await peer.recovered(able[0])
+            if later_s > LONG_S:
+                result.notes.append(f"it answered others again {later_s:.0f} s later")
             results.append(result)
             told(result)
     return results, left_out
