@@ -12,10 +12,13 @@ from typing import Protocol
 
 from farmgate.core.ports import Purpose
 
-__all__ = ["PASSED_ON", "TEXT", "Batch", "Engine", "Launch", "Spec", "minimal_environment"]
+__all__ = ["CONTEXT_BYTES", "PASSED_ON", "TEXT", "Batch", "Engine", "Gpus", "Launch", "Spec", "minimal_environment"]
 
 TEXT: frozenset[Purpose] = frozenset({Purpose.GENERATE, Purpose.EMBED})
 """What engines of language models are started for."""
+
+CONTEXT_BYTES = 512 * 2**20
+"""What a process has on each GPU it uses, before there is a model."""
 
 # What a program needs to find libraries and devices. No credential ever is among them.
 PASSED_ON = (
@@ -34,6 +37,13 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gpus:
+    """What a process was given: on how many GPUs it is; none: the processor."""
+
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
     """One process: which model, for what, how large. `context_tokens` is per slot; `parallel` counts the slots.
 
@@ -41,6 +51,7 @@ class Spec:
     `device`: auto, cpu, gpu, or one device by its name. What a process sees of them is decided before it starts.
     `adapters`: folders of LoRA adapters; llama.cpp has no use for them. `arguments`: more for a server's command.
     `memory_bytes`: what it takes, where its owner knows better than its files tell.
+    `gpus`: known once it has its room, when it is launched.
     """
 
     model: str
@@ -56,6 +67,7 @@ class Spec:
     memory_bytes: int | None = None
     attribute: str = ""
     batch: Batch = field(default_factory=Batch)
+    gpus: Gpus = field(default_factory=Gpus)
 
     @property
     def label(self) -> str:
@@ -86,11 +98,18 @@ class Engine(Protocol):
         """Which kinds of devices: cpu, gpu."""
 
     @property
+    def gpu_bytes(self) -> int:
+        """What a process of it has on each GPU beside the model: context, graphs, what a step computes."""
+
+    @property
     def purposes(self) -> frozenset[Purpose]:
         """What a process of it is started for. INFER alone: one process does all that its model can."""
 
     def missing(self) -> str | None:
         """What to do to have this engine; None when it is installed."""
+
+    def gpu_counts(self, spec: Spec) -> tuple[int, ...]:
+        """On how many GPUs it can have this model, an equal share on each; the fewest first."""
 
     def launch(self, spec: Spec, *, key: str, environment: Mapping[str, str]) -> Launch: ...
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ["folder_bytes", "folder_context_tokens", "folder_token_bytes", "is_half"]
+__all__ = ["attention_heads", "folder_bytes", "folder_context_tokens", "folder_token_bytes", "is_half"]
 
 NUMBER_BYTES = 4
 """Of a key or a value: on a CPU they are kept in full precision."""
@@ -33,6 +33,12 @@ def folder_token_bytes(folder: Path) -> int:
     except (ValueError, KeyError, TypeError, ZeroDivisionError):
         return 0
     return 2 * NUMBER_BYTES * layers * kept * size
+
+
+def attention_heads(folder: Path) -> int | None:
+    """How many there are in a layer; None where the folder does not say."""
+    told = config_of(folder).get("num_attention_heads")
+    return told if isinstance(told, int) and told > 0 else None
 
 
 def is_half(folder: Path) -> bool:

@@ -226,7 +226,7 @@ class Engines:
             clock=self._clock,
             sleep=self._sleep,
             keep=keep,
-            room=partial(self._machine.room, runs_on=version.engine.runs_on),
+            room=partial(self._machine.room, engine=version.engine),
             warm=self._warm,
         )
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from farmgate.core.ports import Purpose
 from farmgate.engines.child import bind_to_parent
-from farmgate.engines.engine import TEXT, Launch, Spec
+from farmgate.engines.engine import CONTEXT_BYTES, TEXT, Launch, Spec
 from farmgate.engines.launching import LOOPBACK, announce, arguments, command, keep_output, read_address, read_spec
 
 __all__ = ["LlamaCpp", "main"]
@@ -42,12 +42,16 @@ class LlamaCpp:
 
     name: str = "llama.cpp"
     runs_on: frozenset[str] = frozenset({"cpu"})
+    gpu_bytes: int = CONTEXT_BYTES
     purposes: frozenset[Purpose] = TEXT | {Purpose.RERANK}
 
     def missing(self) -> str | None:
         if importlib.util.find_spec("xllamacpp") is not None:
             return None
         return "the llama.cpp engine is not installed: pip install 'farmgate[local]'"
+
+    def gpu_counts(self, spec: Spec) -> tuple[int, ...]:
+        return (1,)
 
     def launch(self, spec: Spec, *, key: str, environment: Mapping[str, str]) -> Launch:
         return Launch(command=command(MODULE, spec), key=key, environment={**environment, **SURROUNDINGS})

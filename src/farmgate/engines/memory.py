@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from farmgate.core.errors import EngineUnavailable
 from farmgate.core.model import DeviceState
 from farmgate.core.ports import Clock
 from farmgate.engines.devices import HOST, Devices
-from farmgate.engines.engine import Spec
+from farmgate.engines.engine import Engine, Gpus, Spec
 from farmgate.engines.eviction import Tenant
 from farmgate.engines.needs import expected_bytes, resident_bytes
 from farmgate.engines.rooms import Held, Rooms, Want
@@ -56,6 +56,10 @@ class Place:
     held: Held
     has_gpus: bool
 
+    def placed(self, spec: Spec) -> Spec:
+        """With what it was given."""
+        return replace(spec, gpus=Gpus(count=sum(name != HOST for name in self.held.shares)))
+
     @property
     def environment(self) -> Mapping[str, str]:
         """Shows a process the devices it has room on and no other."""
@@ -99,17 +103,27 @@ class Machine:
         )
 
     @asynccontextmanager
-    async def room(self, spec: Spec, keep: Keep, *, runs_on: frozenset[str]) -> AsyncIterator[Place]:
+    async def room(self, spec: Spec, keep: Keep, *, engine: Engine) -> AsyncIterator[Place]:
         """Memory for one process as long as this is open. Raises ModelTooLarge, and EngineUnavailable."""
         there = [device.name for device in self._devices.read()]
         try:
-            devices = allowed(spec.device, runs_on, there)
-            needed = expected_bytes(spec, on_host=devices == {HOST})
+            devices = allowed(spec.device, engine.runs_on, there)
+            on_host = devices == {HOST}
+            needed = expected_bytes(spec, on_host=on_host, gpu_bytes=engine.gpu_bytes)
         except (NoSuchDevice, OSError) as error:
             raise EngineUnavailable(f"{spec.model} cannot be loaded: {error}") from error
         name = self._name(spec)
         spares = frozenset(other for other, one in self._specs.items() if self._is_successor(spec, one))
-        want = Want(name=name, needed=needed, priority=keep.priority, devices=devices, spares=spares)
+        want = Want(
+            name=name,
+            needed=needed,
+            priority=keep.priority,
+            devices=devices,
+            counts=(1,) if on_host else engine.gpu_counts(spec),
+            # What its owner says is for all of it together.
+            each=engine.gpu_bytes if spec.memory_bytes is None else 0,
+            spares=spares,
+        )
         self._specs[name] = spec
         try:
             async with self._rooms.room(want) as held:

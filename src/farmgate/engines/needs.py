@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from farmgate.engines.engine import Spec
+from farmgate.engines.engine import CONTEXT_BYTES, Spec
 from farmgate.engines.folder import folder_bytes, folder_token_bytes, is_half
 from farmgate.engines.gguf import NotGguf, read_header
 from farmgate.engines.shards import weights_bytes
@@ -22,26 +22,32 @@ WORK_SHARE = 0.1
 """What computing takes on top of the weights."""
 
 
-def expected_bytes(spec: Spec, *, on_host: bool = True) -> int:
+def expected_bytes(spec: Spec, *, on_host: bool = True, gpu_bytes: int = CONTEXT_BYTES) -> int:
     """Weights, the cache of keys and values for every token of every slot, and the program; what its owner says goes
-    before all of that. `on_host`: a processor computes with 32 bits what may lie in a folder with 16.
+    before all of that. `on_host`: a processor computes with 32 bits what may lie in a folder with 16. `gpu_bytes`: what
+    the program has on a GPU.
 
     Raises OSError when the files cannot be read.
     """
     if spec.memory_bytes is not None:
         return spec.memory_bytes
     tokens = spec.context_tokens * spec.parallel
+    base = BASE_BYTES if on_host else gpu_bytes
     if spec.path.is_dir():
         weights = folder_bytes(spec.path) * (2 if on_host and is_half(spec.path) else 1)
-        return int(weights * (1 + WORK_SHARE)) + tokens * folder_token_bytes(spec.path) + TORCH_BYTES
+        return (
+            int(weights * (1 + WORK_SHARE))
+            + tokens * folder_token_bytes(spec.path)
+            + (TORCH_BYTES if on_host else base)
+        )
     if spec.path.suffix == ".onnx":
         # Large weights lie in files beside the graph, which begin with its name.
         weights = sum(file.stat().st_size for file in spec.path.parent.glob(f"{spec.path.stem}*") if file.is_file())
-        return int(weights * (1 + WORK_SHARE)) + BASE_BYTES
+        return int(weights * (1 + WORK_SHARE)) + base
     weights = weights_bytes(spec.path)
     with suppress(NotGguf):
-        return int(weights * (1 + WORK_SHARE)) + tokens * (read_header(spec.path).token_bytes or 0) + BASE_BYTES
-    return weights + BASE_BYTES
+        return int(weights * (1 + WORK_SHARE)) + tokens * (read_header(spec.path).token_bytes or 0) + base
+    return weights + base
 
 
 def resident_bytes(pid: int, proc: Path = Path("/proc")) -> int | None:

@@ -28,14 +28,16 @@ COMES_BACK_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Want:
-    """What one model asks for. `devices`: where it may go, by name; none: anywhere. `splits`: over several at once.
-    `spares`: who does not leave for it."""
+    """What one model asks for. `devices`: where it may go, by name; none: anywhere. `counts`: on how many of
+    them at once, an equal share on each; `each`: of what it needs, the bytes that every one of several needs. `spares`:
+    who does not leave for it."""
 
     name: str
     needed: int
     priority: int = 0
     devices: frozenset[str] = frozenset()
-    splits: bool = False
+    counts: tuple[int, ...] = (1,)
+    each: int = 0
     spares: frozenset[str] = frozenset()
 
 
@@ -117,7 +119,15 @@ class Rooms:
         memories = self._memories_for(want)
         tenants = [one for one in self._tenants() if one.name not in want.spares]
         try:
-            return place(want.needed, memories, self.ledger, tenants, splits=want.splits, priority=want.priority)
+            return place(
+                want.needed,
+                memories,
+                self.ledger,
+                tenants,
+                counts=want.counts,
+                each=want.each,
+                priority=want.priority,
+            )
         except NeverFits as error:
             raise ModelTooLarge(f"{want.name} cannot be loaded on this machine: {error}.") from error
 

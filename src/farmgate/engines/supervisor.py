@@ -63,6 +63,9 @@ class Room(Protocol):
     def environment(self) -> Mapping[str, str]:
         """What tells the process which devices it may use."""
 
+    def placed(self, spec: Spec) -> Spec:
+        """A process's own words for where it is."""
+
     def settle(self, pid: int) -> None:
         """It is loaded: what it uses takes the place of what was expected."""
 
@@ -281,7 +284,7 @@ class Supervisor:
         """The exit code of a process that ended by itself; None for one that nobody used for long enough."""
         key = secrets.token_urlsafe(32)
         environment = {**self._environment, **room.environment}
-        launch = self._engine.launch(self.spec, key=key, environment=environment)
+        launch = self._engine.launch(room.placed(self.spec), key=key, environment=environment)
         process = await EngineProcess.start(launch, self._log_file)
         self._pid = process.pid
         self.starts += 1
@@ -385,6 +388,9 @@ class Anything:
     """Room without end."""
 
     environment: Mapping[str, str] = MappingProxyType({})
+
+    def placed(self, spec: Spec) -> Spec:
+        return spec
 
     def settle(self, pid: int) -> None:
         """Nobody counts."""

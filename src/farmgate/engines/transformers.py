@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from farmgate.core.ports import Purpose
-from farmgate.engines.engine import TEXT, Launch, Spec
+from farmgate.engines.engine import CONTEXT_BYTES, TEXT, Launch, Spec
 from farmgate.engines.launching import command, read_address
 
 __all__ = ["CANNOT_LOAD", "MODULE", "Dtype", "Quantize", "Transformers"]
@@ -40,12 +40,16 @@ Quantize: TypeAlias = Literal["none", "4bit", "8bit"]
 """Weights made smaller while they are loaded; on a GPU, by bitsandbytes."""
 
 
+SPLITS = tuple(range(1, 9))
+
+
 @dataclass(frozen=True, slots=True)
 class Transformers:
     """Any checkpoint that the transformers library knows, from a local folder of safetensors."""
 
     name: str = "transformers"
     runs_on: frozenset[str] = frozenset({"cpu", "gpu"})
+    gpu_bytes: int = CONTEXT_BYTES
     purposes: frozenset[Purpose] = TEXT
     dtype: Dtype = "auto"
     quantize: Quantize = "none"
@@ -54,6 +58,10 @@ class Transformers:
         if all(importlib.util.find_spec(package) is not None for package in NEEDED):
             return None
         return "the transformers engine is not installed: pip install 'farmgate[transformers]'"
+
+    def gpu_counts(self, spec: Spec) -> tuple[int, ...]:
+        """Its layers are dealt out, whatever their number."""
+        return SPLITS
 
     def launch(self, spec: Spec, *, key: str, environment: Mapping[str, str]) -> Launch:
         # Of the GPUs it sees only those it has room on: whichever was meant is the first.

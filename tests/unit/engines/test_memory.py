@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.engines.fake_nvml import Card, FakeNvml
-from tests.unit.engines.fakes import FakeTime
+from tests.unit.engines.fakes import FakeEngine, FakeTime
 
 from farmgate.core.errors import EngineUnavailable, ModelTooLarge
 from farmgate.core.ports import Purpose
 from farmgate.engines.devices import Devices
-from farmgate.engines.engine import Spec
+from farmgate.engines.engine import Gpus, Spec
 from farmgate.engines.ledger import Ledger
 from farmgate.engines.memory import Machine, NoSuchDevice, Place, allowed
 from farmgate.engines.needs import expected_bytes
@@ -89,7 +91,21 @@ def machine(*cards: Card, total: int = 16 * GIB, supervisors: Iterable[Superviso
     )
 
 
-def spec(path: Path, device: str = "auto") -> Spec:
+class Able(FakeEngine):
+    """An engine that can be on a processor, or on so many GPUs."""
+
+    runs_on = BOTH
+    gpu_bytes = GIB
+
+    def __init__(self, *counts: int) -> None:
+        super().__init__()
+        self.counts = counts or (1,)
+
+    def gpu_counts(self, spec: Spec) -> tuple[int, ...]:
+        return self.counts
+
+
+def spec(path: Path, device: str = "auto", **more: Any) -> Spec:
     return Spec(
         model="m",
         path=path,
@@ -99,6 +115,7 @@ def spec(path: Path, device: str = "auto") -> Spec:
         threads=1,
         version="1",
         device=device,
+        **more,
     )
 
 
@@ -112,12 +129,16 @@ def file(tmp_path: Path) -> Path:
 async def test_it_goes_to_the_gpu_with_most_room_and_is_on_the_books_while_it_is_there(file: Path) -> None:
     there = machine(Card(free=2 * GIB), Card(free=4 * GIB))
     one = spec(file)
-    async with there.room(one, Keep(), runs_on=BOTH) as room:
+    async with there.room(one, Keep(), engine=Able()) as room:
         assert room.environment["CUDA_VISIBLE_DEVICES"] == "1"
-        assert there.held(one) == {"gpu1": expected_bytes(one)}
+        assert there.held(one) == {"gpu1": expected_bytes(one, on_host=False, gpu_bytes=GIB)}
         told = {state.name: dict(state.models) for state in there.states()}
-        assert told == {"gpu0": {}, "gpu1": {"m@1 (generate)": expected_bytes(one)}, "cpu": {}}
-        async with there.room(spec(file), Keep(), runs_on=BOTH):
+        assert told == {
+            "gpu0": {},
+            "gpu1": {"m@1 (generate)": expected_bytes(one, on_host=False, gpu_bytes=GIB)},
+            "cpu": {},
+        }
+        async with there.room(spec(file), Keep(), engine=Able()):
             assert len(there.states()[1].models) == 2, "the same version once more has its own line"
     assert there.held(one) == {}
     there.close()
@@ -126,7 +147,7 @@ async def test_it_goes_to_the_gpu_with_most_room_and_is_on_the_books_while_it_is
 async def test_one_too_large_for_every_device_is_refused(file: Path) -> None:
     there = machine(total=1 << 20)
     with pytest.raises(ModelTooLarge, match=r"m@1 .* cannot be loaded on this machine: it needs 64 MiB"):
-        async with there.room(spec(file), Keep(), runs_on=BOTH):
+        async with there.room(spec(file), Keep(), engine=Able()):
             pass
 
 
@@ -134,6 +155,36 @@ async def test_one_whose_file_is_gone_or_whose_device_is_not_there_is_told(file:
     there = machine()
     for one in (spec(file, "gpu"), spec(file.parent / "none.gguf")):
         with pytest.raises(EngineUnavailable, match="m cannot be loaded: "):
-            async with there.room(one, Keep(), runs_on=BOTH):
+            async with there.room(one, Keep(), engine=Able()):
                 pass
     assert all(not state.models for state in there.states())
+
+
+async def test_an_engine_that_can_is_on_several_gpus_and_is_told_how_many(file: Path) -> None:
+    there = machine(Card(), Card(), Card())
+    one = spec(file, memory_bytes=10 * GIB)
+    async with there.room(one, Keep(), engine=Able(1, 2, 4)) as room:
+        assert room.environment["CUDA_VISIBLE_DEVICES"] == "0,1"
+        assert there.held(one) == {"gpu0": 5 * GIB, "gpu1": 5 * GIB}, "what its owner says is for all of it"
+        placed = room.placed(one)
+        assert placed == replace(one, gpus=Gpus(count=2))
+    async with there.room(spec(file, "cpu"), Keep(), engine=Able(2)) as room:
+        assert room.placed(one).gpus.count == 0, "a processor is not several"
+
+
+async def test_one_device_that_is_named_is_not_left_for_several(file: Path) -> None:
+    there = machine(Card(), Card())
+    with pytest.raises(
+        ModelTooLarge, match=r"it needs 10,240 MiB; with nothing else loaded there are 7,373 MiB on gpu1"
+    ):
+        async with there.room(spec(file, "gpu1", memory_bytes=10 * GIB), Keep(), engine=Able(1, 2)):
+            pass
+
+
+async def test_the_program_is_counted_on_each_of_several_gpus(tmp_path: Path) -> None:
+    there = machine(Card(), Card())
+    one = spec(tmp_path)
+    with (tmp_path / "model.safetensors").open("wb") as weights:
+        weights.truncate(10 * GIB)
+    async with there.room(one, Keep(), engine=Able(1, 2)):
+        assert there.held(one) == dict.fromkeys(("gpu0", "gpu1"), 11 * GIB // 2 + GIB)

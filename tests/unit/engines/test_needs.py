@@ -11,7 +11,7 @@ import pytest
 from tests.unit.engines.fakes import gguf, text
 
 from farmgate.core.ports import Purpose
-from farmgate.engines.engine import Spec
+from farmgate.engines.engine import CONTEXT_BYTES, Spec
 from farmgate.engines.gguf import parse_header
 from farmgate.engines.needs import BASE_BYTES, TORCH_BYTES, expected_bytes, resident_bytes
 
@@ -77,11 +77,17 @@ def test_a_file_that_says_nothing_counts_as_it_is(tmp_path: Path) -> None:
         expected_bytes(spec(tmp_path / "none.gguf"))
 
 
+def test_on_a_gpu_it_counts_what_the_engine_has_there() -> None:
+    for path in (MODELS / "guide-1.gguf", MODELS / "guide-1"):
+        little, much = (expected_bytes(spec(path), on_host=False, gpu_bytes=count) for count in (1, 1001))
+        assert much == little + 1000
+
+
 def test_a_folder_is_counted_with_its_own_words() -> None:
     folder = MODELS / "guide-1"
     weights = (folder / "model.safetensors").stat().st_size
     cache = 4000 * (2 * 4 * 4 * 2 * 32)
-    assert expected_bytes(spec(folder), on_host=False) == int(weights * 1.1) + cache + TORCH_BYTES
+    assert expected_bytes(spec(folder), on_host=False) == int(weights * 1.1) + cache + CONTEXT_BYTES
     assert expected_bytes(spec(folder)) == int(2 * weights * 1.1) + cache + TORCH_BYTES, "with 32 bits on a processor"
 
 

@@ -515,6 +515,9 @@ class Booked:
     def environment(self) -> dict[str, str]:
         return {"CUDA_VISIBLE_DEVICES": "1"}
 
+    def placed(self, spec: Spec) -> Spec:
+        return spec
+
     def settle(self, pid: int) -> None:
         self.told.append(f"settled {not is_gone(pid)}")
 
