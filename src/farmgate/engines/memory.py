@@ -12,7 +12,7 @@ from farmgate.core.ports import Clock
 from farmgate.engines.devices import HOST, Devices
 from farmgate.engines.engine import Engine, Gpus, Spec
 from farmgate.engines.eviction import Tenant
-from farmgate.engines.needs import expected_bytes, resident_bytes
+from farmgate.engines.needs import expected_bytes, family, resident_bytes
 from farmgate.engines.rooms import Held, Rooms, Want
 from farmgate.engines.states import State
 from farmgate.engines.supervisor import Keep, Supervisor
@@ -54,6 +54,7 @@ class Place:
     """Where one process is. `has_gpus`: whether there are any to hide from it."""
 
     held: Held
+    devices: Devices
     has_gpus: bool
 
     def placed(self, spec: Spec) -> Spec:
@@ -69,12 +70,13 @@ class Place:
         return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": ",".join(numbers)}
 
     def settle(self, pid: int) -> None:
-        """It is loaded. In the memory of the machine it may have more than was expected, and is never taken to have
-        less: room for keys and values is touched when a context first grows so long. What a GPU holds it shows itself.
+        """It is loaded. It may have more than was expected, and is never taken to have less: room for keys and values
+        is touched when a context first grows so long. What nobody tells is as expected.
         """
-        expected = sum(self.held.shares.values())
-        used = resident_bytes(pid) if set(self.held.shares) == {HOST} else None
-        self.held.settle(max(expected, used or 0))
+        used = self.devices.used_by(family(pid))
+        if HOST in self.held.shares:
+            used[HOST] = resident_bytes(pid) or 0
+        self.held.settle({device: max(share, used.get(device, 0)) for device, share in self.held.shares.items()})
 
 
 class Machine:
@@ -127,7 +129,7 @@ class Machine:
         self._specs[name] = spec
         try:
             async with self._rooms.room(want) as held:
-                yield Place(held, has_gpus=len(there) > 1)
+                yield Place(held, self._devices, has_gpus=len(there) > 1)
         finally:
             del self._specs[name]
 

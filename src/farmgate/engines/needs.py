@@ -11,7 +11,7 @@ from farmgate.engines.folder import folder_bytes, folder_token_bytes, is_half
 from farmgate.engines.gguf import NotGguf, read_header
 from farmgate.engines.shards import weights_bytes
 
-__all__ = ["expected_bytes", "resident_bytes"]
+__all__ = ["expected_bytes", "family", "resident_bytes"]
 
 MIB = 2**20
 BASE_BYTES = 64 * MIB
@@ -57,6 +57,11 @@ def resident_bytes(pid: int, proc: Path = Path("/proc")) -> int | None:
         own = int((proc / str(pid) / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         return own + sum(resident_bytes(child, proc) or 0 for child in children(pid, proc))
     return None
+
+
+def family(pid: int, proc: Path = Path("/proc")) -> frozenset[int]:
+    """A process and all it has started, as far as the system tells."""
+    return frozenset({pid}).union(*(family(child, proc) for child in children(pid, proc)))
 
 
 def children(pid: int, proc: Path) -> list[int]:

@@ -49,10 +49,9 @@ class Held:
     shares: Mapping[str, int]
     ledger: Ledger = field(repr=False)
 
-    def settle(self, used: int) -> None:
-        """It is loaded and uses so many bytes in all, on its devices in the proportion that was expected."""
-        promised = sum(self.shares.values())
-        self.ledger.settle(self.name, {device: used * share // promised for device, share in self.shares.items()})
+    def settle(self, used: Mapping[str, int]) -> None:
+        """It is loaded and uses so many bytes, by device."""
+        self.ledger.settle(self.name, used)
 
 
 class Rooms:

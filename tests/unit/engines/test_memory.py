@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.engines.fake_nvml import Card, FakeNvml
+from tests.unit.engines.fake_nvml import Card, FakeNvml, Running
 from tests.unit.engines.fakes import FakeEngine, FakeTime
 
 from farmgate.core.errors import EngineUnavailable, ModelTooLarge
@@ -53,10 +54,11 @@ def test_a_device_that_is_not_there_is_told_with_those_that_are(
         allowed(device, frozenset(runs_on), there)
 
 
-def place(*shares: str, has_gpus: bool = True) -> Place:
+def place(*shares: str, has_gpus: bool = True, cards: Iterable[Card] = ()) -> Place:
     ledger = Ledger()
     ledger.reserve("m", dict.fromkeys(shares, 1 << 20))
-    return Place(Held("m", dict.fromkeys(shares, 1 << 20), ledger), has_gpus=has_gpus)
+    held = Held("m", dict.fromkeys(shares, 1 << 20), ledger)
+    return Place(held, Devices(FakeNvml(list(cards))), has_gpus=has_gpus)
 
 
 def test_a_process_sees_the_devices_it_has_room_on() -> None:
@@ -78,6 +80,23 @@ def test_what_a_process_uses_counts_where_it_is_more_than_was_expected() -> None
     gpu = place("gpu0")
     gpu.settle(os.getpid())
     assert gpu.held.ledger.held("gpu0") == 1 << 20, "what a process has in the machine is nothing of a GPU"
+
+
+def test_what_a_process_and_its_children_have_on_gpus_counts_where_it_is_more() -> None:
+    child = subprocess.Popen(["sleep", "1000"])
+    try:
+        ours = [Running(os.getpid(), GIB), Running(child.pid, 2 * GIB), Running(1, 7 * GIB)]
+        two = place("gpu0", "gpu1", cards=[Card(processes=ours), Card(processes=[Running(child.pid, 5)])])
+        two.settle(os.getpid())
+    finally:
+        child.kill()
+        child.wait()
+    ledger = two.held.ledger
+    assert (ledger.held("gpu0"), ledger.held("gpu1")) == (3 * GIB, 1 << 20)
+    assert (ledger.promised("gpu0"), ledger.promised("gpu1")) == (0, 0)
+    silent = place("gpu0", cards=[Card(processes=[Running(os.getpid(), None)])])
+    silent.settle(os.getpid())
+    assert silent.held.ledger.held("gpu0") == 1 << 20, "what is not told stays as it was promised"
 
 
 def machine(*cards: Card, total: int = 16 * GIB, supervisors: Iterable[Supervisor] = ()) -> Machine:
