@@ -283,7 +283,7 @@ class LocalModel(Section):
         (),
         max_length=256,
         description="A server of your own that speaks OpenAI, for `engine: command`; "
-        "{path}, {port}, {name}, {context}, {parallel} and {gpus} are put in.",
+        "{path}, {port}, {name}, {context}, {parallel}, {gpus}, {share} and {share_of_free} are put in.",
     )
     ready: str = Field(
         "/health",

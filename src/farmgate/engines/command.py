@@ -36,8 +36,8 @@ class Automatic:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """`argv` may hold {path}, {name}, {port}, {context}, {parallel} and {gpus}. `ready`: the path that answers 200 when
-    it is.
+    """`argv` may hold {path}, {name}, {port}, {context}, {parallel}, {gpus}, {share} and {share_of_free}, which
+    Gpus explains. `ready`: the path that answers 200 when it is.
 
     `key_variable`: the variable the server takes its key from; without one it answers whoever reaches loopback.
     `sizes`: the flags, each with its other spellings, whose numbers multiplied say on how many GPUs it is.
@@ -77,6 +77,8 @@ class Command:
             "{context}": str(spec.context_tokens),
             "{parallel}": str(spec.parallel),
             "{gpus}": str(spec.gpus.count),
+            "{share}": rounded_down(spec.gpus.share),
+            "{share_of_free}": rounded_down(spec.gpus.share_of_free),
         }
         command = (
             *(sys.executable, "-P", "-m", "farmgate.engines.wrapper"),
@@ -119,6 +121,11 @@ def number_of(arguments: Sequence[str], flags: Sequence[str]) -> int | None:
     return found
 
 
+def rounded_down(part: float) -> str:
+    """Never more than it is, and less by no more than a ten-thousandth."""
+    return f"{math.floor(part * 10_000) / 10_000:.4f}"
+
+
 def filled(argument: str, known: Mapping[str, str]) -> str:
     """With what is known put in; the port is put in by the child, which knows it."""
     for place, value in known.items():
@@ -152,7 +159,10 @@ COMMANDS: Mapping[str, Command] = {
             *("vllm", "serve", "{path}", "--host", "127.0.0.1", "--port", "{port}"),
             *("--served-model-name", "{name}", "--max-model-len", "{context}", "--max-num-seqs", "{parallel}"),
         ),
-        automatic=(Automatic(words=("--tensor-parallel-size", "{gpus}"), unless=flat(VLLM_SIZES)),),
+        automatic=(
+            Automatic(words=("--tensor-parallel-size", "{gpus}"), unless=flat(VLLM_SIZES)),
+            Automatic(words=("--gpu-memory-utilization", "{share}"), unless=("--gpu-memory-utilization",)),
+        ),
         sizes=VLLM_SIZES,
         key_variable="VLLM_API_KEY",
         install="pip install vllm",
@@ -164,7 +174,11 @@ COMMANDS: Mapping[str, Command] = {
             *("--host", "127.0.0.1", "--port", "{port}", "--served-model-name", "{name}"),
             *("--context-length", "{context}", "--max-running-requests", "{parallel}"),
         ),
-        automatic=(Automatic(words=("--tp-size", "{gpus}"), unless=flat(SGLANG_SIZES)),),
+        automatic=(
+            Automatic(words=("--tp-size", "{gpus}"), unless=flat(SGLANG_SIZES)),
+            # Of what is free when it starts, not of all; context and graphs come on top.
+            Automatic(words=("--mem-fraction-static", "{share_of_free}"), unless=("--mem-fraction-static",)),
+        ),
         sizes=SGLANG_SIZES,
         install="pip install sglang",
     ),
@@ -174,7 +188,10 @@ COMMANDS: Mapping[str, Command] = {
             *("text-generation-launcher", "--model-id", "{path}", "--hostname", "127.0.0.1", "--port", "{port}"),
             *("--max-total-tokens", "{context}", "--max-concurrent-requests", "{parallel}"),
         ),
-        automatic=(Automatic(words=("--num-shard", "{gpus}"), unless=flat(TGI_SIZES)),),
+        automatic=(
+            Automatic(words=("--num-shard", "{gpus}"), unless=flat(TGI_SIZES)),
+            Automatic(words=("--cuda-memory-fraction", "{share}"), unless=("--cuda-memory-fraction",)),
+        ),
         sizes=TGI_SIZES,
         key_variable="API_KEY",
         install="see huggingface.co/docs/text-generation-inference",

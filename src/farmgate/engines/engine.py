@@ -38,9 +38,15 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpus:
-    """What a process was given: on how many GPUs it is; none: the processor."""
+    """What a process was given: on how many GPUs it is; none: the processor.
+
+    From 0 to 1: `share`, how much of each is its own; `share_of_free`, how much of what is free on each before it
+    starts it may take for the model itself. Of several that are not alike it is the most.
+    """
 
     count: int = 0
+    share: float = 0.0
+    share_of_free: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

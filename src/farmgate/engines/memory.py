@@ -51,15 +51,29 @@ def kind_of(device: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one process is. `has_gpus`: whether there are any to hide from it."""
+    """Where one process is. `has_gpus`: whether there are any to hide from it. `gpu_bytes`: what its program has on
+    each beside the model."""
 
     held: Held
     devices: Devices
     has_gpus: bool
+    gpu_bytes: int = 0
 
     def placed(self, spec: Spec) -> Spec:
         """With what it was given."""
-        return replace(spec, gpus=Gpus(count=sum(name != HOST for name in self.held.shares)))
+        memories = {device.name: device.memory for device in self.devices.read()}
+        gpus = [(share, memories[name]) for name, share in self.held.shares.items() if name != HOST if name in memories]
+        return replace(
+            spec,
+            gpus=Gpus(
+                count=sum(name != HOST for name in self.held.shares),
+                share=max((part(share, gpu.total) for share, gpu in gpus), default=0.0),
+                # Where its owner leaves less than that, half of it is the model's.
+                share_of_free=max(
+                    (part(max(share - self.gpu_bytes, share // 2), gpu.free) for share, gpu in gpus), default=0.0
+                ),
+            ),
+        )
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -77,6 +91,10 @@ class Place:
         if HOST in self.held.shares:
             used[HOST] = resident_bytes(pid) or 0
         self.held.settle({device: max(share, used.get(device, 0)) for device, share in self.held.shares.items()})
+
+
+def part(count: int, whole: int) -> float:
+    return min(1.0, count / whole) if whole else 1.0
 
 
 class Machine:
@@ -129,7 +147,7 @@ class Machine:
         self._specs[name] = spec
         try:
             async with self._rooms.room(want) as held:
-                yield Place(held, self._devices, has_gpus=len(there) > 1)
+                yield Place(held, self._devices, has_gpus=len(there) > 1, gpu_bytes=engine.gpu_bytes)
         finally:
             del self._specs[name]
 

@@ -76,11 +76,30 @@ def test_each_is_told_which_model_where_and_how_large(name: str) -> None:
     assert engine.name == name
 
 
-def words(name: str, *arguments: str, gpus: int = 1, **more: object) -> list[str]:
+def words(name: str, *arguments: str, gpus: int = 1, given: Gpus | None = None) -> list[str]:
     """The command of the server itself."""
-    given = spec(arguments=arguments, gpus=Gpus(count=gpus), **more)
-    command = COMMANDS[name].launch(given, key="k", environment={}).command
+    seen = spec(arguments=arguments, gpus=given or Gpus(count=gpus))
+    command = COMMANDS[name].launch(seen, key="k", environment={}).command
     return list(command[command.index("--") + 1 :])
+
+
+SHARE = {
+    "vllm": ("--gpu-memory-utilization", "0.2999"),
+    "sglang": ("--mem-fraction-static", "0.4500"),
+    "tgi": ("--cuda-memory-fraction", "0.2999"),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_takes_of_a_gpu_what_it_was_promised_unless_its_owner_says_another_share(name: str) -> None:
+    gpus = Gpus(count=1, share=0.29999, share_of_free=0.45)
+    flag, told = SHARE[name]
+    line = words(name, given=gpus)
+    assert line[line.index(flag) + 1] == told
+    for said in ((flag, "0.8"), (f"{flag}=0.8",), (flag.replace("-", "_").replace("__", "--") + "=0.8",)):
+        line = words(name, *said, given=gpus)
+        assert line[-len(said) :] == list(said)
+        assert flag not in line[: -len(said)]
 
 
 SIZE = {"vllm": "--tensor-parallel-size", "sglang": "--tp-size", "tgi": "--num-shard"}

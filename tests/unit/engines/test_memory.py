@@ -185,10 +185,18 @@ async def test_an_engine_that_can_is_on_several_gpus_and_is_told_how_many(file: 
     async with there.room(one, Keep(), engine=Able(1, 2, 4)) as room:
         assert room.environment["CUDA_VISIBLE_DEVICES"] == "0,1"
         assert there.held(one) == {"gpu0": 5 * GIB, "gpu1": 5 * GIB}, "what its owner says is for all of it"
-        placed = room.placed(one)
-        assert placed == replace(one, gpus=Gpus(count=2))
+        assert room.placed(one) == replace(one, gpus=Gpus(count=2, share=5 / 8, share_of_free=4 / 8))
     async with there.room(spec(file, "cpu"), Keep(), engine=Able(2)) as room:
         assert room.placed(one).gpus.count == 0, "a processor is not several"
+
+
+async def test_the_share_of_a_gpu_is_of_all_of_it_or_of_what_others_leave(file: Path) -> None:
+    there = machine(Card(total=16 * GIB, free=10 * GIB))
+    for mib, share, of_free in ((5 * GIB, 5 / 16, 4 / 10), (GIB, 1 / 16, 1 / 20)):
+        one = spec(file, memory_bytes=mib)
+        async with there.room(one, Keep(), engine=Able()) as room:
+            told = room.placed(one).gpus
+            assert (told.share, told.share_of_free) == (share, of_free)
 
 
 async def test_one_device_that_is_named_is_not_left_for_several(file: Path) -> None:
