@@ -8,15 +8,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from farmgate.core.ports import Purpose
 
-__all__ = ["CONTEXT_BYTES", "PASSED_ON", "TEXT", "Batch", "Engine", "Gpus", "Launch", "Spec", "minimal_environment"]
+__all__ = [
+    "CONTEXT_BYTES",
+    "PASSED_ON",
+    "TEXT",
+    "Batch",
+    "Dtype",
+    "Engine",
+    "Gpus",
+    "Launch",
+    "Quantize",
+    "Spec",
+    "minimal_environment",
+]
 
 TEXT: frozenset[Purpose] = frozenset({Purpose.GENERATE, Purpose.EMBED})
 """What engines of language models are started for."""
 
+Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
+"""`auto`: as the checkpoint has it on a GPU, float32 on a processor."""
+Quantize: TypeAlias = Literal["none", "4bit", "8bit"]
+"""Weights made smaller while they are loaded; on a GPU, by bitsandbytes."""
 CONTEXT_BYTES = 512 * 2**20
 """What a process has on each GPU it uses, before there is a model."""
 
@@ -57,7 +73,7 @@ class Spec:
     `device`: auto, cpu, gpu, or one device by its name. What a process sees of them is decided before it starts.
     `adapters`: folders of LoRA adapters; llama.cpp has no use for them. `arguments`: more for a server's command.
     `memory_bytes`: what it takes, where its owner knows better than its files tell.
-    `gpus`: known once it has its room, when it is launched.
+    `dtype`, `quantize`: of the numbers, for transformers. `gpus`: known once it has its room, when it is launched.
     """
 
     model: str
@@ -73,6 +89,8 @@ class Spec:
     memory_bytes: int | None = None
     attribute: str = ""
     batch: Batch = field(default_factory=Batch)
+    dtype: Dtype = "auto"
+    quantize: Quantize = "none"
     gpus: Gpus = field(default_factory=Gpus)
 
     @property

@@ -45,6 +45,15 @@ def allowed(device: str, runs_on: frozenset[str], there: Iterable[str]) -> froze
     return frozenset(found)
 
 
+def runs_on(engine: Engine, spec: Spec, there: Iterable[str]) -> frozenset[str]:
+    """The kinds of devices for this model. Raises NoSuchDevice where it needs a GPU and there is none."""
+    if spec.quantize == "none":
+        return engine.runs_on
+    if not any(kind_of(name) == GPU for name in there):
+        raise NoSuchDevice(f"`quantize: {spec.quantize}` needs a GPU, and there is none here")
+    return engine.runs_on - {HOST}
+
+
 def kind_of(device: str) -> str:
     return HOST if device == HOST else GPU
 
@@ -127,7 +136,7 @@ class Machine:
         """Memory for one process as long as this is open. Raises ModelTooLarge, and EngineUnavailable."""
         there = [device.name for device in self._devices.read()]
         try:
-            devices = allowed(spec.device, engine.runs_on, there)
+            devices = allowed(spec.device, runs_on(engine, spec, there), there)
             on_host = devices == {HOST}
             needed = expected_bytes(spec, on_host=on_host, gpu_bytes=engine.gpu_bytes)
         except (NoSuchDevice, OSError) as error:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from farmgate.core.errors import ModelNotCapable
 from farmgate.core.model import Capability
 from farmgate.core.ports import Purpose
-from farmgate.engines.engine import Batch, Engine, Spec
+from farmgate.engines.engine import Batch, Dtype, Engine, Quantize, Spec
 from farmgate.engines.states import State
 from farmgate.engines.supervisor import Keep, Supervisor
 
@@ -41,6 +41,8 @@ class Version:
     attribute: str = ""
     batch: Batch = field(default_factory=Batch)
     lacks: frozenset[Capability] = frozenset()
+    dtype: Dtype = "auto"
+    quantize: Quantize = "none"
 
     @property
     def first(self) -> Purpose:
@@ -74,6 +76,8 @@ class Version:
             memory_bytes=self.memory_bytes,
             attribute=self.attribute,
             batch=self.batch,
+            dtype=self.dtype,
+            quantize=self.quantize,
         )
 
 

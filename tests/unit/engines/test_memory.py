@@ -215,3 +215,15 @@ async def test_the_program_is_counted_on_each_of_several_gpus(tmp_path: Path) ->
         weights.truncate(10 * GIB)
     async with there.room(one, Keep(), engine=Able(1, 2)):
         assert there.held(one) == dict.fromkeys(("gpu0", "gpu1"), 11 * GIB // 2 + GIB)
+
+
+async def test_weights_that_are_made_smaller_go_to_a_gpu_and_nowhere_else(file: Path) -> None:
+    one = spec(file, quantize="4bit")
+    async with machine(Card(total=1)).room(replace(one, device="cpu", quantize="none"), Keep(), engine=Able()):
+        pass
+    with pytest.raises(EngineUnavailable, match="`quantize: 4bit` needs a GPU, and there is none here"):
+        async with machine().room(one, Keep(), engine=Able()):
+            pass
+    with pytest.raises(EngineUnavailable, match="there is no device 'cpu' for it here: there is gpu0"):
+        async with machine(Card()).room(replace(one, device="cpu"), Keep(), engine=Able()):
+            pass

@@ -26,7 +26,9 @@ SPEC = Spec(
 
 
 def test_the_command_line_carries_the_whole_spec_and_not_the_key() -> None:
-    launch = Transformers(dtype="bfloat16", quantize="4bit").launch(SPEC, key="secret", environment={"PATH": "/bin"})
+    launch = Transformers().launch(
+        replace(SPEC, dtype="bfloat16", quantize="4bit"), key="secret", environment={"PATH": "/bin"}
+    )
     assert "secret" not in launch.command
     parser = arguments(MODULE)
     parser.add_argument("--dtype")

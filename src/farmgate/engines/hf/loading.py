@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from farmgate.core.ports import Purpose
-from farmgate.engines.engine import Spec
+from farmgate.engines.engine import Dtype, Quantize, Spec
 from farmgate.engines.hf.choosing import Habits
 from farmgate.engines.hf.folder import CannotLoad, check_checkpoint
-from farmgate.engines.transformers import Dtype, Quantize
 
 __all__ = ["Loaded", "load"]
 
