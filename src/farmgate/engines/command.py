@@ -60,6 +60,9 @@ class Command:
             return None
         return f"{program} is not on the PATH: {self.install}"
 
+    def runs_here(self, environment: Mapping[str, str]) -> frozenset[str]:
+        return self.runs_on
+
     def gpu_counts(self, spec: Spec) -> tuple[int, ...]:
         """As the owner's arguments say; else any that its heads of attention can be shared over, if it takes {gpus}."""
         said = [number for flags in self.sizes if (number := number_of(spec.arguments, flags)) is not None]

@@ -132,6 +132,9 @@ class Engine(Protocol):
     def missing(self) -> str | None:
         """What to do to have this engine; None when it is installed."""
 
+    def runs_here(self, environment: Mapping[str, str]) -> frozenset[str]:
+        """Of `runs_on`, what it can as it is installed. It may have to look, for seconds: not in the event loop."""
+
     def gpu_counts(self, spec: Spec) -> tuple[int, ...]:
         """On how many GPUs it can have this model, an equal share on each; the fewest first."""
 

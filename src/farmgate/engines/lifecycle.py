@@ -77,6 +77,7 @@ class Engines:
             answers=self._answers,
             clock=clock,
             sleep=sleep,
+            environment=self._environment,
         )
         self._due: set[str] = set()
         """Whose hours it is."""

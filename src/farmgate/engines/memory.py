@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from farmgate.core.errors import EngineUnavailable
 from farmgate.core.model import DeviceState
@@ -14,6 +15,7 @@ from farmgate.engines.engine import Engine, Gpus, Spec
 from farmgate.engines.eviction import Tenant
 from farmgate.engines.needs import expected_bytes, family, resident_bytes
 from farmgate.engines.rooms import Held, Rooms, Want
+from farmgate.engines.sources import in_daemon_thread
 from farmgate.engines.states import State
 from farmgate.engines.supervisor import Keep, Supervisor
 from farmgate.engines.timing import Sleep
@@ -45,13 +47,13 @@ def allowed(device: str, runs_on: frozenset[str], there: Iterable[str]) -> froze
     return frozenset(found)
 
 
-def runs_on(engine: Engine, spec: Spec, there: Iterable[str]) -> frozenset[str]:
+def runs_on(spec: Spec, kinds: frozenset[str], there: Iterable[str]) -> frozenset[str]:
     """The kinds of devices for this model. Raises NoSuchDevice where it needs a GPU and there is none."""
     if spec.quantize == "none":
-        return engine.runs_on
+        return kinds
     if not any(kind_of(name) == GPU for name in there):
         raise NoSuchDevice(f"`quantize: {spec.quantize}` needs a GPU, and there is none here")
-    return engine.runs_on - {HOST}
+    return kinds - {HOST}
 
 
 def kind_of(device: str) -> str:
@@ -108,7 +110,7 @@ def part(count: int, whole: int) -> float:
 
 class Machine:
     """Gives processes their room. `supervisors`: every process there may be. `answers`: whether callers are sent to
-    a process now."""
+    a process now. `environment`: what engines see of the gate's own."""
 
     def __init__(
         self,
@@ -118,8 +120,10 @@ class Machine:
         answers: Callable[[Spec], bool],
         clock: Clock,
         sleep: Sleep,
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._devices = devices
+        self._environment = environment
         self._supervisors = supervisors
         self._answers = answers
         self._specs: dict[str, Spec] = {}
@@ -136,7 +140,7 @@ class Machine:
         """Memory for one process as long as this is open. Raises ModelTooLarge, and EngineUnavailable."""
         there = [device.name for device in self._devices.read()]
         try:
-            devices = allowed(spec.device, runs_on(engine, spec, there), there)
+            devices = allowed(spec.device, runs_on(spec, await self._kinds(engine, there), there), there)
             on_host = devices == {HOST}
             needed = expected_bytes(spec, on_host=on_host, gpu_bytes=engine.gpu_bytes)
         except (NoSuchDevice, OSError) as error:
@@ -190,6 +194,13 @@ class Machine:
 
     def close(self) -> None:
         self._devices.close()
+
+    async def _kinds(self, engine: Engine, there: Collection[str]) -> frozenset[str]:
+        """The kinds of devices that an engine can use as it is installed; it looks where there are GPUs, and no
+        sooner."""
+        if len(there) == 1 or GPU not in engine.runs_on:
+            return engine.runs_on
+        return await in_daemon_thread(lambda: engine.runs_here(self._environment))
 
     def _is_successor(self, spec: Spec, other: Spec) -> bool:
         """Whether `spec` is to take over from `other`, which answers until then."""

@@ -51,6 +51,9 @@ class Transformers:
             return None
         return "the transformers engine is not installed: pip install 'farmgate[transformers]'"
 
+    def runs_here(self, environment: Mapping[str, str]) -> frozenset[str]:
+        return self.runs_on
+
     def gpu_counts(self, spec: Spec) -> tuple[int, ...]:
         """Its layers are dealt out, whatever their number."""
         return SPLITS

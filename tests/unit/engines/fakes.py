@@ -72,6 +72,9 @@ class FakeEngine:
     def missing(self) -> str | None:
         return self.missing_text
 
+    def runs_here(self, environment: Mapping[str, str]) -> frozenset[str]:
+        return self.runs_on
+
     def gpu_counts(self, spec: Spec) -> tuple[int, ...]:
         return (1,)
 

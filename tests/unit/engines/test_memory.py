@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,13 @@ class Able(FakeEngine):
         super().__init__()
         self.counts = counts or (1,)
 
+        self.looked = 0
+        self.here = BOTH
+
+    def runs_here(self, environment: Mapping[str, str]) -> frozenset[str]:
+        self.looked += 1
+        return self.here
+
     def gpu_counts(self, spec: Spec) -> tuple[int, ...]:
         return self.counts
 
@@ -227,3 +234,19 @@ async def test_weights_that_are_made_smaller_go_to_a_gpu_and_nowhere_else(file: 
     with pytest.raises(EngineUnavailable, match="there is no device 'cpu' for it here: there is gpu0"):
         async with machine(Card()).room(replace(one, device="cpu"), Keep(), engine=Able()):
             pass
+
+
+async def test_an_engine_that_is_installed_for_processors_alone_is_put_on_one(file: Path) -> None:
+    engine = Able()
+    engine.here = frozenset({"cpu"})
+    one = spec(file)
+    there = machine(Card())
+    async with there.room(one, Keep(), engine=engine) as room:
+        assert set(there.held(one)) == {"cpu"}
+        assert room.environment["CUDA_VISIBLE_DEVICES"] == ""
+    with pytest.raises(EngineUnavailable, match="there is no device 'gpu' for it here: there is cpu"):
+        async with there.room(spec(file, "gpu"), Keep(), engine=engine):
+            pass
+    looked = engine.looked
+    async with machine().room(one, Keep(), engine=engine):
+        assert engine.looked == looked, "where there is no GPU nobody looks"

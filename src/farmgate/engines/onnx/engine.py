@@ -37,6 +37,9 @@ class Onnx:
             return None
         return "the onnx engine is not installed: pip install 'farmgate[onnx]'"
 
+    def runs_here(self, environment: Mapping[str, str]) -> frozenset[str]:
+        return self.runs_on
+
     def gpu_counts(self, spec: Spec) -> tuple[int, ...]:
         return (1,)
 

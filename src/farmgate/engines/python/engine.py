@@ -33,6 +33,9 @@ class Python:
     def missing(self) -> str | None:
         return None
 
+    def runs_here(self, environment: Mapping[str, str]) -> frozenset[str]:
+        return self.runs_on
+
     def gpu_counts(self, spec: Spec) -> tuple[int, ...]:
         return (1,)
 
