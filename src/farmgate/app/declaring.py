@@ -54,6 +54,7 @@ def declared(name: str, entry: LocalModel, folder: Path) -> Declared:
         queue_s=entry.queue_timeout_s,
         dtype=entry.dtype,
         quantize=entry.quantize,
+        sleeps=entry.sleep,
         batch=Batch(most=entry.max_batch, wait_ms=entry.max_wait_ms),
     )
 

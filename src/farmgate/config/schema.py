@@ -325,6 +325,11 @@ class LocalModel(Section):
     ttl_s: Pause | None = Field(
         None, description="Seconds after its last request at which it leaves. None: when another needs the room."
     )
+    sleep: bool = Field(
+        False,
+        description="Instead of leaving it sleeps, with its weights in the memory of the machine, and wakes when it is "
+        "asked; for vllm.",
+    )
     pin: bool = Field(False, description="It never leaves by itself, nor for another model.")
     priority: Whole = Field(0, ge=-100, le=100, description="Of two that could leave, the one with the lower does.")
     prewarm: bool = Field(False, description="Load it at the start, before anybody asks.")
@@ -345,6 +350,8 @@ class LocalModel(Section):
             raise ValueError("must name in `version` one of its `versions`")
         if (self.engine == "command") == (not self.command):
             raise ValueError("must have a `command` with `engine: command`, and with no other")
+        if self.sleep and self.engine != "vllm":
+            raise ValueError("must have `sleep` with `engine: vllm` alone: no other gives its GPU up without ending")
         if (self.dtype, self.quantize) != ("auto", "none") and not self._may_be_a_checkpoint:
             raise ValueError(
                 "must have `dtype` and `quantize` with folders of checkpoints and `engine: transformers` alone: "

@@ -41,12 +41,15 @@ class Command:
 
     `key_variable`: the variable the server takes its key from; without one it answers whoever reaches loopback.
     `sizes`: the flags, each with its other spellings, whose numbers multiplied say on how many GPUs it is.
+    `sleep_words`, `sleep_environment`: what lets it sleep.
     """
 
     name: str
     argv: tuple[str, ...]
     automatic: tuple[Automatic, ...] = ()
     sizes: tuple[tuple[str, ...], ...] = ()
+    sleep_words: tuple[str, ...] = ()
+    sleep_environment: tuple[tuple[str, str], ...] = ()
     ready: str = "/health"
     key_variable: str | None = None
     install: str = "install it"
@@ -91,11 +94,13 @@ class Command:
             "--",
             *(filled(argument, known) for argument in self._words(spec)),
         )
-        return Launch(command=command, key=key, environment=environment)
+        sleeps = self.sleep_environment if spec.sleeps else ()
+        return Launch(command=command, key=key, environment={**environment, **dict(sleeps)})
 
     def _words(self, spec: Spec) -> tuple[str, ...]:
         added = (one for one in self.automatic if not any(is_said(spec.arguments, flag) for flag in one.unless))
-        return (*self.argv, *(word for one in added for word in one.words), *spec.arguments)
+        sleeps = self.sleep_words if spec.sleeps else ()
+        return (*self.argv, *(word for one in added for word in one.words), *sleeps, *spec.arguments)
 
     def address(self, line: bytes) -> str | None:
         return read_address(line)
@@ -167,6 +172,9 @@ COMMANDS: Mapping[str, Command] = {
             Automatic(words=("--gpu-memory-utilization", "{share}"), unless=("--gpu-memory-utilization",)),
         ),
         sizes=VLLM_SIZES,
+        sleep_words=("--enable-sleep-mode",),
+        # Without it there are no routes to sleep and wake by.
+        sleep_environment=(("VLLM_SERVER_DEV_MODE", "1"),),
         key_variable="VLLM_API_KEY",
         install="pip install vllm",
     ),

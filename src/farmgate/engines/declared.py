@@ -34,7 +34,8 @@ class Declared:
     `engine`: by name; None: the one that its files are for. What is None is as the machine's own defaults say.
     `prewarm`: started before anybody asks. `hours`: when it is kept loaded; outside of them `keep` holds.
     `command` and `ready`: of the engine `command`, a server by its own words.
-    `dtype`, `quantize`: for transformers. `batch`: for engines that batch here, and not in a library of theirs.
+    `dtype`, `quantize`: for transformers. `sleeps`: instead of leaving, for vllm.
+    `batch`: for engines that batch here, and not in a library of theirs.
     """
 
     name: str
@@ -60,3 +61,4 @@ class Declared:
     batch: Batch = field(default_factory=Batch)
     dtype: Dtype = "auto"
     quantize: Quantize = "none"
+    sleeps: bool = False

@@ -73,7 +73,8 @@ class Spec:
     `device`: auto, cpu, gpu, or one device by its name. What a process sees of them is decided before it starts.
     `adapters`: folders of LoRA adapters; llama.cpp has no use for them. `arguments`: more for a server's command.
     `memory_bytes`: what it takes, where its owner knows better than its files tell.
-    `dtype`, `quantize`: of the numbers, for transformers. `gpus`: known once it has its room, when it is launched.
+    `dtype`, `quantize`: of the numbers, for transformers. `sleeps`: instead of leaving, for vllm.
+    `gpus`: known once it has its room, when it is launched.
     """
 
     model: str
@@ -91,6 +92,7 @@ class Spec:
     batch: Batch = field(default_factory=Batch)
     dtype: Dtype = "auto"
     quantize: Quantize = "none"
+    sleeps: bool = False
     gpus: Gpus = field(default_factory=Gpus)
 
     @property

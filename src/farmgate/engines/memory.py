@@ -15,6 +15,7 @@ from farmgate.engines.engine import Engine, Gpus, Spec
 from farmgate.engines.eviction import Tenant
 from farmgate.engines.needs import expected_bytes, family, resident_bytes
 from farmgate.engines.rooms import Held, Rooms, Want
+from farmgate.engines.shards import weights_bytes
 from farmgate.engines.sources import in_daemon_thread
 from farmgate.engines.states import State
 from farmgate.engines.supervisor import Keep, Supervisor
@@ -63,12 +64,15 @@ def kind_of(device: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where one process is. `has_gpus`: whether there are any to hide from it. `gpu_bytes`: what its program has on
-    each beside the model."""
+    each beside the model, and keeps when it sleeps. `weights`: bytes it has in the memory of the machine then."""
 
     held: Held
     devices: Devices
+    rooms: Rooms
     has_gpus: bool
     gpu_bytes: int = 0
+    weights: int = 0
+    priority: int = 0
 
     def placed(self, spec: Spec) -> Spec:
         """With what it was given."""
@@ -98,10 +102,49 @@ class Place:
         """It is loaded. It may have more than was expected, and is never taken to have less: room for keys and values
         is touched when a context first grows so long. What nobody tells is as expected.
         """
-        used = self.devices.used_by(family(pid))
+        used = self._used(pid)
         if HOST in self.held.shares:
             used[HOST] = resident_bytes(pid) or 0
         self.held.settle({device: max(share, used.get(device, 0)) for device, share in self.held.shares.items()})
+
+    def may_sleep(self) -> bool:
+        """Whether the memory of the machine has room for its weights; if so, that is its own from now on."""
+        return self.rooms.add(self.held.name, HOST, self.weights)
+
+    def asleep(self, pid: int) -> None:
+        """It keeps a rest of each GPU, of all the most that it has on one, so that it lacks as much on each to wake; as
+        much as its program had there, where nobody tells."""
+        used = self._used(pid)
+        most = max(used.get(device, self.gpu_bytes) for device in self.held.shares)
+        self.held.settle(
+            {**{device: kept(share, most) for device, share in self.held.shares.items()}, HOST: self.weights}
+        )
+        self.rooms.stir()
+
+    @asynccontextmanager
+    async def waking(self, pid: int) -> AsyncIterator[None]:
+        """A process cannot change its GPUs: it gets room on those, for which others leave as for a load."""
+        has = self.rooms.ledger.holdings[self.held.name].bytes
+        shares = self.held.shares
+        want = Want(
+            name=f"{self.held.name}, waking",
+            needed=sum(share - has[device] for device, share in shares.items()),
+            priority=self.priority,
+            devices=frozenset(shares),
+            counts=(len(shares),),
+            spares=frozenset({self.held.name}),
+        )
+        async with self.rooms.room(want):
+            yield
+            self.settle(pid)
+
+    def _used(self, pid: int) -> dict[str, int]:
+        return self.devices.used_by(family(pid))
+
+
+def kept(share: int, count: int) -> int:
+    """What one that sleeps keeps of its share of a GPU: no more than it."""
+    return min(share, count)
 
 
 def part(count: int, whole: int) -> float:
@@ -160,7 +203,15 @@ class Machine:
         self._specs[name] = spec
         try:
             async with self._rooms.room(want) as held:
-                yield Place(held, self._devices, has_gpus=len(there) > 1, gpu_bytes=engine.gpu_bytes)
+                yield Place(
+                    held,
+                    self._devices,
+                    self._rooms,
+                    has_gpus=len(there) > 1,
+                    gpu_bytes=engine.gpu_bytes,
+                    weights=weights_bytes(spec.path) if spec.sleeps else 0,
+                    priority=keep.priority,
+                )
         finally:
             del self._specs[name]
 
@@ -221,16 +272,20 @@ class Machine:
     def _tenants(self) -> Iterator[Tenant]:
         for name, holding in self._rooms.ledger.holdings.items():
             for one in self._on(name):
-                if one.state is State.READY:
+                if one.state in {State.READY, State.ASLEEP}:
+                    gpu_bytes = one.engine.gpu_bytes if one.may_sleep and one.state is State.READY else 0
+                    rest = {device: kept(count, gpu_bytes) for device, count in holding.bytes.items() if gpu_bytes}
                     yield Tenant(
                         name=name,
-                        held=holding.bytes,
+                        held={device: count - rest.get(device, 0) for device, count in holding.bytes.items()},
                         priority=one.keep.priority,
                         used_at=one.used_at,
                         in_flight=one.leases.in_flight,
                         pinned=one.keep.pinned,
+                        rest=rest,
+                        asleep=one.state is State.ASLEEP,
                     )
 
-    async def _leave(self, name: str) -> None:
-        for one in list(self._on(name)):
-            await one.leave(LEAVES_WITHIN_S)
+    async def _leave(self, tenant: Tenant) -> None:
+        for one in list(self._on(tenant.name)):
+            await one.leave(LEAVES_WITHIN_S, rest=bool(tenant.rest))

@@ -73,7 +73,7 @@ def fits(share: int, count: int, memories: Sequence[Memory]) -> bool:
     return sum(memory.usable >= share for memory in memories) >= count
 
 
-def loss(placement: Placement) -> tuple[tuple[int, bool, float], int, int]:
+def loss(placement: Placement) -> tuple[tuple[bool, int, bool, float], int, int]:
     """The most that is lost with one of those who leave, how many they are, on how many devices."""
     return max(one.worth for one in placement.leaving), len(placement.leaving), len(placement.shares)
 

@@ -43,6 +43,7 @@ class Version:
     lacks: frozenset[Capability] = frozenset()
     dtype: Dtype = "auto"
     quantize: Quantize = "none"
+    sleeps: bool = False
 
     @property
     def first(self) -> Purpose:
@@ -78,6 +79,7 @@ class Version:
             batch=self.batch,
             dtype=self.dtype,
             quantize=self.quantize,
+            sleeps=self.sleeps,
         )
 
 
@@ -133,9 +135,10 @@ class Release:
             found.lend(self._lends)
         return found
 
-    async def leave(self, within_s: float) -> None:
-        """End the processes once those who are at them are done, at the latest after that time."""
-        await asyncio.gather(*(supervisor.leave(within_s) for supervisor in self._supervisors.values()))
+    async def leave(self, within_s: float, *, rest: bool = False) -> None:
+        """End the processes once those who are at them are done, at the latest after that time; `rest`: have those
+        sleep that can."""
+        await asyncio.gather(*(supervisor.leave(within_s, rest=rest) for supervisor in self._supervisors.values()))
 
     async def close(self) -> None:
         """End the processes now; nothing is lent any more."""

@@ -139,6 +139,7 @@ class Versions:
             lacks=lacks_of_found(found, engine),
             dtype=declared.dtype,
             quantize=declared.quantize,
+            sleeps=declared.sleeps,
         )
 
     def missing(self) -> str | None:

@@ -136,6 +136,14 @@ def test_who_has_no_use_for_such_numbers_refuses_them(folder: Folder, text: str)
     assert any("must have `dtype` and `quantize` with folders of checkpoints" in one for one in problems), problems
 
 
+def test_only_vllm_sleeps(folder: Folder) -> None:
+    told = declared_models(folder.load("models: {m: {source: ./m, engine: vllm, sleep: true}, n: n}\n"))
+    assert (told["m"].sleeps, told["n"].sleeps) == (True, False)
+    for engine in ("", ", engine: sglang"):
+        problems = folder.problems(f"models: {{m: {{source: ./m, sleep: true{engine}}}}}\n")
+        assert any("must have `sleep` with `engine: vllm` alone" in one for one in problems), problems
+
+
 @pytest.mark.parametrize("text", ["{engine: command}", "{command: [x]}", "{engine: vllm, command: [x]}"])
 def test_a_command_and_its_engine_belong_together(folder: Folder, text: str) -> None:
     problems = folder.problems(f"models: {{m: {{source: a, {text[1:]}}}\n")

@@ -17,10 +17,11 @@ from farmgate.core.errors import EngineUnavailable, ModelTooLarge
 from farmgate.core.ports import Purpose
 from farmgate.engines.devices import Devices
 from farmgate.engines.engine import Gpus, Spec
-from farmgate.engines.ledger import Ledger
+from farmgate.engines.eviction import Tenant
+from farmgate.engines.ledger import Ledger, Memory
 from farmgate.engines.memory import Machine, NoSuchDevice, Place, allowed
 from farmgate.engines.needs import expected_bytes
-from farmgate.engines.rooms import Held
+from farmgate.engines.rooms import Held, Rooms
 from farmgate.engines.supervisor import Keep, Supervisor
 
 BOTH = frozenset({"cpu", "gpu"})
@@ -54,11 +55,20 @@ def test_a_device_that_is_not_there_is_told_with_those_that_are(
         allowed(device, frozenset(runs_on), there)
 
 
-def place(*shares: str, has_gpus: bool = True, cards: Iterable[Card] = ()) -> Place:
+def place(*shares: str, has_gpus: bool = True, cards: Iterable[Card] = (), host: int = 16, **more: int) -> Place:
     ledger = Ledger()
     ledger.reserve("m", dict.fromkeys(shares, 1 << 20))
     held = Held("m", dict.fromkeys(shares, 1 << 20), ledger)
-    return Place(held, Devices(FakeNvml(list(cards))), has_gpus=has_gpus)
+    devices, time = Devices(FakeNvml(list(cards))), FakeTime()
+    there = [Memory(device="cpu", total=host * GIB, free=host * GIB)]
+    there += [Memory(device=name, total=2 << 20, free=2 << 20) for name in shares]
+    rooms = Rooms(lambda: there, tenants=tuple, leave=nobody, clock=time.clock, sleep=time.sleep)
+    rooms.ledger = ledger
+    return Place(held, devices, rooms, has_gpus=has_gpus, **more)
+
+
+async def nobody(tenant: Tenant) -> None:
+    raise AssertionError(f"{tenant.name} is not to leave")
 
 
 def test_a_process_sees_the_devices_it_has_room_on() -> None:
@@ -97,6 +107,44 @@ def test_what_a_process_and_its_children_have_on_gpus_counts_where_it_is_more() 
     silent = place("gpu0", cards=[Card(processes=[Running(os.getpid(), None)])])
     silent.settle(os.getpid())
     assert silent.held.ledger.held("gpu0") == 1 << 20, "what is not told stays as it was promised"
+
+
+async def test_asleep_it_has_its_weights_in_the_machine_and_a_rest_of_its_gpus_as_the_driver_tells() -> None:
+    cards = [Card(processes=[Running(os.getpid(), 7)]), Card()]
+    one = place("gpu0", "gpu1", cards=cards, gpu_bytes=9, weights=GIB)
+    books = one.held.ledger
+    one.settle(os.getpid())
+    assert one.may_sleep()
+    assert (books.held("cpu"), books.held("gpu0")) == (GIB, 1 << 20), "from before it does"
+    one.asleep(os.getpid())
+    assert books.holdings["m"].bytes == {"gpu0": 9, "gpu1": 9, "cpu": GIB}
+    cards[0].processes = [Running(os.getpid(), 11)]
+    one.asleep(os.getpid())
+    assert books.holdings["m"].bytes["gpu1"] == 11, "as much as on the other: it lacks as much on each"
+    cards[0].processes = [Running(os.getpid(), 9)]
+    one.asleep(os.getpid())
+    async with one.waking(os.getpid()):
+        assert books.holdings["m, waking"].bytes == dict.fromkeys(("gpu0", "gpu1"), (1 << 20) - 9)
+        assert books.held("cpu") == GIB
+    assert books.holdings["m"].bytes == dict.fromkeys(("gpu0", "gpu1"), 1 << 20)
+    assert set(books.holdings) == {"m"}
+
+
+def test_it_does_not_sleep_where_the_machine_has_no_room_for_its_weights() -> None:
+    one = place("gpu0", host=1, gpu_bytes=9, weights=2 * GIB)
+    assert not one.may_sleep()
+    assert one.held.ledger.holdings["m"].bytes == {"gpu0": 1 << 20}
+
+
+async def test_one_that_does_not_wake_leaves_no_promise() -> None:
+    one = place("gpu0", weights=GIB, gpu_bytes=9)
+    assert one.may_sleep()
+    one.asleep(0)
+    with pytest.raises(OSError, match="broken"):
+        async with one.waking(0):
+            raise OSError("broken")
+    assert one.held.ledger.holdings["m"].bytes == {"gpu0": 9, "cpu": GIB}
+    assert set(one.held.ledger.holdings) == {"m"}
 
 
 def machine(*cards: Card, total: int = 16 * GIB, supervisors: Iterable[Supervisor] = ()) -> Machine:

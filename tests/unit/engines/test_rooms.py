@@ -27,7 +27,7 @@ class Machine:
         self.rooms = Rooms(
             lambda: [Memory(device="cpu", total=100 * MIB, free=self.free)],
             tenants=self.tenants.values,
-            leave=self.leave,
+            leave=lambda tenant: self.leave(tenant.name),
             clock=self.time.clock,
             sleep=self.time.sleep,
         )

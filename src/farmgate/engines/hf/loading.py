@@ -61,7 +61,8 @@ def load(spec: Spec, *, dtype: Dtype, quantize: Quantize) -> Loaded:
         # A library of hundreds of models raises what it likes.
         raise CannotLoad(reason(error)) from error
     if spec.gpus.count > 1:
-        check_placed(model.hf_device_map)
+        # Where all of it is on one of them there is no map.
+        check_placed(getattr(model, "hf_device_map", {}))
     if getattr(model.config, "is_encoder_decoder", False):
         raise CannotLoad(f"{spec.path} holds a model of two halves, which reads and writes apart: not one of ours")
     model.requires_grad_(requires_grad=False)

@@ -37,9 +37,9 @@ class Library:
         self.told = told
         text = SimpleNamespace(max_position_embeddings=64)
         config = SimpleNamespace(get_text_config=lambda: text)
-        model = SimpleNamespace(
-            config=config, dtype=told["dtype"], hf_device_map=self.places, requires_grad_=lambda **_: None
-        )
+        model = SimpleNamespace(config=config, dtype=told["dtype"], requires_grad_=lambda **_: None)
+        if self.places:
+            model.hf_device_map = self.places
         model.eval = lambda: model
         return model
 
@@ -71,7 +71,8 @@ def test_it_is_on_one_device_unless_it_was_given_several(library: Library) -> No
     assert (library.told["device_map"], loaded.device) == ({"": "cuda:0"}, "cuda:0")
     loaded = load(spec(2), dtype="auto", quantize="none")
     assert (library.told["device_map"], loaded.device) == ("balanced", "cuda:0")
-    library.places = {"": "cpu"}
+    library.places = {}
+    load(spec(2), dtype="auto", quantize="none")
     load(spec(0, "cpu"), dtype="auto", quantize="none")
     assert library.told["device_map"] == {"": "cpu"}
 
