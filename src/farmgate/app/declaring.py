@@ -52,6 +52,9 @@ def declared(name: str, entry: LocalModel, folder: Path) -> Declared:
         hours=tuple(map(parse_hours, entry.hours)),
         queue=entry.queue,
         queue_s=entry.queue_timeout_s,
+        dtype=entry.dtype,
+        quantize=entry.quantize,
+        sleeps=entry.sleep,
         batch=Batch(most=entry.max_batch, wait_ms=entry.max_wait_ms),
     )
 

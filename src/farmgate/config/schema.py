@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, model_validator
 
 from farmgate.config.environment import ENVIRONMENTS
+from farmgate.config.records import Journal, Log, Responses
 from farmgate.config.sections import (
     MIB,
     Ability,
@@ -283,7 +284,7 @@ class LocalModel(Section):
         (),
         max_length=256,
         description="A server of your own that speaks OpenAI, for `engine: command`; "
-        "{path}, {port}, {name}, {context} and {parallel} are put in.",
+        "{path}, {port}, {name}, {context}, {parallel}, {gpus}, {share} and {share_of_free} are put in.",
     )
     ready: str = Field(
         "/health",
@@ -313,8 +314,21 @@ class LocalModel(Section):
         5, description="Milliseconds an input waits for others to be computed with; for python and onnx."
     )
     threads: Whole | None = Field(None, ge=1, le=1024, description="Processor threads it computes with.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto",
+        description="Numbers it computes with, for transformers. auto: the checkpoint's own on a GPU, float32 on a "
+        "processor.",
+    )
+    quantize: Literal["none", "4bit", "8bit"] = Field(
+        "none", description="Its weights are made so small while they are loaded; for transformers, on a GPU."
+    )
     ttl_s: Pause | None = Field(
         None, description="Seconds after its last request at which it leaves. None: when another needs the room."
+    )
+    sleep: bool = Field(
+        False,
+        description="Instead of leaving it sleeps, with its weights in the memory of the machine, and wakes when it is "
+        "asked; for vllm.",
     )
     pin: bool = Field(False, description="It never leaves by itself, nor for another model.")
     priority: Whole = Field(0, ge=-100, le=100, description="Of two that could leave, the one with the lower does.")
@@ -336,7 +350,21 @@ class LocalModel(Section):
             raise ValueError("must name in `version` one of its `versions`")
         if (self.engine == "command") == (not self.command):
             raise ValueError("must have a `command` with `engine: command`, and with no other")
+        if self.sleep and self.engine != "vllm":
+            raise ValueError("must have `sleep` with `engine: vllm` alone: no other gives its GPU up without ending")
+        if (self.dtype, self.quantize) != ("auto", "none") and not self._may_be_a_checkpoint:
+            raise ValueError(
+                "must have `dtype` and `quantize` with folders of checkpoints and `engine: transformers` alone: "
+                "other servers take theirs in `arguments`, and files have what they have"
+            )
         return self
+
+    @property
+    def _may_be_a_checkpoint(self) -> bool:
+        """Of a pulled model only its files tell."""
+        others = (".gguf", ".onnx")
+        is_other = any(source.endswith(others) or ".py:" in source for source in self.sources.values())
+        return self.engine == "transformers" or (self.engine is None and not is_other)
 
     @property
     def sources(self) -> Mapping[str, str]:
@@ -347,33 +375,6 @@ class LocalModel(Section):
     def current(self) -> str:
         """The version that answers."""
         return self.version or next(iter(self.versions), "1")
-
-
-class Journal(Section):
-    """The local record of every call: who, which model, how many tokens. Never prompts."""
-
-    enabled: bool = Field(True, description="Keep the journal.")
-    segment_bytes: Whole = Field(64 * MIB, ge=4096, le=4096 * MIB, description="Size at which a new file is begun.")
-    keep_segments: Whole = Field(16, ge=1, le=100_000, description="Most files kept; the oldest go first.")
-
-
-class Responses(Section):
-    """Where answers of the Responses API are kept, with what was asked: for `previous_response_id` and for GET."""
-
-    store: Literal["memory", "disk", "off"] = Field(
-        "memory", description="Where: memory is lost at a restart; disk is the data directory; off keeps none."
-    )
-    keep_days: Whole = Field(30, ge=1, le=3650, description="Days after which one is deleted.")
-    keep_bytes: Whole = Field(
-        64 * MIB, ge=MIB, le=1024 * 1024 * MIB, description="Most bytes of all together; the longest unused go first."
-    )
-
-
-class Log(Section):
-    """What is logged, and how."""
-
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least important event logged.")
-    format: Literal["text", "json"] = Field("text", description="One line of text, or of JSON, per event.")
 
 
 class Root(Section):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from farmgate.engines.engine import Batch
+from farmgate.engines.engine import Batch, Dtype, Quantize
 from farmgate.engines.hours import Hours
 from farmgate.engines.supervisor import Keep
 
@@ -34,6 +34,7 @@ class Declared:
     `engine`: by name; None: the one that its files are for. What is None is as the machine's own defaults say.
     `prewarm`: started before anybody asks. `hours`: when it is kept loaded; outside of them `keep` holds.
     `command` and `ready`: of the engine `command`, a server by its own words.
+    `dtype`, `quantize`: for transformers. `sleeps`: instead of leaving, for vllm.
     `batch`: for engines that batch here, and not in a library of theirs.
     """
 
@@ -58,3 +59,6 @@ class Declared:
     queue: int = QUEUE
     queue_s: float = QUEUE_S
     batch: Batch = field(default_factory=Batch)
+    dtype: Dtype = "auto"
+    quantize: Quantize = "none"
+    sleeps: bool = False

@@ -95,9 +95,10 @@ class Deployment:
         self._flip(release)
         report(Progress(status=f"{release.version.name} is {release.version.label} now"))
 
-    async def unload(self, within_s: float) -> None:
-        """End the processes of every release; a later lease starts the current one."""
-        await asyncio.gather(*(release.leave(within_s) for release in self.releases))
+    async def unload(self, within_s: float, *, rest: bool = False) -> None:
+        """End the processes of every release, or, to `rest`, have those sleep that can; a later lease starts or wakes
+        the current one."""
+        await asyncio.gather(*(release.leave(within_s, rest=rest) for release in self.releases))
 
     async def close(self) -> None:
         """End everything now; nothing is lent any more."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,20 +51,29 @@ class Devices:
         memory = Memory(device=HOST, total=total, free=min(free, total), spare=spare)
         return (*self._gpus(), Device(memory=memory, title="memory of this machine", utilisation=load_share()))
 
+    def used_by(self, processes: Collection[int]) -> dict[str, int]:
+        """Bytes that these processes, by their ids, have on each GPU. What the driver does not tell is left out: in a
+        container it may know them by other ids, or not at all."""
+        used: dict[str, int] = {}
+        for at in range(self._count()):
+            handle = self._asked(self._nvml.nvmlDeviceGetHandleByIndex, at)
+            there = self._asked(self._nvml.nvmlDeviceGetComputeRunningProcesses, handle) if handle is not None else None
+            told = [one.usedGpuMemory for one in there or () if one.pid in processes]
+            if told and None not in told:
+                used[f"gpu{at}"] = sum(told)
+        return used
+
     def close(self) -> None:
         if self._started:
             self._started = False
             self._nvml.nvmlShutdown()
 
     def _gpus(self) -> list[Device]:
-        if not self._start():
-            return []
-        found: list[Device] = []
-        for at in range(self._asked(self._nvml.nvmlDeviceGetCount) or 0):
-            device = self._gpu(at)
-            if device is not None:
-                found.append(device)
-        return found
+        found = (self._gpu(at) for at in range(self._count()))
+        return [device for device in found if device is not None]
+
+    def _count(self) -> int:
+        return (self._asked(self._nvml.nvmlDeviceGetCount) or 0) if self._start() else 0
 
     def _start(self) -> bool:
         if self._nvml is not None and not self._started:

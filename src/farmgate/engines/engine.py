@@ -8,14 +8,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from farmgate.core.ports import Purpose
 
-__all__ = ["PASSED_ON", "TEXT", "Batch", "Engine", "Launch", "Spec", "minimal_environment"]
+__all__ = [
+    "CONTEXT_BYTES",
+    "PASSED_ON",
+    "TEXT",
+    "Batch",
+    "Dtype",
+    "Engine",
+    "Gpus",
+    "Launch",
+    "Quantize",
+    "Spec",
+    "minimal_environment",
+]
 
 TEXT: frozenset[Purpose] = frozenset({Purpose.GENERATE, Purpose.EMBED})
 """What engines of language models are started for."""
+
+Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
+"""`auto`: as the checkpoint has it on a GPU, float32 on a processor."""
+Quantize: TypeAlias = Literal["none", "4bit", "8bit"]
+"""Weights made smaller while they are loaded; on a GPU, by bitsandbytes."""
+CONTEXT_BYTES = 512 * 2**20
+"""What a process has on each GPU it uses, before there is a model."""
 
 # What a program needs to find libraries and devices. No credential ever is among them.
 PASSED_ON = (
@@ -34,6 +53,19 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gpus:
+    """What a process was given: on how many GPUs it is; none: the processor.
+
+    From 0 to 1: `share`, how much of each is its own; `share_of_free`, how much of what is free on each before it
+    starts it may take for the model itself. Of several that are not alike it is the most.
+    """
+
+    count: int = 0
+    share: float = 0.0
+    share_of_free: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
     """One process: which model, for what, how large. `context_tokens` is per slot; `parallel` counts the slots.
 
@@ -41,6 +73,8 @@ class Spec:
     `device`: auto, cpu, gpu, or one device by its name. What a process sees of them is decided before it starts.
     `adapters`: folders of LoRA adapters; llama.cpp has no use for them. `arguments`: more for a server's command.
     `memory_bytes`: what it takes, where its owner knows better than its files tell.
+    `dtype`, `quantize`: of the numbers, for transformers. `sleeps`: instead of leaving, for vllm.
+    `gpus`: known once it has its room, when it is launched.
     """
 
     model: str
@@ -56,6 +90,10 @@ class Spec:
     memory_bytes: int | None = None
     attribute: str = ""
     batch: Batch = field(default_factory=Batch)
+    dtype: Dtype = "auto"
+    quantize: Quantize = "none"
+    sleeps: bool = False
+    gpus: Gpus = field(default_factory=Gpus)
 
     @property
     def label(self) -> str:
@@ -86,11 +124,21 @@ class Engine(Protocol):
         """Which kinds of devices: cpu, gpu."""
 
     @property
+    def gpu_bytes(self) -> int:
+        """What a process of it has on each GPU beside the model: context, graphs, what a step computes."""
+
+    @property
     def purposes(self) -> frozenset[Purpose]:
         """What a process of it is started for. INFER alone: one process does all that its model can."""
 
     def missing(self) -> str | None:
         """What to do to have this engine; None when it is installed."""
+
+    def runs_here(self, environment: Mapping[str, str]) -> frozenset[str]:
+        """Of `runs_on`, what it can as it is installed. It may have to look, for seconds: not in the event loop."""
+
+    def gpu_counts(self, spec: Spec) -> tuple[int, ...]:
+        """On how many GPUs it can have this model, an equal share on each; the fewest first."""
 
     def launch(self, spec: Spec, *, key: str, environment: Mapping[str, str]) -> Launch: ...
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 __all__ = ["Tenant", "choose"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant:
-    """A loaded model. `held`: bytes on each device, by the device's name. `used_at`: when it last answered, in seconds.
+    """A loaded model. `held`: bytes on each device, by the device's name, that others have when it leaves. `used_at`:
+    when it last answered, in seconds.
 
-    `priority`: the higher, the longer it stays. `pinned` never leaves for another.
+    `priority`: the higher, the longer it stays. `pinned` never leaves for another. `rest`: bytes that it keeps where it
+    does not leave whole, but sleeps; `asleep`: it does.
     """
 
     name: str
@@ -21,11 +23,19 @@ class Tenant:
     used_at: float = 0.0
     in_flight: int = 0
     pinned: bool = False
+    rest: Mapping[str, int] = field(default_factory=dict)
+    asleep: bool = False
 
     @property
-    def worth(self) -> tuple[int, bool, float]:
-        """Who is worth less leaves first. Among equals an idle one does: a busy one has to be drained before."""
-        return (self.priority, self.in_flight > 0, self.used_at)
+    def worth(self) -> tuple[bool, int, bool, float]:
+        """Who is worth less leaves first: one that sleeps anyhow. Among equals an idle one does: a busy one has to be
+        drained before."""
+        return (not self.asleep, self.priority, self.in_flight > 0, self.used_at)
+
+    def whole(self) -> Tenant:
+        """As it is when it leaves and keeps nothing."""
+        held = {device: self.held.get(device, 0) + self.rest.get(device, 0) for device in (*self.held, *self.rest)}
+        return replace(self, held=held, rest={})
 
 
 def choose(tenants: Iterable[Tenant], lacking: Mapping[str, int], *, priority: int = 0) -> tuple[Tenant, ...] | None:

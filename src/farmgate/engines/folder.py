@@ -6,10 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ["folder_bytes", "folder_context_tokens", "folder_token_bytes", "is_half"]
+__all__ = [
+    "NUMBER_BYTES",
+    "attention_heads",
+    "folder_bytes",
+    "folder_context_tokens",
+    "folder_token_bytes",
+    "number_bytes",
+    "vocabulary_numbers",
+]
 
-NUMBER_BYTES = 4
-"""Of a key or a value: on a CPU they are kept in full precision."""
+NUMBER_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 def folder_bytes(folder: Path) -> int:
@@ -23,8 +30,9 @@ def folder_context_tokens(folder: Path) -> int | None:
     return told if isinstance(told, int) and told > 0 else None
 
 
-def folder_token_bytes(folder: Path) -> int:
-    """What a token takes in the cache of keys and values; 0 where the folder does not say."""
+def folder_token_bytes(folder: Path, each: int = 4) -> int:
+    """What a token takes in the cache of keys and values, `each` of which has so many bytes; 0 where the folder does
+    not say."""
     told = config_of(folder)
     try:
         heads = int(told["num_attention_heads"])
@@ -32,13 +40,30 @@ def folder_token_bytes(folder: Path) -> int:
         layers, kept = int(told["num_hidden_layers"]), int(told.get("num_key_value_heads") or heads)
     except (ValueError, KeyError, TypeError, ZeroDivisionError):
         return 0
-    return 2 * NUMBER_BYTES * layers * kept * size
+    return 2 * each * layers * kept * size
 
 
-def is_half(folder: Path) -> bool:
-    """Whether its numbers have 16 bits each."""
+def attention_heads(folder: Path) -> int | None:
+    """How many there are in a layer; None where the folder does not say."""
+    told = config_of(folder).get("num_attention_heads")
+    return told if isinstance(told, int) and told > 0 else None
+
+
+def number_bytes(folder: Path) -> int | None:
+    """What each of its numbers takes; None where it does not say, or they were made smaller already."""
     told = config_of(folder)
-    return (told.get("dtype") or told.get("torch_dtype")) in ("float16", "bfloat16")
+    return (
+        None if "quantization_config" in told else NUMBER_BYTES.get(str(told.get("dtype") or told.get("torch_dtype")))
+    )
+
+
+def vocabulary_numbers(folder: Path) -> int:
+    """Of its numbers, those of the tokens themselves, which stay as they are when the others are made smaller."""
+    told = config_of(folder)
+    size, count = told.get("hidden_size"), told.get("vocab_size")
+    if not isinstance(size, int) or not isinstance(count, int):
+        return 0
+    return max(0, size * count) * (1 if told.get("tie_word_embeddings") is True else 2)
 
 
 def config_of(folder: Path) -> dict[str, Any]:

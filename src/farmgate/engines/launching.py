@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from farmgate.core.ports import Purpose
-from farmgate.engines.engine import Batch, Spec
+from farmgate.engines.engine import Batch, Gpus, Spec
 
 __all__ = ["LOOPBACK", "announce", "arguments", "command", "keep_output", "read_address", "read_spec"]
 
@@ -36,6 +36,7 @@ def command(module: str, spec: Spec, *more: str) -> tuple[str, ...]:
         *("--parallel", str(spec.parallel)),
         *("--threads", str(spec.threads)),
         *("--device", spec.device),
+        *("--gpus", str(spec.gpus.count)),
         *(word for adapter in spec.adapters for word in ("--adapter", str(adapter))),
         *("--attribute", spec.attribute),
         *("--batch", str(spec.batch.most)),
@@ -56,6 +57,7 @@ def arguments(module: str) -> argparse.ArgumentParser:
     parser.add_argument("--parallel", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--gpus", type=int, default=0)
     parser.add_argument("--adapter", type=Path, action="append", default=[])
     parser.add_argument("--attribute", default="")
     parser.add_argument("--batch", type=int, default=Batch().most)
@@ -75,6 +77,7 @@ def read_spec(given: argparse.Namespace) -> Spec:
         parallel=given.parallel,
         threads=given.threads,
         device=given.device,
+        gpus=Gpus(count=given.gpus),
         adapters=tuple(given.adapter),
         batch=Batch(most=given.batch, wait_ms=given.wait_ms),
     )

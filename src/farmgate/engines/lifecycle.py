@@ -25,8 +25,10 @@ from farmgate.engines.leases import EngineLease
 from farmgate.engines.memory import Machine
 from farmgate.engines.ours import ENGINES
 from farmgate.engines.release import Release, Version
+from farmgate.engines.sleeping import VllmSleep
 from farmgate.engines.states import State
 from farmgate.engines.supervisor import Keep, Settings, Supervisor, Warm
+from farmgate.engines.surroundings import Sleeper
 from farmgate.engines.timing import Sleep
 from farmgate.engines.versions import Files, Options, Versions
 from farmgate.telemetry import log
@@ -57,6 +59,7 @@ class Engines:
         environment: Mapping[str, str] = MappingProxyType({}),
         devices: Devices | None = None,
         warm: Warm = warm,
+        sleeper: Sleeper | None = None,
         clock: Clock = time.monotonic,
         wall: Callable[[], datetime] = local_time,
         sleep: Sleep = asyncio.sleep,
@@ -67,6 +70,7 @@ class Engines:
         self._settings = settings if settings is not None else Settings()
         self._environment = minimal_environment(environment)
         self._warm = warm
+        self._sleeper = sleeper if sleeper is not None else VllmSleep()
         self._clock = clock
         self._wall = wall
         self._sleep = sleep
@@ -77,6 +81,7 @@ class Engines:
             answers=self._answers,
             clock=clock,
             sleep=sleep,
+            environment=self._environment,
         )
         self._due: set[str] = set()
         """Whose hours it is."""
@@ -226,8 +231,9 @@ class Engines:
             clock=self._clock,
             sleep=self._sleep,
             keep=keep,
-            room=partial(self._machine.room, runs_on=version.engine.runs_on),
+            room=partial(self._machine.room, engine=version.engine),
             warm=self._warm,
+            sleeper=self._sleeper if version.sleeps else None,
         )
 
     def _declare_anew(self, name: str, before: Declared | None, now: Declared | None) -> None:
@@ -261,8 +267,8 @@ class Engines:
                 self._soon(self._prewarm(name))
             elif not is_due and name in self._due:
                 self._due.discard(name)
-                if not declared.keep.pinned:
-                    self._soon(self.unload(name))
+                if not declared.keep.pinned and name in self._deployments:
+                    self._soon(self._deployments[name].unload(DRAIN_S, rest=True))
             if (deployment := self._deployments.get(name)) is not None:
                 deployment.set_keep(replace(declared.keep, pinned=declared.keep.pinned or is_due))
         self._due &= self._versions.declared.keys()
@@ -298,7 +304,7 @@ class Engines:
             name=spec.model,
             version=spec.version,
             purpose=spec.purpose.value,
-            engine=supervisor.engine_name,
+            engine=supervisor.engine.name,
             state=supervisor.state.value,
             answers=self._answers(spec),
             memory=self._machine.held(spec),

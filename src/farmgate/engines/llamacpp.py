@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from farmgate.core.ports import Purpose
 from farmgate.engines.child import bind_to_parent
 from farmgate.engines.engine import TEXT, Launch, Spec
 from farmgate.engines.launching import LOOPBACK, announce, arguments, command, keep_output, read_address, read_spec
+from farmgate.telemetry import log
 
 __all__ = ["LlamaCpp", "main"]
 
@@ -33,7 +36,36 @@ WARNINGS = 2
 SURROUNDINGS = {"GOMP_SPINCOUNT": "1000"}
 
 # What llama.cpp logs when it gives up on a file; a line or two on, it only says that it failed.
+ALL_LAYERS = 9999
+GPU_BYTES = 2**30
+"""What it has on a GPU beside weights, keys and values: context, and what the largest vocabularies take for a batch."""
+# Which devices the installed build computes on: most are for processors alone, some for CUDA, whose names begin so.
+ASK_DEVICES = """
+import xllamacpp
+print(*("CUDA" for one in xllamacpp.get_device_info() if one["name"].startswith("CUDA")))
+"""
+ASK_WITHIN_S = 60.0
+
 LOAD_ERROR = re.compile(r"error loading model: (.+)")
+
+
+@cache
+def sees_gpus(environment: tuple[tuple[str, str], ...]) -> bool:
+    """Whether the installed xllamacpp can use NVIDIA GPUs. A child is asked, once: it would be 100 MB in the gate."""
+    command = (sys.executable, "-P", "-c", ASK_DEVICES)
+    try:
+        asked = subprocess.run(  # noqa: S603 - our own words
+            command,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=ASK_WITHIN_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        log.warning("engine_devices_unknown", engine="llama.cpp", reason=str(error))
+        return False
+    return asked.returncode == 0 and asked.stdout.split()[-1:] == [b"CUDA"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +73,20 @@ class LlamaCpp:
     """The embedded engine, through the package xllamacpp."""
 
     name: str = "llama.cpp"
-    runs_on: frozenset[str] = frozenset({"cpu"})
+    runs_on: frozenset[str] = frozenset({"cpu", "gpu"})
+    gpu_bytes: int = GPU_BYTES
     purposes: frozenset[Purpose] = TEXT | {Purpose.RERANK}
 
     def missing(self) -> str | None:
         if importlib.util.find_spec("xllamacpp") is not None:
             return None
         return "the llama.cpp engine is not installed: pip install 'farmgate[local]'"
+
+    def runs_here(self, environment: Mapping[str, str]) -> frozenset[str]:
+        return self.runs_on if sees_gpus(tuple(sorted(environment.items()))) else frozenset({"cpu"})
+
+    def gpu_counts(self, spec: Spec) -> tuple[int, ...]:
+        return (1,)
 
     def launch(self, spec: Spec, *, key: str, environment: Mapping[str, str]) -> Launch:
         return Launch(command=command(MODULE, spec), key=key, environment={**environment, **SURROUNDINGS})
@@ -97,6 +136,11 @@ def parameters(spec: Spec, key: str, xllamacpp: Any) -> Any:
     p.ui = False
     p.warmup = False
     p.verbosity = WARNINGS
+    if spec.gpus.count:
+        p.n_gpu_layers = ALL_LAYERS
+    elif spec.device != "auto" or sys.platform != "darwin":
+        # There the GPU's memory is the machine's, and it decides for itself.
+        p.n_gpu_layers = 0
     kinds = xllamacpp.llama_pooling_type
     pooling = {Purpose.EMBED: kinds.LLAMA_POOLING_TYPE_MEAN, Purpose.RERANK: kinds.LLAMA_POOLING_TYPE_RANK}
     if spec.purpose in pooling:

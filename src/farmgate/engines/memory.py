@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from farmgate.core.errors import EngineUnavailable
 from farmgate.core.model import DeviceState
 from farmgate.core.ports import Clock
 from farmgate.engines.devices import HOST, Devices
-from farmgate.engines.engine import Spec
+from farmgate.engines.engine import Engine, Gpus, Spec
 from farmgate.engines.eviction import Tenant
-from farmgate.engines.needs import expected_bytes, resident_bytes
+from farmgate.engines.needs import expected_bytes, family, resident_bytes
 from farmgate.engines.rooms import Held, Rooms, Want
+from farmgate.engines.shards import weights_bytes
+from farmgate.engines.sources import in_daemon_thread
 from farmgate.engines.states import State
 from farmgate.engines.supervisor import Keep, Supervisor
 from farmgate.engines.timing import Sleep
@@ -45,16 +48,47 @@ def allowed(device: str, runs_on: frozenset[str], there: Iterable[str]) -> froze
     return frozenset(found)
 
 
+def runs_on(spec: Spec, kinds: frozenset[str], there: Iterable[str]) -> frozenset[str]:
+    """The kinds of devices for this model. Raises NoSuchDevice where it needs a GPU and there is none."""
+    if spec.quantize == "none":
+        return kinds
+    if not any(kind_of(name) == GPU for name in there):
+        raise NoSuchDevice(f"`quantize: {spec.quantize}` needs a GPU, and there is none here")
+    return kinds - {HOST}
+
+
 def kind_of(device: str) -> str:
     return HOST if device == HOST else GPU
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one process is. `has_gpus`: whether there are any to hide from it."""
+    """Where one process is. `has_gpus`: whether there are any to hide from it. `gpu_bytes`: what its program has on
+    each beside the model, and keeps when it sleeps. `weights`: bytes it has in the memory of the machine then."""
 
     held: Held
+    devices: Devices
+    rooms: Rooms
     has_gpus: bool
+    gpu_bytes: int = 0
+    weights: int = 0
+    priority: int = 0
+
+    def placed(self, spec: Spec) -> Spec:
+        """With what it was given."""
+        memories = {device.name: device.memory for device in self.devices.read()}
+        gpus = [(share, memories[name]) for name, share in self.held.shares.items() if name != HOST if name in memories]
+        return replace(
+            spec,
+            gpus=Gpus(
+                count=sum(name != HOST for name in self.held.shares),
+                share=max((part(share, gpu.total) for share, gpu in gpus), default=0.0),
+                # Where its owner leaves less than that, half of it is the model's.
+                share_of_free=max(
+                    (part(max(share - self.gpu_bytes, share // 2), gpu.free) for share, gpu in gpus), default=0.0
+                ),
+            ),
+        )
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -65,17 +99,61 @@ class Place:
         return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": ",".join(numbers)}
 
     def settle(self, pid: int) -> None:
-        """It is loaded. In the memory of the machine it may have more than was expected, and is never taken to have
-        less: room for keys and values is touched when a context first grows so long. What a GPU holds it shows itself.
+        """It is loaded. It may have more than was expected, and is never taken to have less: room for keys and values
+        is touched when a context first grows so long. What nobody tells is as expected.
         """
-        expected = sum(self.held.shares.values())
-        used = resident_bytes(pid) if set(self.held.shares) == {HOST} else None
-        self.held.settle(max(expected, used or 0))
+        used = self._used(pid)
+        if HOST in self.held.shares:
+            used[HOST] = resident_bytes(pid) or 0
+        self.held.settle({device: max(share, used.get(device, 0)) for device, share in self.held.shares.items()})
+
+    def may_sleep(self) -> bool:
+        """Whether the memory of the machine has room for its weights; if so, that is its own from now on."""
+        return self.rooms.add(self.held.name, HOST, self.weights)
+
+    def asleep(self, pid: int) -> None:
+        """It keeps a rest of each GPU, of all the most that it has on one, so that it lacks as much on each to wake; as
+        much as its program had there, where nobody tells."""
+        used = self._used(pid)
+        most = max(used.get(device, self.gpu_bytes) for device in self.held.shares)
+        self.held.settle(
+            {**{device: kept(share, most) for device, share in self.held.shares.items()}, HOST: self.weights}
+        )
+        self.rooms.stir()
+
+    @asynccontextmanager
+    async def waking(self, pid: int) -> AsyncIterator[None]:
+        """A process cannot change its GPUs: it gets room on those, for which others leave as for a load."""
+        has = self.rooms.ledger.holdings[self.held.name].bytes
+        shares = self.held.shares
+        want = Want(
+            name=f"{self.held.name}, waking",
+            needed=sum(share - has[device] for device, share in shares.items()),
+            priority=self.priority,
+            devices=frozenset(shares),
+            counts=(len(shares),),
+            spares=frozenset({self.held.name}),
+        )
+        async with self.rooms.room(want):
+            yield
+            self.settle(pid)
+
+    def _used(self, pid: int) -> dict[str, int]:
+        return self.devices.used_by(family(pid))
+
+
+def kept(share: int, count: int) -> int:
+    """What one that sleeps keeps of its share of a GPU: no more than it."""
+    return min(share, count)
+
+
+def part(count: int, whole: int) -> float:
+    return min(1.0, count / whole) if whole else 1.0
 
 
 class Machine:
     """Gives processes their room. `supervisors`: every process there may be. `answers`: whether callers are sent to
-    a process now."""
+    a process now. `environment`: what engines see of the gate's own."""
 
     def __init__(
         self,
@@ -85,8 +163,10 @@ class Machine:
         answers: Callable[[Spec], bool],
         clock: Clock,
         sleep: Sleep,
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._devices = devices
+        self._environment = environment
         self._supervisors = supervisors
         self._answers = answers
         self._specs: dict[str, Spec] = {}
@@ -99,21 +179,39 @@ class Machine:
         )
 
     @asynccontextmanager
-    async def room(self, spec: Spec, keep: Keep, *, runs_on: frozenset[str]) -> AsyncIterator[Place]:
+    async def room(self, spec: Spec, keep: Keep, *, engine: Engine) -> AsyncIterator[Place]:
         """Memory for one process as long as this is open. Raises ModelTooLarge, and EngineUnavailable."""
         there = [device.name for device in self._devices.read()]
         try:
-            devices = allowed(spec.device, runs_on, there)
-            needed = expected_bytes(spec, on_host=devices == {HOST})
+            devices = allowed(spec.device, runs_on(spec, await self._kinds(engine, there), there), there)
+            on_host = devices == {HOST}
+            needed = expected_bytes(spec, on_host=on_host, gpu_bytes=engine.gpu_bytes)
         except (NoSuchDevice, OSError) as error:
             raise EngineUnavailable(f"{spec.model} cannot be loaded: {error}") from error
         name = self._name(spec)
         spares = frozenset(other for other, one in self._specs.items() if self._is_successor(spec, one))
-        want = Want(name=name, needed=needed, priority=keep.priority, devices=devices, spares=spares)
+        want = Want(
+            name=name,
+            needed=needed,
+            priority=keep.priority,
+            devices=devices,
+            counts=(1,) if on_host else engine.gpu_counts(spec),
+            # What its owner says is for all of it together.
+            each=engine.gpu_bytes if spec.memory_bytes is None else 0,
+            spares=spares,
+        )
         self._specs[name] = spec
         try:
             async with self._rooms.room(want) as held:
-                yield Place(held, has_gpus=len(there) > 1)
+                yield Place(
+                    held,
+                    self._devices,
+                    self._rooms,
+                    has_gpus=len(there) > 1,
+                    gpu_bytes=engine.gpu_bytes,
+                    weights=weights_bytes(spec.path) if spec.sleeps else 0,
+                    priority=keep.priority,
+                )
         finally:
             del self._specs[name]
 
@@ -148,6 +246,13 @@ class Machine:
     def close(self) -> None:
         self._devices.close()
 
+    async def _kinds(self, engine: Engine, there: Collection[str]) -> frozenset[str]:
+        """The kinds of devices that an engine can use as it is installed; it looks where there are GPUs, and no
+        sooner."""
+        if len(there) == 1 or GPU not in engine.runs_on:
+            return engine.runs_on
+        return await in_daemon_thread(lambda: engine.runs_here(self._environment))
+
     def _is_successor(self, spec: Spec, other: Spec) -> bool:
         """Whether `spec` is to take over from `other`, which answers until then."""
         return spec.model == other.model and spec is not other and self._answers(other) and not self._answers(spec)
@@ -167,16 +272,20 @@ class Machine:
     def _tenants(self) -> Iterator[Tenant]:
         for name, holding in self._rooms.ledger.holdings.items():
             for one in self._on(name):
-                if one.state is State.READY:
+                if one.state in {State.READY, State.ASLEEP}:
+                    gpu_bytes = one.engine.gpu_bytes if one.may_sleep and one.state is State.READY else 0
+                    rest = {device: kept(count, gpu_bytes) for device, count in holding.bytes.items() if gpu_bytes}
                     yield Tenant(
                         name=name,
-                        held=holding.bytes,
+                        held={device: count - rest.get(device, 0) for device, count in holding.bytes.items()},
                         priority=one.keep.priority,
                         used_at=one.used_at,
                         in_flight=one.leases.in_flight,
                         pinned=one.keep.pinned,
+                        rest=rest,
+                        asleep=one.state is State.ASLEEP,
                     )
 
-    async def _leave(self, name: str) -> None:
-        for one in list(self._on(name)):
-            await one.leave(LEAVES_WITHIN_S)
+    async def _leave(self, tenant: Tenant) -> None:
+        for one in list(self._on(tenant.name)):
+            await one.leave(LEAVES_WITHIN_S, rest=bool(tenant.rest))

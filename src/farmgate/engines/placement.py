@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from farmgate.engines.eviction import Tenant, choose
 from farmgate.engines.ledger import Ledger, Memory
 
 __all__ = ["NeverFits", "Placement", "place"]
+
+
+MOST_TRIED = 8
+"""Devices among which room is made for a model on several: all sets of 16 would be too many to look at."""
 
 
 class NeverFits(Exception):
@@ -29,50 +34,57 @@ def place(
     ledger: Ledger,
     tenants: Sequence[Tenant] = (),
     *,
-    splits: bool = False,
+    counts: Sequence[int] = (1,),
+    each: int = 0,
     priority: int = 0,
 ) -> Placement | None:
-    """On the one device with most room; over several, if the engine `splits`; else where the least is lost by making
-    room. None: those who could make room are pinned or of a higher priority. Raises NeverFits.
+    """On the fewest devices of the `counts` that have room, those with most of it, an equal share on each; where none
+    have, on those where the least is lost by making room.
+
+    `each`: of what is needed on one device, the bytes that every one of several needs. None: those who could make room
+    are pinned or of a higher priority. Raises NeverFits.
     """
-    largest = max((memory.usable for memory in memories), default=0)
-    if needed > (sum(memory.usable for memory in memories) if splits else largest):
-        raise NeverFits(told(needed, memories, splits=splits))
+    shares = {count: share_of(needed, count, each) for count in sorted(counts)}
+    if not any(fits(share, count, memories) for count, share in shares.items()):
+        raise NeverFits(told(shares, memories))
     rooms = {memory.device: ledger.free(memory) for memory in memories}
-    best = max(rooms, key=lambda device: rooms[device])
-    if rooms[best] >= needed:
-        return Placement(shares={best: needed})
-    if splits and (shares := spread(needed, rooms)) is not None:
-        return Placement(shares=shares)
+    most = sorted(rooms, key=lambda device: -rooms[device])
+    for count, share in shares.items():
+        if len(most) >= count and rooms[most[count - 1]] >= share:
+            return Placement(shares=dict.fromkeys(most[:count], share))
+    usable = {memory.device: memory.usable for memory in memories}
     made = [
-        Placement(shares={memory.device: needed}, leaving=leaving)
-        for memory in memories
-        if needed <= memory.usable
-        and (leaving := choose(tenants, {memory.device: needed - rooms[memory.device]}, priority=priority)) is not None
+        Placement(shares=dict.fromkeys(devices, share), leaving=leaving)
+        for count, share in shares.items()
+        for devices in combinations([device for device in most if usable[device] >= share][:MOST_TRIED], count)
+        if (leaving := choose(tenants, {one: share - rooms[one] for one in devices}, priority=priority)) is not None
     ]
     return min(made, key=loss, default=None)
 
 
-def loss(placement: Placement) -> tuple[tuple[int, bool, float], int]:
-    """The most that is lost with one of those who leave, then how many they are."""
-    return max(one.worth for one in placement.leaving), len(placement.leaving)
+def share_of(needed: int, count: int, each: int) -> int:
+    """Bytes on each of so many devices; together never less than is needed."""
+    each = min(each, needed)
+    return each + -(-(needed - each) // count)
 
 
-def spread(needed: int, rooms: Mapping[str, int]) -> dict[str, int] | None:
-    """Shares in proportion to the room there is."""
-    room = sum(rooms.values())
-    if room < needed:
-        return None
-    shares = {device: needed * free // room for device, free in rooms.items()}
-    for device, free in rooms.items():
-        shares[device] += min(free - shares[device], needed - sum(shares.values()))
-    return {device: share for device, share in shares.items() if share}
+def fits(share: int, count: int, memories: Sequence[Memory]) -> bool:
+    """Whether there are so many devices that have room for it when they hold nothing else."""
+    return sum(memory.usable >= share for memory in memories) >= count
 
 
-def told(needed: int, memories: Sequence[Memory], *, splits: bool) -> str:
+def loss(placement: Placement) -> tuple[tuple[bool, int, bool, float], int, int]:
+    """The most that is lost with one of those who leave, how many they are, on how many devices."""
+    return max(one.worth for one in placement.leaving), len(placement.leaving), len(placement.shares)
+
+
+def told(shares: Mapping[int, int], memories: Sequence[Memory]) -> str:
     there = ", ".join(f"{mib(memory.usable)} on {memory.device}" for memory in memories) or "no device"
-    together = " together" if splits and len(memories) > 1 else ""
-    return f"it needs {mib(needed)}; with nothing else loaded there are{together} {there}"
+    possible = {count: share for count, share in shares.items() if count <= len(memories)} or shares
+    ways = " or ".join(
+        mib(share) if count == 1 else f"{mib(share)} on each of {count}" for count, share in possible.items()
+    )
+    return f"it needs {ways}; with nothing else loaded there are {there}"
 
 
 def mib(count: int) -> str:

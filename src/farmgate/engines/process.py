@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import signal
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from io import BufferedWriter
 from pathlib import Path
+from typing import TypeVar
 
 from farmgate.engines.engine import Launch
 from farmgate.engines.timing import Sleep, either
 
-__all__ = ["EngineDied", "EngineProcess", "how_it_ended", "last_lines", "tail"]
+__all__ = ["EngineDied", "EngineProcess", "how_it_ended", "in_time", "last_lines", "tail"]
 
+T = TypeVar("T")
 LOG_TAIL_BYTES = 4096
 LOG_TAIL_LINES = 3
 
@@ -92,6 +94,18 @@ class EngineProcess:
                 self._process.send_signal(number)
             except ProcessLookupError:
                 return
+
+
+async def in_time(work: Awaitable[T], what: str, *, within_s: float, sleep: Sleep) -> T:
+    """What comes of it. Raises EngineDied where that takes longer: it `was not ready within 180 s`."""
+    doing = asyncio.ensure_future(work)
+    try:
+        if not await either(doing, sleep(within_s)):
+            raise EngineDied(f"was not {what} within {within_s:g} s")
+        return doing.result()
+    finally:
+        doing.cancel()
+        await asyncio.wait({doing})
 
 
 def how_it_ended(code: int) -> str:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from farmgate.core.errors import ModelNotCapable
 from farmgate.core.model import Capability
 from farmgate.core.ports import Purpose
-from farmgate.engines.engine import Batch, Engine, Spec
+from farmgate.engines.engine import Batch, Dtype, Engine, Quantize, Spec
 from farmgate.engines.states import State
 from farmgate.engines.supervisor import Keep, Supervisor
 
@@ -41,6 +41,9 @@ class Version:
     attribute: str = ""
     batch: Batch = field(default_factory=Batch)
     lacks: frozenset[Capability] = frozenset()
+    dtype: Dtype = "auto"
+    quantize: Quantize = "none"
+    sleeps: bool = False
 
     @property
     def first(self) -> Purpose:
@@ -74,6 +77,9 @@ class Version:
             memory_bytes=self.memory_bytes,
             attribute=self.attribute,
             batch=self.batch,
+            dtype=self.dtype,
+            quantize=self.quantize,
+            sleeps=self.sleeps,
         )
 
 
@@ -129,9 +135,10 @@ class Release:
             found.lend(self._lends)
         return found
 
-    async def leave(self, within_s: float) -> None:
-        """End the processes once those who are at them are done, at the latest after that time."""
-        await asyncio.gather(*(supervisor.leave(within_s) for supervisor in self._supervisors.values()))
+    async def leave(self, within_s: float, *, rest: bool = False) -> None:
+        """End the processes once those who are at them are done, at the latest after that time; `rest`: have those
+        sleep that can."""
+        await asyncio.gather(*(supervisor.leave(within_s, rest=rest) for supervisor in self._supervisors.values()))
 
     async def close(self) -> None:
         """End the processes now; nothing is lent any more."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from farmgate.core.errors import EngineUnavailable, ModelTooLarge
 from farmgate.core.ports import Clock
@@ -28,14 +29,16 @@ COMES_BACK_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Want:
-    """What one model asks for. `devices`: where it may go, by name; none: anywhere. `splits`: over several at once.
-    `spares`: who does not leave for it."""
+    """What one model asks for. `devices`: where it may go, by name; none: anywhere. `counts`: on how many of
+    them at once, an equal share on each; `each`: of what it needs, the bytes that every one of several needs. `spares`:
+    who does not leave for it."""
 
     name: str
     needed: int
     priority: int = 0
     devices: frozenset[str] = frozenset()
-    splits: bool = False
+    counts: tuple[int, ...] = (1,)
+    each: int = 0
     spares: frozenset[str] = frozenset()
 
 
@@ -47,17 +50,16 @@ class Held:
     shares: Mapping[str, int]
     ledger: Ledger = field(repr=False)
 
-    def settle(self, used: int) -> None:
-        """It is loaded and uses so many bytes in all, on its devices in the proportion that was expected."""
-        promised = sum(self.shares.values())
-        self.ledger.settle(self.name, {device: used * share // promised for device, share in self.shares.items()})
+    def settle(self, used: Mapping[str, int]) -> None:
+        """It is loaded and uses so many bytes, by device."""
+        self.ledger.settle(self.name, used)
 
 
 class Rooms:
     """One for all models of a machine.
 
-    `memories` reads the devices anew. `tenants`: who is loaded and could leave. `leave` ends one of them, by name, once
-    those who are at it are done.
+    `memories` reads the devices anew. `tenants`: who is loaded and could leave. `leave` ends one of them, or has it
+    sleep where it has a `rest`, once those who are at it are done.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class Rooms:
         memories: Callable[[], Sequence[Memory]],
         *,
         tenants: Callable[[], Iterable[Tenant]],
-        leave: Callable[[str], Awaitable[None]],
+        leave: Callable[[Tenant], Awaitable[None]],
         clock: Clock,
         sleep: Sleep,
     ) -> None:
@@ -94,6 +96,15 @@ class Rooms:
             self.ledger.release(want.name)
             self.stir()
 
+    def add(self, name: str, device: str, count: int) -> bool:
+        """So many bytes more for one that has some; False: there is no such room now. Nobody leaves for it."""
+        memory = next((one for one in self._memories() if one.device == device), None)
+        if memory is None or self.ledger.free(memory) < count:
+            return False
+        held = self.ledger.holdings[name].bytes
+        held[device] = held.get(device, 0) + count
+        return True
+
     async def _until_placed(self, want: Want) -> Placement:
         """Where it goes, written into the books: nobody who comes later is promised the same bytes."""
         until = self._clock() + PATIENCE_S
@@ -116,8 +127,13 @@ class Rooms:
     def _place(self, want: Want) -> Placement | None:
         memories = self._memories_for(want)
         tenants = [one for one in self._tenants() if one.name not in want.spares]
+        chosen = partial(place, counts=want.counts, each=want.each, priority=want.priority)
         try:
-            return place(want.needed, memories, self.ledger, tenants, splits=want.splits, priority=want.priority)
+            found = chosen(want.needed, memories, self.ledger, tenants)
+            if found is None and any(one.rest for one in tenants):
+                # It is not enough that they sleep.
+                found = chosen(want.needed, memories, self.ledger, [one.whole() for one in tenants])
+            return found
         except NeverFits as error:
             raise ModelTooLarge(f"{want.name} cannot be loaded on this machine: {error}.") from error
 
@@ -127,7 +143,7 @@ class Rooms:
     async def _clear(self, want: Want, placement: Placement) -> None:
         names = [one.name for one in placement.leaving]
         log.info("engines_leave", model=want.name, leaving=names, needed_bytes=want.needed)
-        await asyncio.gather(*(self._leave(name) for name in names))
+        await asyncio.gather(*(self._leave(one) for one in placement.leaving))
         until = self._clock() + COMES_BACK_S
         while not self._is_back(want, placement.shares) and self._clock() < until:
             await self._sleep(LOOK_EVERY_S)

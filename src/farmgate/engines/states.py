@@ -10,10 +10,12 @@ __all__ = ["TRANSITIONS", "IllegalTransition", "State", "check_transition"]
 
 
 class State(StrEnum):
-    """Where one model is. It has a process while starting, warming, ready, draining and stopping.
+    """Where one model is. It has a process while starting, warming, ready, draining, asleep and
+    stopping.
 
     `warming`: the process is there and is asked for its first token. `draining`: it answers those who are at it and
-    nobody new. `failed`: the process crashed, or never came up; it may be started again after a pause.
+    nobody new. `asleep`: its weights are in the memory of the machine, and it answers nobody until it has woken, which
+    is `warming` too. `failed`: the process crashed, or never came up; it may be started again after a pause.
     """
 
     ABSENT = "absent"
@@ -23,6 +25,7 @@ class State(StrEnum):
     WARMING = "warming"
     READY = "ready"
     DRAINING = "draining"
+    ASLEEP = "asleep"
     STOPPING = "stopping"
     FAILED = "failed"
 
@@ -33,9 +36,10 @@ TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
         State.PULLING: frozenset({State.ON_DISK, State.ABSENT}),
         State.ON_DISK: frozenset({State.STARTING, State.ABSENT}),
         State.STARTING: frozenset({State.WARMING, State.FAILED, State.STOPPING}),
-        State.WARMING: frozenset({State.READY, State.FAILED, State.STOPPING}),
+        State.WARMING: frozenset({State.READY, State.ASLEEP, State.FAILED, State.STOPPING}),
         State.READY: frozenset({State.DRAINING, State.FAILED, State.STOPPING}),
-        State.DRAINING: frozenset({State.READY, State.FAILED, State.STOPPING}),
+        State.DRAINING: frozenset({State.READY, State.ASLEEP, State.FAILED, State.STOPPING}),
+        State.ASLEEP: frozenset({State.WARMING, State.FAILED, State.STOPPING}),
         State.STOPPING: frozenset({State.ON_DISK}),
         State.FAILED: frozenset({State.STARTING, State.STOPPING}),
     }

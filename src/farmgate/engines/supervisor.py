@@ -6,71 +6,26 @@ from __future__ import annotations
 import asyncio
 import math
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from farmgate.core.errors import EngineUnavailable, FarmError, ShuttingDown
 from farmgate.core.ports import Clock
-from farmgate.engines.backoff import Backoff, after_crash
+from farmgate.engines.backoff import after_crash
 from farmgate.engines.engine import Engine, Spec
 from farmgate.engines.leases import Address, EngineLease, Leases
-from farmgate.engines.process import EngineDied, EngineProcess, how_it_ended, last_lines, tail
+from farmgate.engines.process import EngineDied, EngineProcess, how_it_ended, in_time, last_lines, tail
+from farmgate.engines.sleeping import Rest
 from farmgate.engines.states import State, check_transition
+from farmgate.engines.surroundings import Keep, MakeRoom, Room, Settings, Sleeper, Warm, again, unasked, unlimited
 from farmgate.engines.timing import Sleep, either
 from farmgate.telemetry import log
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
 __all__ = ["Keep", "MakeRoom", "Room", "Settings", "Supervisor", "Warm", "unasked", "unlimited"]
-
 
 MOMENT_S = 2.0
 """A pause up to which callers wait for the next start, instead of being told of it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """How long things may take, in seconds.
-
-    `wanted_s`: an engine that crashes starts again by itself when it was used this recently.
-    """
-
-    start_timeout_s: float = 180.0
-    stop_grace_s: float = 2.0
-    wanted_s: float = 300.0
-    backoff: Backoff = field(default_factory=Backoff)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Keep:
-    """How long a model stays when nobody uses it: `ttl_s` seconds after its last request, or, without, until another
-    needs the room. `pinned`: for ever. Of two that could leave, the one of the lower `priority` does."""
-
-    ttl_s: float | None = None
-    pinned: bool = False
-    priority: int = 0
-
-
-class Room(Protocol):
-    """The memory a process may use, held for as long as it lives."""
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """What tells the process which devices it may use."""
-
-    def settle(self, pid: int) -> None:
-        """It is loaded: what it uses takes the place of what was expected."""
-
-
-MakeRoom: TypeAlias = Callable[[Spec, Keep], AbstractAsyncContextManager[Room]]
-"""Waits until there is room. Raises ModelTooLarge, or EngineUnavailable when none came free in time."""
-Warm: TypeAlias = Callable[[Spec, Address], Awaitable[None]]
-"""Asks a process that has just come up for something, so that it is known to answer. Raises EngineDied."""
 
 
 class Supervisor:
@@ -89,27 +44,31 @@ class Supervisor:
         keep: Keep | None = None,
         room: MakeRoom | None = None,
         warm: Warm | None = None,
+        sleeper: Sleeper | None = None,
     ) -> None:
         self.spec = spec
         self.leases = Leases(clock)
         self.starts = 0
         """How many processes were started for it."""
-        self._engine = engine
+        self.engine = engine
         self._log_file = log_file
         self._environment = environment
         self._settings = settings
-        self._clock = clock
-        self._sleep = sleep
+        self._clock, self._sleep = clock, sleep
         self._keep = keep if keep is not None else Keep()
         self._room = room if room is not None else unlimited
         self._warm = warm if warm is not None else unasked
+        self._sleeper = sleeper
+        self._is_tired = False
+        """Whether those who were at it are done, and it is to sleep."""
+        self._is_called = False
+        """Whether somebody came while it slept."""
         self._state = State.ON_DISK
-        self._changed = asyncio.Event()
-        self._kept_anew = asyncio.Event()
+        self._changed, self._stirred = asyncio.Event(), asyncio.Event()
         self._owner: asyncio.Task[None] | None = None
         self._address: Address | None = None
         self._pid: int | None = None
-        self._crashes = 0
+        self._crashes, self._slept = 0, False
         self._failure: str | None = None
         self._refusal: FarmError | None = None
         self._ready_at: float | None = None
@@ -117,10 +76,6 @@ class Supervisor:
         """How long its last start took, in seconds."""
         self._lends = True
         self._not_before = -math.inf
-
-    @property
-    def engine_name(self) -> str:
-        return self._engine.name
 
     @property
     def state(self) -> State:
@@ -149,8 +104,7 @@ class Supervisor:
     def keep(self, keep: Keep) -> None:
         """Holds from now on; the process goes on."""
         self._keep = keep
-        anew, self._kept_anew = self._kept_anew, asyncio.Event()
-        anew.set()
+        self._stir()
 
     def left_s(self) -> float | None:
         """Seconds until it leaves by itself if nobody uses it; None: it stays."""
@@ -173,11 +127,15 @@ class Supervisor:
                     return self.leases.take(self._address)
                 if self._state is State.FAILED and not self._is_back_soon():
                     raise self._unavailable()
-                if waited and self._refusal is not None and self._state in {State.STOPPING, State.ON_DISK}:
-                    raise again(self._refusal)
+                refusal = self._refusal if waited else None
+                if refusal is not None and self._state in {State.STOPPING, State.ON_DISK, State.ASLEEP}:
+                    raise again(refusal)
                 if self._state is State.ON_DISK:
                     self._begin()
                 else:
+                    if self._state is State.ASLEEP:
+                        self._is_called = True
+                        self._stir()
                     await self._changed.wait()
                     waited = True
 
@@ -194,9 +152,18 @@ class Supervisor:
         """Whether leases are given at all; where not, whoever waits for one gets ShuttingDown."""
         self._lends = lends
         self._pulse()
+        self._stir()
 
-    async def leave(self, within_s: float) -> None:
-        """Lend no more, let those who are at it end within that time, and stop. A later lease starts a new process."""
+    @property
+    def may_sleep(self) -> bool:
+        """Whether it would sleep instead of leaving: not one that nobody is sent to any more."""
+        return self._sleeper is not None and self._lends
+
+    async def leave(self, within_s: float, *, rest: bool = False) -> None:
+        """Lend no more, let those who are at it end within that time, and stop. A later lease starts a new process.
+
+        `rest`: sleep instead, if it can; a later lease wakes it.
+        """
         if self._state is State.READY:
             self._move(State.DRAINING)
             idle = asyncio.ensure_future(self.leases.until_idle())
@@ -207,7 +174,8 @@ class Supervisor:
                 raise
             finally:
                 idle.cancel()
-        await self.stop()
+        if not (rest and await self._rests()):
+            await self.stop()
 
     async def stop(self) -> None:
         """Returns when the process is gone. A later lease starts a new one."""
@@ -218,6 +186,15 @@ class Supervisor:
             self._move(State.STOPPING)
             owner.cancel()
         await asyncio.wait({owner})
+
+    async def _rests(self) -> bool:
+        """Whether it sleeps now."""
+        if self._state is State.DRAINING and self.may_sleep and not self.leases.in_flight:
+            self._is_tired = True
+            self._stir()
+        while self._is_tired:
+            await self._changed.wait()
+        return self._state is State.ASLEEP
 
     def _stay(self) -> None:
         """Who wanted it gone no longer does."""
@@ -248,6 +225,11 @@ class Supervisor:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
+    def _stir(self) -> None:
+        """The owner of the process looks again."""
+        stirred, self._stirred = self._stirred, asyncio.Event()
+        stirred.set()
+
     async def _own(self) -> None:
         while (failure := await self._one_life()) is not None:
             self._crashed(failure)
@@ -261,8 +243,7 @@ class Supervisor:
         self._ready_at = None
         try:
             async with self._room(self.spec, self._keep) as room:
-                code = await self._run_process(room)
-                return None if code is None else how_it_ended(code)
+                return await self._run_process(room)
         except FarmError as refusal:
             self._refusal = refusal
             log.warning("engine_refused", model=self.spec.model, reason=refusal.code)
@@ -270,78 +251,113 @@ class Supervisor:
             return None
         except EngineDied as death:
             said = tail(self._log_file)
-            why = self._engine.complaint(said) or last_lines(said)
+            why = self.engine.complaint(said) or last_lines(said)
             return f"{death} at its start ({why})" if why else f"{death} at its start"
         except Exception as error:  # noqa: BLE001 - a bug here must look like a crash: a pause, and nobody waits for ever
             log.error("engine_supervision_failed", model=self.spec.model, reason=type(error).__name__)
             log.traceback(error)
             return f"could not be supervised: {error!r}"
 
-    async def _run_process(self, room: Room) -> int | None:
-        """The exit code of a process that ended by itself; None for one that nobody used for long enough."""
-        key = secrets.token_urlsafe(32)
+    async def _run_process(self, room: Room) -> str | None:
+        """How a process failed that had come up; None for one that nobody used for long enough. Raises EngineDied."""
+        key, within_s = secrets.token_urlsafe(32), self._settings.start_timeout_s
         environment = {**self._environment, **room.environment}
-        launch = self._engine.launch(self.spec, key=key, environment=environment)
+        launch = self.engine.launch(room.placed(self.spec), key=key, environment=environment)
         process = await EngineProcess.start(launch, self._log_file)
         self._pid = process.pid
         self.starts += 1
         began = self._clock()
         try:
-            address = await self._until_ready(process, key)
+            address = await in_time(self._comes_up(process, key), "ready", within_s=within_s, sleep=self._sleep)
             room.settle(process.pid)
             self._ready_at, self._failure = self._clock(), None
             self.load_s = self._ready_at - began
             self._address = address
             self._move(State.READY)
-            return await self._lives(process)
+            warm = partial(self._warm, self.spec, address)
+            rest = Rest(
+                self._sleeper, room, pid=process.pid, address=address, warm=warm, within_s=within_s, sleep=self._sleep
+            )
+            return await self._lives(process, rest)
         finally:
             self._address = self._pid = None
+            self._is_tired = self._is_called = False
             await process.stop(self._settings.stop_grace_s, self._sleep)
 
-    async def _until_ready(self, process: EngineProcess, key: str) -> Address:
-        ready = asyncio.ensure_future(self._comes_up(process, key))
-        try:
-            if not await either(ready, self._sleep(self._settings.start_timeout_s)):
-                raise EngineDied(f"was not ready within {self._settings.start_timeout_s:g} s")
-            return ready.result()
-        finally:
-            ready.cancel()
-            await asyncio.wait({ready})
-
     async def _comes_up(self, process: EngineProcess, key: str) -> Address:
-        address = Address(url=await process.ready(self._engine.address), key=key)
+        address = Address(url=await process.ready(self.engine.address), key=key)
         self._move(State.WARMING)
         await self._warm(self.spec, address)
         return address
 
-    async def _lives(self, process: EngineProcess) -> int | None:
+    async def _lives(self, process: EngineProcess, rest: Rest) -> str | None:
         ended = asyncio.ensure_future(process.ended())
+        stays = asyncio.ensure_future(self._stays(rest))
         try:
-            while not await either(ended, self._until_unused()):
-                if self._state is State.READY and self.left_s() == 0.0 and not self.leases.in_flight:
-                    log.info("engine_unused", model=self.spec.model, ttl_s=self._keep.ttl_s)
-                    self._move(State.STOPPING)
-                    return None
-            return ended.result()
+            await asyncio.wait({ended, stays}, return_when=asyncio.FIRST_COMPLETED)
+            return how_it_ended(ended.result()) if ended.done() else stays.result()
         finally:
             ended.cancel()
+            stays.cancel()
+            await asyncio.wait({ended, stays})
 
-    async def _until_unused(self) -> None:
-        """Return when nobody has used it for its `ttl_s`, or may have."""
+    async def _stays(self, rest: Rest) -> str | None:
+        """Returns when it is to be no longer: None, or how it failed to wake."""
         while True:
-            anew = asyncio.ensure_future(self._kept_anew.wait())
-            try:
-                left_s = self.left_s()
-                if left_s is None:
-                    await asyncio.wait({anew})
-                    continue
-                await self.leases.until_idle()
-                left_s = self.left_s()
-                if left_s == 0.0:
-                    return
-                await either(anew, self._sleep(left_s if left_s is not None else 0.0))
-            finally:
-                anew.cancel()
+            stirred = self._stirred
+            if self._state is State.ASLEEP and not self._lends:
+                break
+            if self._state is State.ASLEEP and self._is_called:
+                if (failure := await self._wakes(rest)) is not None:
+                    return failure
+            elif self._is_tired:
+                if not await self._falls_asleep(rest):
+                    break
+            elif self._state is State.READY and self.left_s() == 0.0 and not self.leases.in_flight:
+                log.info("engine_unused", model=self.spec.model, ttl_s=self._keep.ttl_s)
+                if not self.may_sleep:
+                    break
+                self._move(State.DRAINING)
+                self._is_tired = True
+            else:
+                await self._until_unused(stirred)
+        self._move(State.STOPPING)
+        return None
+
+    async def _until_unused(self, stirred: asyncio.Event) -> None:
+        """Return when nobody has used it for its `ttl_s`, or may have, or when something changed."""
+        anew = asyncio.ensure_future(stirred.wait())
+        try:
+            if self.left_s() is None:
+                await asyncio.wait({anew})
+            elif not await either(anew, self.leases.until_idle()) and (left_s := self.left_s()) is not None:
+                await either(anew, self._sleep(left_s))
+        finally:
+            anew.cancel()
+
+    async def _falls_asleep(self, rest: Rest) -> bool:
+        """False: it had better end."""
+        why_not = await rest.begin()
+        self._is_tired, self._refusal = False, None
+        if why_not is None:
+            self._move(State.ASLEEP)
+        log.info("engine_asleep", model=self.spec.model, asleep=why_not is None, reason=why_not)
+        return why_not is None
+
+    async def _wakes(self, rest: Rest) -> str | None:
+        """Why it does not, where it had better end. Where there is no room for it, it sleeps on."""
+        self._is_called, self._refusal = False, None
+        self._move(State.WARMING)
+        try:
+            failure = await rest.end()
+        except FarmError as refusal:
+            self._refusal = refusal
+            self._move(State.ASLEEP)
+            return None
+        if failure is None:
+            self._ready_at = self._clock()
+            self._move(State.READY)
+        return failure
 
     def _is_back_soon(self) -> bool:
         """Whether callers had better wait: it is known to come up, and its pause is short."""
@@ -353,6 +369,7 @@ class Supervisor:
         # One that answered is no engine that cannot start: others need not wait long because of the last one's end.
         before = 0 if self._has_answered() else self._crashes
         pause = after_crash(before, ready_s, self._settings.backoff)
+        self._slept = self._state is State.ASLEEP
         self._crashes, self._failure, self._not_before = pause.crashes, failure, now + pause.wait_s
         log.warning("engine_crashed", model=self.spec.model, reason=failure, wait_s=pause.wait_s)
         self._move(State.FAILED)
@@ -364,7 +381,9 @@ class Supervisor:
 
     def _is_wanted(self) -> bool:
         idle_s = self.leases.idle_s()
-        is_used = self.leases.expected > 0 or (idle_s is not None and idle_s <= self._settings.wanted_s)
+        # One that slept had made room for others, and its own end is no reason to take it back.
+        lately = not self._slept and idle_s is not None and idle_s <= self._settings.wanted_s
+        is_used = self.leases.expected > 0 or lately
         return self._lends and is_used
 
     def _unavailable(self) -> EngineUnavailable:
@@ -374,27 +393,3 @@ class Supervisor:
             f"Its log is {self._log_file}",
             retry_after_s=left_s,
         )
-
-
-def again(error: FarmError) -> FarmError:
-    """The same refusal for one more caller: an exception that several raise collects the tracebacks of all."""
-    return type(error)(error.message, param=error.param, retry_after_s=error.retry_after_s)
-
-
-class Anything:
-    """Room without end."""
-
-    environment: Mapping[str, str] = MappingProxyType({})
-
-    def settle(self, pid: int) -> None:
-        """Nobody counts."""
-
-
-@asynccontextmanager
-async def unlimited(_spec: Spec, _keep: Keep) -> AsyncIterator[Room]:
-    """For a machine whose memory nobody keeps books of."""
-    yield Anything()
-
-
-async def unasked(_spec: Spec, _address: Address) -> None:
-    """Take its word that it is ready."""

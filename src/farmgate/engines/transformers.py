@@ -9,13 +9,12 @@ import importlib.util
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
 
 from farmgate.core.ports import Purpose
-from farmgate.engines.engine import TEXT, Launch, Spec
+from farmgate.engines.engine import CONTEXT_BYTES, TEXT, Launch, Spec
 from farmgate.engines.launching import command, read_address
 
-__all__ = ["CANNOT_LOAD", "MODULE", "Dtype", "Quantize", "Transformers"]
+__all__ = ["CANNOT_LOAD", "MODULE", "Transformers"]
 
 MODULE = "farmgate.engines.hf"
 NEEDED = ("torch", "transformers", "safetensors")
@@ -34,10 +33,8 @@ SURROUNDINGS = {
     "PYTHONUNBUFFERED": "1",
 }
 
-Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
-"""`auto`: as the checkpoint has it on a GPU, float32 on a processor."""
-Quantize: TypeAlias = Literal["none", "4bit", "8bit"]
-"""Weights made smaller while they are loaded; on a GPU, by bitsandbytes."""
+
+SPLITS = tuple(range(1, 9))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +43,25 @@ class Transformers:
 
     name: str = "transformers"
     runs_on: frozenset[str] = frozenset({"cpu", "gpu"})
+    gpu_bytes: int = CONTEXT_BYTES
     purposes: frozenset[Purpose] = TEXT
-    dtype: Dtype = "auto"
-    quantize: Quantize = "none"
 
     def missing(self) -> str | None:
         if all(importlib.util.find_spec(package) is not None for package in NEEDED):
             return None
         return "the transformers engine is not installed: pip install 'farmgate[transformers]'"
 
+    def runs_here(self, environment: Mapping[str, str]) -> frozenset[str]:
+        return self.runs_on
+
+    def gpu_counts(self, spec: Spec) -> tuple[int, ...]:
+        """Its layers are dealt out, whatever their number."""
+        return SPLITS
+
     def launch(self, spec: Spec, *, key: str, environment: Mapping[str, str]) -> Launch:
         # Of the GPUs it sees only those it has room on: whichever was meant is the first.
         seen = replace(spec, device="cuda") if spec.device.startswith("gpu") else spec
-        told = command(MODULE, seen, "--dtype", self.dtype, "--quantize", self.quantize)
+        told = command(MODULE, seen, "--dtype", spec.dtype, "--quantize", spec.quantize)
         return Launch(command=told, key=key, environment={**environment, **SURROUNDINGS})
 
     def address(self, line: bytes) -> str | None:

@@ -137,6 +137,9 @@ class Versions:
             memory_bytes=declared.memory_bytes,
             batch=declared.batch,
             lacks=lacks_of_found(found, engine),
+            dtype=declared.dtype,
+            quantize=declared.quantize,
+            sleeps=declared.sleeps,
         )
 
     def missing(self) -> str | None:
@@ -169,6 +172,9 @@ class Versions:
             engine = self._engines.get(name)
         if engine is None:
             raise EngineUnavailable(f"there is no engine {name!r}: there is {', '.join(self._engines)}")
+        if name != "transformers" and (declared.dtype, declared.quantize) != ("auto", "none"):
+            # The file of a pulled model, whose engine the configuration alone does not tell.
+            raise EngineUnavailable(f"{declared.name} is served by {engine.name}: take `dtype` and `quantize` away")
         if (missing := engine.missing()) is not None:
             raise EngineUnavailable(missing)
         return engine

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from farmgate.core.ports import Purpose
-from farmgate.engines.engine import Spec, minimal_environment
+from farmgate.engines.engine import Dtype, Quantize, Spec, minimal_environment
 from farmgate.engines.transformers import Transformers
 
 __all__ = ["KEY", "MODELS", "Running", "StartFailed", "at_once", "starting"]
@@ -114,16 +114,17 @@ def starting(
     folder: Path,
     logs: Path,
     *,
-    engine: Transformers | None = None,
     purpose: Purpose = Purpose.GENERATE,
     parallel: int = 8,
     context_tokens: int = 1024,
     threads: int = 1,
     device: str = "auto",
     adapters: Sequence[Path] = (),
+    dtype: Dtype = "auto",
+    quantize: Quantize = "none",
 ) -> Iterator[Running]:
     """An engine that can be asked, under the name of its folder. Raises StartFailed."""
-    engine = engine or Transformers()
+    engine = Transformers()
     spec = Spec(
         model=folder.name,
         path=folder,
@@ -133,6 +134,8 @@ def starting(
         threads=threads,
         device=device,
         adapters=tuple(adapters),
+        dtype=dtype,
+        quantize=quantize,
     )
     launch = engine.launch(spec, key=KEY, environment=minimal_environment(os.environ))
     log = logs / f"{folder.name}-{purpose}.log"

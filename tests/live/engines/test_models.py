@@ -12,7 +12,7 @@ import transformers
 from tests.live.engines.reference import Reference
 from tests.live.engines.running import MODELS, StartFailed, asked, at_once, starting
 
-from farmgate.engines.transformers import Transformers
+from farmgate.engines.engine import Quantize
 
 SMALL: dict[str, Any] = {
     "vocab_size": 640,
@@ -104,7 +104,7 @@ def test_a_model_without_a_template_completes_and_does_not_chat(tmp_path: Path) 
 
 
 def test_sixteen_bits_are_possible_where_they_are_asked(tmp_path: Path) -> None:
-    with starting(MODELS / "guide-1", tmp_path, engine=Transformers(dtype="bfloat16")) as running:
+    with starting(MODELS / "guide-1", tmp_path, dtype="bfloat16") as running:
         assert "bfloat16" in running.log.read_text()
         assert running.said("How do I get a model?")
 
@@ -143,16 +143,16 @@ def test_what_cannot_be_loaded_is_told_in_one_sentence(name: str, why: str, tmp_
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 @pytest.mark.parametrize(
-    ("engine", "device", "why"),
+    ("quantize", "device", "why"),
     [
-        (Transformers(), "gpu1", "torch sees no GPU"),
-        (Transformers(), "tpu", "no device 'tpu'"),
-        (Transformers(quantize="4bit"), "auto", "need a GPU"),
+        ("none", "gpu1", "torch sees no GPU"),
+        ("none", "tpu", "no device 'tpu'"),
+        ("4bit", "auto", "need a GPU"),
     ],
 )
-def test_what_needs_a_gpu_says_so(engine: Transformers, device: str, why: str, tmp_path: Path) -> None:
+def test_what_needs_a_gpu_says_so(quantize: Quantize, device: str, why: str, tmp_path: Path) -> None:
     with (
         pytest.raises(StartFailed, match=why),
-        starting(MODELS / "guide-1", tmp_path, engine=engine, device=device),
+        starting(MODELS / "guide-1", tmp_path, quantize=quantize, device=device),
     ):
         pass

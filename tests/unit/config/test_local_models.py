@@ -114,6 +114,36 @@ models:
     assert told.adapters == (config.source.parent / "lora",)
 
 
+def test_numbers_are_for_checkpoints_of_transformers(folder: Folder) -> None:
+    config = folder.load("models: {m: {source: ./m, dtype: float16, quantize: 8bit}, n: {source: n, quantize: 4bit}}\n")
+    told = declared_models(config)
+    assert (told["m"].dtype, told["m"].quantize) == ("float16", "8bit")
+    assert (told["n"].dtype, told["n"].quantize) == ("auto", "4bit"), "a pulled model may be a checkpoint"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "source: ./m.gguf, quantize: 4bit",
+        "source: ./m.onnx, dtype: float16",
+        "source: './m.py:Model', dtype: float16",
+        "source: ./m, engine: vllm, quantize: 4bit",
+        "versions: {1: ./m, 2: ./m.gguf}, quantize: 4bit",
+    ],
+)
+def test_who_has_no_use_for_such_numbers_refuses_them(folder: Folder, text: str) -> None:
+    problems = folder.problems(f"models: {{m: {{{text}}}}}\n")
+    assert any("must have `dtype` and `quantize` with folders of checkpoints" in one for one in problems), problems
+
+
+def test_only_vllm_sleeps(folder: Folder) -> None:
+    told = declared_models(folder.load("models: {m: {source: ./m, engine: vllm, sleep: true}, n: n}\n"))
+    assert (told["m"].sleeps, told["n"].sleeps) == (True, False)
+    for engine in ("", ", engine: sglang"):
+        problems = folder.problems(f"models: {{m: {{source: ./m, sleep: true{engine}}}}}\n")
+        assert any("must have `sleep` with `engine: vllm` alone" in one for one in problems), problems
+
+
 @pytest.mark.parametrize("text", ["{engine: command}", "{command: [x]}", "{engine: vllm, command: [x]}"])
 def test_a_command_and_its_engine_belong_together(folder: Folder, text: str) -> None:
     problems = folder.problems(f"models: {{m: {{source: a, {text[1:]}}}\n")

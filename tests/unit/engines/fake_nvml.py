@@ -10,6 +10,14 @@ class NVMLError(Exception):
 
 
 @dataclass
+class Running:
+    """A process that computes on a GPU; None where its memory cannot be told."""
+
+    pid: int
+    usedGpuMemory: int | None
+
+
+@dataclass
 class Card:
     """A GPU. What is None cannot be asked of it."""
 
@@ -19,6 +27,7 @@ class Card:
     heat: int | None = 55
     milliwatts: int | None = 120_500
     is_lost: bool = False
+    processes: list[Running] | None = None
 
 
 @dataclass
@@ -74,6 +83,11 @@ class FakeNvml:
 
     def nvmlDeviceGetPowerUsage(self, card: Card) -> int:
         return told(card.milliwatts)
+
+    def nvmlDeviceGetComputeRunningProcesses(self, card: Card) -> list[Running]:
+        if card.processes is None:
+            raise NVMLError("Not Supported")
+        return card.processes
 
     def nvmlDeviceGetName(self, card: Card) -> str:
         return f"Fake {card.total >> 30} GiB"

@@ -60,6 +60,7 @@ class FakeEngine:
 
     name = "fake"
     runs_on = frozenset({"cpu"})
+    gpu_bytes = 0
     purposes = frozenset({Purpose.GENERATE, Purpose.EMBED})
 
     def __init__(self, *modes: str) -> None:
@@ -70,6 +71,12 @@ class FakeEngine:
 
     def missing(self) -> str | None:
         return self.missing_text
+
+    def runs_here(self, environment: Mapping[str, str]) -> frozenset[str]:
+        return self.runs_on
+
+    def gpu_counts(self, spec: Spec) -> tuple[int, ...]:
+        return (1,)
 
     def launch(self, spec: Spec, *, key: str, environment: Mapping[str, str]) -> Launch:
         mode = self._modes.pop(0) if len(self._modes) > 1 else self._modes[0]

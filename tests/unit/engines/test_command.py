@@ -17,7 +17,7 @@ from farmgate.core.errors import EngineUnavailable
 from farmgate.core.ports import Purpose
 from farmgate.engines.command import COMMANDS, Command
 from farmgate.engines.declared import Declared
-from farmgate.engines.engine import Spec
+from farmgate.engines.engine import Gpus, Spec
 from farmgate.engines.lifecycle import Engines
 from farmgate.engines.states import State
 from farmgate.engines.supervisor import unasked
@@ -74,6 +74,71 @@ def test_each_is_told_which_model_where_and_how_large(name: str) -> None:
     assert launch.command[-2:] == ("--dtype", "auto")
     assert launch.environment == {"PATH": "/bin"}
     assert engine.name == name
+
+
+def words(name: str, *arguments: str, gpus: int = 1, given: Gpus | None = None) -> list[str]:
+    """The command of the server itself."""
+    seen = spec(arguments=arguments, gpus=given or Gpus(count=gpus))
+    command = COMMANDS[name].launch(seen, key="k", environment={}).command
+    return list(command[command.index("--") + 1 :])
+
+
+SHARE = {
+    "vllm": ("--gpu-memory-utilization", "0.2999"),
+    "sglang": ("--mem-fraction-static", "0.4500"),
+    "tgi": ("--cuda-memory-fraction", "0.2999"),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_takes_of_a_gpu_what_it_was_promised_unless_its_owner_says_another_share(name: str) -> None:
+    gpus = Gpus(count=1, share=0.29999, share_of_free=0.45)
+    flag, told = SHARE[name]
+    line = words(name, given=gpus)
+    assert line[line.index(flag) + 1] == told
+    for said in ((flag, "0.8"), (f"{flag}=0.8",), (flag.replace("-", "_").replace("__", "--") + "=0.8",)):
+        line = words(name, *said, given=gpus)
+        assert line[-len(said) :] == list(said)
+        assert flag not in line[: -len(said)]
+
+
+SIZE = {"vllm": "--tensor-parallel-size", "sglang": "--tp-size", "tgi": "--num-shard"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_is_told_on_how_many_gpus_it_is(name: str) -> None:
+    told = words(name, gpus=4)
+    assert told[told.index(SIZE[name]) + 1] == "4"
+    assert COMMANDS[name].gpu_counts(spec()) == (1, 2, 4, 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "counts"),
+    [
+        ("vllm", ("--tensor-parallel-size", "2"), (2,)),
+        ("vllm", ("--tensor_parallel_size=4",), (4,)),
+        ("vllm", ("-tp", "2", "--pipeline-parallel-size", "3"), (6,)),
+        ("vllm", ("--tensor-parallel-size", "many"), (1,)),
+        ("vllm", ("--tensor-parallel-size",), (1,)),
+        ("sglang", ("--tp", "8"), (8,)),
+        ("tgi", ("--num-shard", "2", "--num-shard", "4"), (4,)),
+    ],
+)
+def test_where_the_arguments_say_how_many_they_win(name: str, arguments: tuple[str, ...], counts: tuple[int]) -> None:
+    assert COMMANDS[name].gpu_counts(spec(arguments=arguments)) == counts
+    told = words(name, *arguments, gpus=counts[0])
+    assert SIZE[name] not in told[: -len(arguments)], "it is said once"
+
+
+def test_heads_of_attention_are_shared_evenly(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"num_attention_heads": 28}')
+    assert COMMANDS["vllm"].gpu_counts(spec(path=tmp_path)) == (1, 2, 4)
+
+
+def test_a_server_of_ones_own_splits_if_it_takes_the_number() -> None:
+    own = Command(name="command", argv=("my-server", "--port", "{port}"))
+    assert own.gpu_counts(spec()) == (1,)
+    assert own.gpu_counts(spec(arguments=("--gpus={gpus}",))) == (1, 2, 4, 8)
 
 
 def test_one_that_is_not_installed_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import importlib
 from pathlib import Path
 
 import pytest
-from tests.unit.engines.fake_nvml import Card, FakeNvml
+from tests.unit.engines.fake_nvml import Card, FakeNvml, Running
 
 from farmgate.engines.devices import Devices, host_memory
 
@@ -29,6 +29,19 @@ def test_a_gpu_tells_its_memory_load_heat_and_power() -> None:
 def test_what_a_gpu_cannot_tell_is_not_made_up() -> None:
     gpu, _ = Devices(FakeNvml([Card(gpu=None, heat=None, milliwatts=None)]), host=host).read()
     assert (gpu.utilisation, gpu.temperature_c, gpu.power_w) == (None, None, None)
+
+
+def test_what_processes_have_on_each_gpu_is_told_as_far_as_the_driver_does() -> None:
+    cards = [
+        Card(processes=[Running(7, 3 * GIB), Running(8, GIB), Running(9, GIB)]),
+        Card(processes=[Running(9, GIB)]),
+        Card(processes=[Running(7, GIB), Running(8, None)]),
+        Card(),
+        Card(is_lost=True),
+    ]
+    devices = Devices(FakeNvml(cards), host=host)
+    assert devices.used_by({7, 8}) == {"gpu0": 4 * GIB}
+    assert Devices(FakeNvml(cards, has_driver=False), host=host).used_by({7}) == {}
 
 
 def test_a_gpu_that_fell_off_the_bus_leaves_the_others_their_names() -> None:

@@ -67,11 +67,17 @@ def test_the_one_worth_most_leaves_only_if_all_those_worth_less_are_not_enough(
         (Tenant(name="a", held={}, priority=1), Tenant(name="b", held={}, used_at=9.0, in_flight=1)),
         (Tenant(name="a", held={}, in_flight=1), Tenant(name="b", held={}, used_at=9.0)),
         (Tenant(name="a", held={}, used_at=2.0), Tenant(name="b", held={}, used_at=1.0)),
+        (Tenant(name="a", held={}), Tenant(name="b", held={}, asleep=True, priority=1, used_at=9.0)),
     ],
-    ids=["priority", "busy", "used last"],
+    ids=["priority", "busy", "used last", "asleep"],
 )
 def test_priority_counts_before_work_and_work_before_time(better: Tenant, worse: Tenant) -> None:
     assert better.worth > worse.worth
+
+
+def test_one_that_leaves_whole_gives_what_it_would_keep_in_its_sleep_too() -> None:
+    one = Tenant(name="a", held={"gpu0": 5, "gpu1": 5}, rest={"gpu0": 2, "gpu1": 1}, priority=3)
+    assert one.whole() == Tenant(name="a", held={"gpu0": 7, "gpu1": 6}, priority=3)
 
 
 def test_two_small_ones_stay_when_a_large_one_has_to_leave_anyway() -> None:

@@ -3,13 +3,14 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from farmgate.core.ports import Purpose
-from farmgate.engines.engine import Spec
+from farmgate.engines.engine import Gpus, Spec
 from farmgate.engines.launching import arguments, read_spec
 from farmgate.engines.llamacpp import MODULE, LlamaCpp, parameters
 
@@ -43,6 +44,45 @@ def test_the_context_is_per_slot_and_the_door_is_closed_to_strangers() -> None:
     assert p.api_keys == ["secret"]
     assert p.cors_origins == "http://farmgate.invalid"
     assert not hasattr(p, "embedding")
+
+
+def test_on_a_gpu_it_has_all_layers_there_and_on_a_processor_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parameters(replace(spec(), gpus=Gpus(count=1)), "k", FAKE_PACKAGE).n_gpu_layers > 1000
+    assert parameters(spec(), "k", FAKE_PACKAGE).n_gpu_layers == 0
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert not hasattr(parameters(spec(), "k", FAKE_PACKAGE), "n_gpu_layers"), "one memory for both: as it likes"
+    assert parameters(replace(spec(), device="cpu"), "k", FAKE_PACKAGE).n_gpu_layers == 0
+
+
+@pytest.mark.parametrize(
+    ("package", "kinds"),
+    [
+        ("[{'name': 'CUDA0'}, {'name': 'CPU'}]", {"cpu", "gpu"}),
+        ("[{'name': 'CPU'}]", {"cpu"}),
+        ("[{'name': 'Vulkan0'}]", {"cpu"}),
+        ("[]", {"cpu"}),
+        ("missing", {"cpu"}),
+    ],
+)
+def test_it_runs_on_gpus_where_the_installed_package_does(tmp_path: Path, package: str, kinds: set[str]) -> None:
+    asked = tmp_path / "asked"
+    (tmp_path / "xllamacpp.py").write_text(
+        f"open({str(asked)!r}, 'a').write('x')\nprint('loading')\ndef get_device_info(): return {package}\n"
+    )
+    environment = {"PYTHONPATH": str(tmp_path)}
+    assert LlamaCpp().runs_here(environment) == kinds
+    assert LlamaCpp().runs_here(environment) == kinds
+    assert asked.read_text() == "x", "and is asked once"
+    assert "xllamacpp" not in sys.modules
+
+
+def test_the_package_that_is_installed_here_is_for_processors() -> None:
+    assert LlamaCpp().runs_here({}) == {"cpu"}
+
+
+def test_one_that_does_not_say_runs_on_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    assert LlamaCpp().runs_here({"NEVER": "asked"}) == {"cpu"}
 
 
 @pytest.mark.parametrize(("purpose", "pooling"), [(Purpose.EMBED, "mean"), (Purpose.RERANK, "rank")])

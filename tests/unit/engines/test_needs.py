@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.unit.engines.fakes import gguf, text
 
 from farmgate.core.ports import Purpose
-from farmgate.engines.engine import Spec
+from farmgate.engines.engine import CONTEXT_BYTES, Dtype, Quantize, Spec
 from farmgate.engines.gguf import parse_header
 from farmgate.engines.needs import BASE_BYTES, TORCH_BYTES, expected_bytes, resident_bytes
 
@@ -77,11 +78,17 @@ def test_a_file_that_says_nothing_counts_as_it_is(tmp_path: Path) -> None:
         expected_bytes(spec(tmp_path / "none.gguf"))
 
 
+def test_on_a_gpu_it_counts_what_the_engine_has_there() -> None:
+    for path in (MODELS / "guide-1.gguf", MODELS / "guide-1"):
+        little, much = (expected_bytes(spec(path), on_host=False, gpu_bytes=count) for count in (1, 1001))
+        assert much == little + 1000
+
+
 def test_a_folder_is_counted_with_its_own_words() -> None:
     folder = MODELS / "guide-1"
     weights = (folder / "model.safetensors").stat().st_size
     cache = 4000 * (2 * 4 * 4 * 2 * 32)
-    assert expected_bytes(spec(folder), on_host=False) == int(weights * 1.1) + cache + TORCH_BYTES
+    assert expected_bytes(spec(folder), on_host=False) == int(weights * 1.1) + cache // 2 + CONTEXT_BYTES
     assert expected_bytes(spec(folder)) == int(2 * weights * 1.1) + cache + TORCH_BYTES, "with 32 bits on a processor"
 
 
@@ -90,6 +97,42 @@ def test_a_folder_that_says_nothing_of_itself_counts_as_it_is(tmp_path: Path, co
     (tmp_path / "model.safetensors").write_bytes(bytes(1000))
     (tmp_path / "config.json").write_text(config)
     assert expected_bytes(spec(tmp_path)) == 1100 + TORCH_BYTES
+
+
+def checkpoint(folder: Path, numbers: int, *, dtype: str = "bfloat16", **more: object) -> Path:
+    """One of so many numbers, 300 of them for 10 tokens going in and coming out."""
+    told = {"dtype": dtype, "vocab_size": 10, "hidden_size": 15, **more}
+    (folder / "config.json").write_text(json.dumps(told))
+    (folder / "model.safetensors").write_bytes(bytes(numbers * (4 if dtype == "float32" else 2)))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("dtype", "on_host", "each"),
+    [("auto", True, 4), ("auto", False, 2), ("float32", False, 4), ("bfloat16", True, 2), ("float16", False, 2)],
+)
+def test_weights_count_as_the_numbers_they_are_computed_with(
+    tmp_path: Path, dtype: Dtype, on_host: bool, each: int
+) -> None:
+    base = TORCH_BYTES if on_host else CONTEXT_BYTES
+    heads = {"num_attention_heads": 1, "num_hidden_layers": 1}
+    for stored in ("bfloat16", "float32"):
+        model = replace(spec(checkpoint(tmp_path, 1300, dtype=stored, **heads)), dtype=dtype)
+        own = 4 if stored == "float32" and dtype == "auto" else each
+        cache = 4000 * 2 * own * 15
+        assert expected_bytes(model, on_host=on_host) == int(1300 * own * 1.1) + cache + base
+
+
+@pytest.mark.parametrize(("quantize", "bits"), [("4bit", 4.5), ("8bit", 8.5)])
+def test_weights_that_are_made_smaller_count_as_small_but_for_those_of_tokens(
+    tmp_path: Path, quantize: Quantize, bits: float
+) -> None:
+    model = replace(spec(checkpoint(tmp_path, 1300)), quantize=quantize)
+    assert expected_bytes(model, on_host=False) == int((300 * 2 + int(1000 * bits / 8)) * 1.1) + CONTEXT_BYTES
+    tied = replace(spec(checkpoint(tmp_path, 1150, tie_word_embeddings=True)), quantize=quantize)
+    assert expected_bytes(tied, on_host=False) == int((150 * 2 + int(1000 * bits / 8)) * 1.1) + CONTEXT_BYTES
+    made = replace(spec(checkpoint(tmp_path, 1000, quantization_config={})), quantize=quantize)
+    assert expected_bytes(made, on_host=False) == int(2000 * 1.1) + CONTEXT_BYTES, "they are smaller than they say"
 
 
 def test_what_a_process_holds_is_read_where_the_system_tells_it(tmp_path: Path) -> None:

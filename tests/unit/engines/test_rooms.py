@@ -27,7 +27,7 @@ class Machine:
         self.rooms = Rooms(
             lambda: [Memory(device="cpu", total=100 * MIB, free=self.free)],
             tenants=self.tenants.values,
-            leave=self.leave,
+            leave=lambda tenant: self.leave(tenant.name),
             clock=self.time.clock,
             sleep=self.time.sleep,
         )
@@ -39,7 +39,7 @@ class Machine:
     async def load(self, want: Want, *, used_at: float = 0.0, pinned: bool = False, in_flight: int = 0) -> Held:
         stack = AsyncExitStack()
         held = await stack.enter_async_context(self.rooms.room(want))
-        held.settle(want.needed)
+        held.settle(held.shares)
         self._stacks[want.name] = stack
         self.tenants[want.name] = Tenant(
             name=want.name,
@@ -83,7 +83,7 @@ async def test_what_fits_is_let_in_and_booked_until_it_goes(machine: Machine) ->
     held = await machine.load(want("a", 60))
     assert held.shares == {"cpu": 60 * MIB}
     assert machine.rooms.ledger.held("cpu") == 60 * MIB
-    held.settle(50 * MIB)
+    held.settle({"cpu": 50 * MIB})
     assert machine.rooms.ledger.held("cpu") == 50 * MIB, "measured, it is what it is"
     await machine.leave("a")
     assert machine.rooms.ledger.held("cpu") == 0

@@ -95,6 +95,12 @@ async def test_a_pulled_checkpoint_is_for_the_engine_of_checkpoints(bench: Bench
         await bench.engines.lease("owner--name")
 
 
+async def test_who_has_no_use_for_a_setting_of_checkpoints_says_so(bench: Bench) -> None:
+    bench.engines.declare({"m": bench.declared(versions={"1": "one"}, quantize="4bit")})
+    with pytest.raises(EngineUnavailable, match="m is served by fake: take `dtype` and `quantize` away"):
+        await bench.engines.lease("m")
+
+
 def file_of(supervisor: Supervisor) -> str:
     return supervisor.spec.path.name
 

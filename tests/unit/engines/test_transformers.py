@@ -3,12 +3,13 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from farmgate.core.ports import Purpose
-from farmgate.engines.engine import Spec
+from farmgate.engines.engine import Gpus, Spec
 from farmgate.engines.launching import arguments, read_spec
 from farmgate.engines.transformers import MODULE, Transformers
 
@@ -25,7 +26,9 @@ SPEC = Spec(
 
 
 def test_the_command_line_carries_the_whole_spec_and_not_the_key() -> None:
-    launch = Transformers(dtype="bfloat16", quantize="4bit").launch(SPEC, key="secret", environment={"PATH": "/bin"})
+    launch = Transformers().launch(
+        replace(SPEC, dtype="bfloat16", quantize="4bit"), key="secret", environment={"PATH": "/bin"}
+    )
     assert "secret" not in launch.command
     parser = arguments(MODULE)
     parser.add_argument("--dtype")
@@ -34,6 +37,12 @@ def test_the_command_line_carries_the_whole_spec_and_not_the_key() -> None:
     assert read_spec(given) == SPEC
     assert (given.dtype, given.quantize) == ("bfloat16", "4bit")
     assert launch.command[:4] == (sys.executable, "-P", "-m", MODULE)
+
+
+def test_it_is_told_on_how_many_gpus_it_is() -> None:
+    launch = Transformers().launch(replace(SPEC, gpus=Gpus(count=3)), key="k", environment={})
+    assert launch.command[launch.command.index("--gpus") + 1] == "3"
+    assert Transformers().gpu_counts(SPEC) == (1, 2, 3, 4, 5, 6, 7, 8)
 
 
 def test_it_reads_a_folder_and_asks_no_hub() -> None:

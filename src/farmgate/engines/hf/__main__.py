@@ -15,14 +15,14 @@ import uvicorn
 
 from farmgate.core.ports import Purpose
 from farmgate.engines.child import bind_to_parent
-from farmgate.engines.engine import Spec
+from farmgate.engines.engine import Dtype, Quantize, Spec
 from farmgate.engines.hf.folder import CannotLoad
 from farmgate.engines.hf.house import House
 from farmgate.engines.hf.loading import Loaded, load, log
 from farmgate.engines.hf.server import App
 from farmgate.engines.hf.tokens import Tokens
 from farmgate.engines.launching import LOOPBACK, announce, arguments, keep_output, read_spec
-from farmgate.engines.transformers import CANNOT_LOAD, MODULE, Dtype, Quantize
+from farmgate.engines.transformers import CANNOT_LOAD, MODULE
 
 __all__ = ["main"]
 

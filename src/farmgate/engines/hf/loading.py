@@ -1,19 +1,18 @@
-"""A checkpoint becomes a model in memory: from a local folder, without code of its own, whole on one device."""
+"""A checkpoint becomes a model in memory: from a local folder, without code of its own, on what it was given."""
 
 from __future__ import annotations
 
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from farmgate.core.ports import Purpose
-from farmgate.engines.engine import Spec
+from farmgate.engines.engine import Dtype, Quantize, Spec
 from farmgate.engines.hf.choosing import Habits
 from farmgate.engines.hf.folder import CannotLoad, check_checkpoint
-from farmgate.engines.transformers import Dtype, Quantize
 
 __all__ = ["Loaded", "load"]
 
@@ -48,7 +47,8 @@ def load(spec: Spec, *, dtype: Dtype, quantize: Quantize) -> Loaded:
         "trust_remote_code": False,
         "use_safetensors": True,
         "dtype": dtype_of(dtype, device, torch),
-        "device_map": {"": device},
+        # Layers are dealt out evenly over the GPUs that this process sees: those it was given.
+        "device_map": "balanced" if spec.gpus.count > 1 else {"": device},
     }
     if quantize != "none":
         told["quantization_config"] = quantization(quantize, device, torch, transformers)
@@ -60,6 +60,9 @@ def load(spec: Spec, *, dtype: Dtype, quantize: Quantize) -> Loaded:
     except Exception as error:
         # A library of hundreds of models raises what it likes.
         raise CannotLoad(reason(error)) from error
+    if spec.gpus.count > 1:
+        # Where all of it is on one of them there is no map.
+        check_placed(getattr(model, "hf_device_map", {}))
     if getattr(model.config, "is_encoder_decoder", False):
         raise CannotLoad(f"{spec.path} holds a model of two halves, which reads and writes apart: not one of ours")
     model.requires_grad_(requires_grad=False)
@@ -89,6 +92,12 @@ def device_of(wanted: str, torch: Any) -> str:
         raise CannotLoad(f"there is no device {wanted!r}: torch sees no GPU here. Choose auto or cpu")
     number = int(named[1] or 0) if named is not None else 0
     return f"cuda:{number if number < there else 0}"
+
+
+def check_placed(places: Mapping[str, object]) -> None:
+    """Raises CannotLoad where some layers found no room on the GPUs: from memory or disk they would take minutes."""
+    if left := [layer for layer, place in places.items() if place in ("cpu", "disk")]:
+        raise CannotLoad(f"{len(left)} of {len(places)} parts of the model have no room on its GPUs: say `memoryMib`")
 
 
 def dtype_of(wanted: Dtype, device: str, torch: Any) -> Any:

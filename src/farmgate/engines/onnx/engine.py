@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from farmgate.core.ports import Purpose
-from farmgate.engines.engine import Launch, Spec
+from farmgate.engines.engine import CONTEXT_BYTES, Launch, Spec
 from farmgate.engines.launching import command, read_address
 
 __all__ = ["CANNOT_LOAD", "MODULE", "Onnx"]
@@ -29,12 +29,19 @@ class Onnx:
 
     name: str = "onnx"
     runs_on: frozenset[str] = frozenset({"cpu"})
+    gpu_bytes: int = CONTEXT_BYTES
     purposes: frozenset[Purpose] = frozenset({Purpose.INFER})
 
     def missing(self) -> str | None:
         if all(importlib.util.find_spec(package) is not None for package in NEEDED):
             return None
         return "the onnx engine is not installed: pip install 'farmgate[onnx]'"
+
+    def runs_here(self, environment: Mapping[str, str]) -> frozenset[str]:
+        return self.runs_on
+
+    def gpu_counts(self, spec: Spec) -> tuple[int, ...]:
+        return (1,)
 
     def launch(self, spec: Spec, *, key: str, environment: Mapping[str, str]) -> Launch:
         # Tokenizers fork no threads of their own: one thread is all that uses them.

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from farmgate.core.ports import Purpose
-from farmgate.engines.engine import Launch, Spec
+from farmgate.engines.engine import CONTEXT_BYTES, Launch, Spec
 from farmgate.engines.launching import command, read_address
 
 __all__ = ["CANNOT_LOAD", "MODULE", "Python"]
@@ -27,10 +27,17 @@ class Python:
 
     name: str = "python"
     runs_on: frozenset[str] = frozenset({"cpu", "gpu"})
+    gpu_bytes: int = CONTEXT_BYTES
     purposes: frozenset[Purpose] = frozenset({Purpose.INFER})
 
     def missing(self) -> str | None:
         return None
+
+    def runs_here(self, environment: Mapping[str, str]) -> frozenset[str]:
+        return self.runs_on
+
+    def gpu_counts(self, spec: Spec) -> tuple[int, ...]:
+        return (1,)
 
     def launch(self, spec: Spec, *, key: str, environment: Mapping[str, str]) -> Launch:
         # What it prints is in its log at once; the libraries that it may use take so many threads and no more.

@@ -1,0 +1,232 @@
+"""Models of vLLM give their GPU up to each other and take it back, without ending; a server that behaves like it, on a
+GPU whose driver says so."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from tests.unit.engines.fake_nvml import Card, FakeNvml
+from tests.unit.engines.fakes import FakeTime, becomes, until
+
+from farmgate.core.errors import ModelTooLarge
+from farmgate.core.model import ModelState
+from farmgate.engines.command import COMMANDS, Command
+from farmgate.engines.declared import Declared
+from farmgate.engines.devices import Devices
+from farmgate.engines.hours import parse_hours
+from farmgate.engines.leases import Address
+from farmgate.engines.lifecycle import Engines
+from farmgate.engines.process import EngineDied
+from farmgate.engines.sleeping import VllmSleep
+from farmgate.engines.states import State
+from farmgate.engines.supervisor import Keep, Supervisor
+from farmgate.engines.weights import ModelStore
+
+GIB = 1 << 30
+FAKE = Path(__file__).with_name("fake_vllm.py")
+VLLM = replace(COMMANDS["vllm"], argv=(sys.executable, str(FAKE), *COMMANDS["vllm"].argv[2:]))
+OWN = Command(
+    name="own", argv=(sys.executable, str(FAKE), "{path}", "--port", "{port}"), runs_on=frozenset({"cpu"}),
+    key_variable="VLLM_API_KEY",
+)  # fmt: skip
+NOON, EVENING = (datetime(2026, 11, 30, hour) for hour in (12, 18))  # noqa: DTZ001 - the machine's own clock
+REST = 2 * GIB
+"""What one keeps of a GPU where the driver does not tell."""
+
+
+class Bench:
+    """One GPU of 16 GiB, of which 14.4 are for models, and 8 GiB of the machine's memory, 7.2 of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.time = FakeTime()
+        self.wall = NOON
+        self.card = Card(total=16 * GIB, free=16 * GIB)
+        self.engines = Engines(
+            ModelStore(folder / "none", sources=()),
+            log_directory=folder / "logs",
+            engines={"vllm": VLLM, "own": OWN},
+            environment=dict(os.environ),
+            devices=Devices(FakeNvml([self.card]), host=lambda: (8 * GIB, 8 * GIB)),
+            clock=self.time.clock,
+            wall=lambda: self.wall,
+            sleep=self.time.sleep,
+        )
+
+    def declare(self, **models: Declared) -> None:
+        self.engines.declare(models)
+
+    def model(
+        self, name: str, gib: int = 12, *, weights_gib: int = 1, engine: str = "vllm", **more: object
+    ) -> Declared:
+        path = self.folder / name
+        path.mkdir(exist_ok=True)
+        (path / "config.json").write_text("{}")
+        with (path / "model.safetensors").open("wb") as weights:
+            weights.truncate(weights_gib * GIB)
+        given = {"sleeps": engine == "vllm", "memory_bytes": gib * GIB, "engine": engine, **more}
+        return Declared(name=name, versions={"1": str(path)}, version="1", **given)  # type: ignore[arg-type]
+
+    def told(self, name: str) -> list[str]:
+        """What a server was started with, and what it was asked since."""
+        return (self.folder / name / "told").read_text().splitlines()
+
+    def say(self, name: str, text: str) -> None:
+        (self.folder / name / "say").write_text(text)
+
+    async def use(self, name: str) -> int:
+        """Ask it something; the process that answered."""
+        async with asyncio.timeout(20):
+            (await self.engines.lease(name)).release(answered=True)
+        pid = self.state(name).pid
+        assert pid is not None
+        return pid
+
+    def state(self, name: str) -> ModelState:
+        return next(one for one in self.engines.states() if one.name == name)
+
+    def supervisor(self, name: str) -> Supervisor:
+        return next(one for one in self.engines.supervisors() if one.spec.model == name)
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    await bench.engines.close()
+
+
+async def test_two_that_have_no_room_beside_each_other_take_turns(bench: Bench) -> None:
+    bench.declare(a=bench.model("a"), b=bench.model("b"))
+    first = await bench.use("a")
+    second = await bench.use("b")
+    assert (bench.state("a").state, bench.state("b").state) == ("asleep", "ready")
+    assert bench.state("a").memory == {"gpu0": REST, "cpu": GIB}
+    assert bench.state("b").memory == {"gpu0": 12 * GIB}
+    assert await bench.use("a") == first, "the same process"
+    assert (bench.state("a").state, bench.state("b").state) == ("ready", "asleep")
+    assert bench.state("a").memory == {"gpu0": 12 * GIB}, "it has left the memory of the machine"
+    assert bench.state("b").memory == {"gpu0": REST, "cpu": GIB}
+    assert await bench.use("b") == second
+    assert "--enable-sleep-mode" in bench.told("a")[0]
+    assert bench.told("a")[1:] == ["answers", "/sleep?level=1", "/wake_up", "answers", "/sleep?level=1"]
+    books = {name: held for device in bench.engines.devices() for name, held in device.models.items()}
+    assert set(books) == {"a@1 (generate)", "b@1 (generate)"}, "nothing is left of the room to wake in"
+
+
+async def test_where_it_is_not_enough_that_one_sleeps_it_leaves(bench: Bench) -> None:
+    bench.declare(a=bench.model("a", 13), b=bench.model("b", 13))
+    await bench.use("a")
+    await bench.use("b")
+    assert bench.state("a").state == "on_disk", "13 and the rest of the other are more than 14.4"
+    assert bench.told("a")[1:] == ["answers"]
+
+
+async def test_one_that_is_not_told_to_has_no_such_routes_and_leaves(bench: Bench) -> None:
+    bench.declare(a=bench.model("a", sleeps=False), b=bench.model("b"))
+    await bench.use("a")
+    await bench.use("b")
+    assert bench.state("a").state == "on_disk"
+    assert "--enable-sleep-mode" not in bench.told("a")[0]
+
+
+async def test_where_its_weights_have_no_room_in_the_machine_it_leaves(bench: Bench) -> None:
+    bench.declare(a=bench.model("a", weights_gib=8), b=bench.model("b"))
+    await bench.use("a")
+    await bench.use("b")
+    assert bench.state("a").state == "on_disk"
+
+
+async def test_a_sleeper_leaves_first_where_the_memory_of_the_machine_is_wanted(bench: Bench) -> None:
+    high = Keep(priority=5)
+    bench.declare(
+        a=bench.model("a", weights_gib=4, keep=high),
+        b=bench.model("b", keep=high),
+        low=bench.model("low", 3, engine="own"),
+        c=bench.model("c", 4, engine="own", keep=Keep(priority=5)),
+    )
+    await bench.use("low")
+    await bench.use("a")
+    await bench.use("b")
+    assert bench.state("a").state == "asleep"
+    await bench.use("c")
+    assert bench.state("a").state == "on_disk"
+    assert bench.state("low").state == "ready", "though its priority is lower"
+    await bench.use("a")
+    assert bench.state("a").starts == 2
+
+
+async def test_by_hand_it_ends_and_by_its_hours_it_sleeps(bench: Bench) -> None:
+    bench.declare(a=bench.model("a", hours=(parse_hours("08:00-18:00"),)))
+    bench.engines._look_at_the_clock()
+    await until(lambda: bool(bench.engines.supervisors()))
+    await becomes(bench.supervisor("a"), State.READY)
+    bench.wall = EVENING
+    bench.engines._look_at_the_clock()
+    await becomes(bench.supervisor("a"), State.ASLEEP)
+    await bench.engines.unload("a")
+    assert bench.state("a").state == "on_disk"
+
+
+async def test_one_that_cannot_wake_is_started_anew_for_who_waits(bench: Bench) -> None:
+    bench.declare(a=bench.model("a"), b=bench.model("b"))
+    first = await bench.use("a")
+    await bench.use("b")
+    bench.say("a", "/wake_up")
+    asking = asyncio.create_task(bench.engines.lease("a"))
+    await bench.time.until_asleep(0.5)
+    assert "did not wake: it answered" in (bench.state("a").failure or "")
+    bench.time.advance(0.5)
+    (await asking).release()
+    assert bench.state("a").pid != first
+    assert bench.state("a").starts == 2
+
+
+async def test_a_new_version_is_another_process_and_the_one_that_slept_ends(bench: Bench) -> None:
+    bench.declare(a=bench.model("a"), b=bench.model("b", 2))
+    await bench.use("a")
+    await bench.engines.unload("b")
+    supervisor = bench.supervisor("a")
+    await supervisor.leave(1.0, rest=True)
+    assert supervisor.state is State.ASLEEP
+    bench.declare(a=bench.model("a", context_tokens=64), b=bench.model("b", 2))
+    await becomes(supervisor, State.ON_DISK)
+    assert await bench.use("a")
+    assert next(one for one in bench.engines.states() if one.answers).starts == 1
+
+
+async def test_one_too_large_is_refused_and_nobody_sleeps_for_it(bench: Bench) -> None:
+    bench.declare(a=bench.model("a"), b=bench.model("b", 15))
+    await bench.use("a")
+    with pytest.raises(ModelTooLarge):
+        await bench.engines.lease("b")
+    assert bench.state("a").state == "ready"
+
+
+# --------------------------------------------------------------------------------------------------- how it is asked
+
+
+async def test_it_is_asked_until_it_has_done_it_and_what_is_wrong_is_told(bench: Bench) -> None:
+    bench.declare(a=bench.model("a"))
+    lease = await bench.engines.lease("a")
+    address = Address(url=lease.url, key=lease.key)
+    await VllmSleep().sleep(address)
+    await VllmSleep().wake(address)
+    assert bench.told("a")[1:] == ["answers", "/sleep?level=1", "/wake_up"]
+    bench.say("a", "/sleep")
+    with pytest.raises(EngineDied, match=r"answered 'HTTP/1.0 500 Internal Server Error' when it was asked for /sleep"):
+        await VllmSleep().sleep(address)
+    bench.say("a", "unclear")
+    with pytest.raises(EngineDied, match="does not say whether it sleeps"):
+        await VllmSleep().sleep(address)
+    lease.release()
+    await bench.engines.unload("a")
+    with pytest.raises(EngineDied, match="broke the connection when it was asked for /wake_up"):
+        await VllmSleep().wake(address)
