@@ -113,6 +113,8 @@ class Wire:
     def head(self) -> Answer:
         """Status and headers of the next answer; the body is still to be read."""
         line = self._file.readline()
+        if not line:
+            raise ConnectionResetError("closed without an answer")
         assert line.startswith(b"HTTP/1.1 "), line
         headers: dict[str, str] = {}
         while (field := swept(self._file.readline())) not in (b"\r\n", b""):

@@ -58,11 +58,12 @@ def last_reload(gate: RealGate) -> dict[str, Any]:
 
 
 class Load:
-    """Requests without a pause from several callers, each on a connection that is kept."""
+    """Requests from several callers, a hundred in a second each, on connections that are kept."""
 
     def __init__(self, gate: RealGate, callers: int = 3) -> None:
         self._gate = gate
         self._over = threading.Event()
+        self._told = threading.Condition()
         self.answered: list[str] = []
         self.failures: list[str] = []
         self._threads = [threading.Thread(target=self._ask) for _ in range(callers)]
@@ -79,16 +80,23 @@ class Load:
         assert self.failures == []
         assert len(self.answered) > 20
 
+    def hears(self, text: str) -> bool:
+        """Wait until one of the callers is answered so."""
+        with self._told:
+            return self._told.wait_for(lambda: text in self.answered, 10)
+
     def _ask(self) -> None:
         try:
             with self._gate.wire() as wire:
-                while not self._over.is_set():
+                while not self._over.wait(0.01):
                     wire.ask("POST", CHAT, ask("demo/demo"))
                     answer = wire.answer()
                     if answer.status != 200:
                         self.failures.append(f"{answer.status} {answer.body!r}")
                     else:
-                        self.answered.append(answer.json["choices"][0]["message"]["content"])
+                        with self._told:
+                            self.answered.append(answer.json["choices"][0]["message"]["content"])
+                            self._told.notify_all()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is a failed request
             self.failures.append(repr(error))
 
@@ -146,6 +154,10 @@ FAULTS: dict[str, Callable[[RealGate], object]] = {
 }
 
 
+FOUND_AGAIN = ("garbage", "emptied in place", "gone", "a directory")
+"""After these the watch finds the good file by itself too; after the others somebody asks for it, which is quicker."""
+
+
 def mend(gate: RealGate, text: str) -> None:
     if gate.config_file.is_dir():
         gate.config_file.rmdir()
@@ -158,6 +170,7 @@ def test_no_fault_of_the_file_costs_a_request_or_the_last_good_configuration(gat
         for at, (name, spoil) in enumerate(FAULTS.items()):
             spoil(gate)
             # The watch finds it by itself.
+            gate.says("not_reloaded")
             assert gate.comes(lambda: last_reload(gate).get("outcome") == "failed", 10), name
             problems = last_reload(gate)["problems"]
             assert problems, name
@@ -168,6 +181,10 @@ def test_no_fault_of_the_file_costs_a_request_or_the_last_good_configuration(gat
             ready = gate.call("GET", "/health/ready")
             assert ready.headers["x-farmgate-config"] == ready.json["config"] == generation
             mend(gate, f"mended {at}")
+            if name in FOUND_AGAIN:
+                gate.says("config_reloaded")
+            else:
+                assert admin(gate, "POST", RELOAD).status == 200, name
             assert gate.comes(lambda at=at: said(gate) == f"mended {at}", 10), name  # type: ignore[misc]
             assert gate.metric("farmgate_config_last_reload_success ") == 1
             generation = admin(gate, "GET", ADMIN).json["generation"]
@@ -176,7 +193,7 @@ def test_no_fault_of_the_file_costs_a_request_or_the_last_good_configuration(gat
 
 def test_a_file_that_is_truncated_and_then_written_never_leads_through_the_defaults(gate: RealGate) -> None:
     with Load(gate) as load:
-        for at in range(8):
+        for at in range(6):
             whole = json.dumps(config(f"text {at}"), indent=1).encode()
             with gate.config_file.open("wb", buffering=0) as file:
                 for start in range(0, len(whole), 200):
@@ -184,7 +201,7 @@ def test_a_file_that_is_truncated_and_then_written_never_leads_through_the_defau
                     os.fsync(file.fileno())
             assert gate.comes(lambda at=at: said(gate) == f"text {at}", 10)  # type: ignore[misc]
             assert gate.call("GET", "/v1/models", headers={"authorization": "Bearer nobody"}).status == 401
-    assert "text 7" in load.answered
+        assert load.hears("text 5")
 
 
 def test_a_storm_of_changes_signals_and_requests_fails_nothing_and_ends_where_it_should(gate: RealGate) -> None:
@@ -203,8 +220,8 @@ def test_a_storm_of_changes_signals_and_requests_fails_nothing_and_ends_where_it
         rest = list(told)
         assert rest[-1] == "[DONE]"
         assert len(rest) > 25
+        assert load.hears("text 99")
     assert gate.is_idle()
-    assert "text 99" in load.answered
     # Gates that were left are let go, and nothing of them stays open.
     assert gate.comes(lambda: gate.descriptors() < 60, 10)
     builds = gate.metric("farmgate_config_reloads_total")

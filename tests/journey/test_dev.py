@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from tests.journey.gate import Answer, Exit, RealGate, data_of, events
 
-from farmgate.engines.package import Package
-from farmgate.engines.weights import ModelStore
+from farmgate.engines.pulling.package import Package
+from farmgate.engines.pulling.weights import ModelStore
 
 CACHE = Path("~/.cache/farmgate-tests/models").expanduser()
 HELLO = [{"role": "user", "content": "Say hello."}]

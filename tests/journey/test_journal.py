@@ -11,7 +11,7 @@ from farmgate.core.usage import Outcome
 from farmgate.stores.journal import read_calls
 
 CLIENTS = 16
-KILLS = 5
+KILLS = 3
 CHAT = "/v1/chat/completions"
 
 

@@ -56,9 +56,9 @@ def test_killed_again_and_again_it_comes_whole_and_no_byte_comes_twice(tmp_path:
         process.wait()
         had += more
         assert part.stat().st_size == had
-        code, out, _ = gate.command("ls", "--json")
-        assert code == 0
-        assert "chat" not in [json.loads(line)["name"] for line in out.splitlines()]
+    code, out, _ = gate.command("ls", "--json")
+    assert code == 0
+    assert "chat" not in [json.loads(line)["name"] for line in out.splitlines()]
     code, _, err = gate.command("pull", "hf:owner/guide", "--as", "chat")
     assert code == 0, err
     assert "resuming at" in err

@@ -15,8 +15,8 @@ from anthropic import Anthropic
 from anthropic.types import MessageParam, ToolParam
 from tests.journey.gate import RealGate
 
-from farmgate.engines.package import Package
-from farmgate.engines.weights import ModelStore
+from farmgate.engines.pulling.package import Package
+from farmgate.engines.pulling.weights import ModelStore
 
 CACHE = Path("~/.cache/farmgate-tests/models").expanduser()
 READ: ToolParam = {

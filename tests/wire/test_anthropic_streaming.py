@@ -30,7 +30,7 @@ from farmgate.wire.anthropic.answers import encode_message
 from farmgate.wire.anthropic.stream import StreamReader
 from farmgate.wire.anthropic.streaming import StreamWriter
 
-steady = settings(max_examples=200, deadline=None, derandomize=True, database=None)
+steady = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 
 
 def written(*parts: Part, dropped: tuple[str, ...] = ()) -> bytes:

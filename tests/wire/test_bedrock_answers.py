@@ -40,7 +40,7 @@ from farmgate.wire.bedrock.errors import decode_error
 from farmgate.wire.bedrock.stream import StreamReader
 from farmgate.wire.losses import Losses
 
-steady = settings(max_examples=200, deadline=None, derandomize=True, database=None)
+steady = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 CALLS = {
     0: ToolUse(id="tooluse_a", name="weather", arguments='{"city": "Oslo"}'),
     1: ToolUse(id="tooluse_b", name="clock", arguments="{}"),

@@ -41,7 +41,7 @@ from farmgate.core.words import (
 from farmgate.wire.bedrock.requests import Habits, encode_chat
 from farmgate.wire.bedrock.thinking import Thinks
 
-steady = settings(max_examples=300, deadline=None, derandomize=True, database=None)
+steady = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 CLAUDE = "eu.anthropic.claude-sonnet-4-20250514-v1:0"
 LLAMA = "meta.llama3-3-70b-instruct-v1:0"
 CONVERSE = Session().get_service_model("bedrock-runtime").operation_model("Converse").input_shape

@@ -33,7 +33,7 @@ from farmgate.wire.cohere.answers import decode_chat, decode_embeddings, decode_
 from farmgate.wire.cohere.errors import decode_error
 from farmgate.wire.cohere.stream import StreamReader
 
-steady = settings(max_examples=200, deadline=None, derandomize=True, database=None)
+steady = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 USAGE = Usage(prompt_tokens=71, completion_tokens=13, cached_tokens=64)
 CALLS = {
     0: ToolUse(id="weather_7k", name="weather", arguments='{"city": "Oslo"}'),

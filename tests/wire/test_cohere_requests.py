@@ -40,7 +40,7 @@ from farmgate.core.words import (
 )
 from farmgate.wire.cohere.requests import encode_chat, encode_embed, encode_rerank
 
-steady = settings(max_examples=200, deadline=None, derandomize=True, database=None)
+steady = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 
 
 def request_of(words: Ask, *, stream: bool = False) -> Request:

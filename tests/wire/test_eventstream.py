@@ -14,7 +14,7 @@ from tests.fakes.reading import cuts
 
 from farmgate.wire.eventstream import Garbled, Message, MessageTooLarge, Splitter
 
-steady = settings(max_examples=200, deadline=None, derandomize=True, database=None)
+steady = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 
 FIRST = event("messageStart", b'{"role":"assistant"}')
 SECOND = exception("throttlingException", '{"message":"später"}'.encode())

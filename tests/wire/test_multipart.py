@@ -68,7 +68,7 @@ def test_a_form_that_is_none_is_told_so(body: bytes, kind: bytes, code: str) -> 
     assert code_of(body, kind) == code
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=100, deadline=None, derandomize=True, database=None)
 @given(
     st.lists(st.sampled_from([b"--line", b"--", b"\r\n", FILE, FORM, b"x", b":", b"content-disposition: form-data"]))
 )

@@ -255,7 +255,7 @@ ANYTHING: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=100, deadline=None, derandomize=True, database=None)
 @given(st.sampled_from([CHAT, GENERATE, EMBED, OLD_EMBED]), st.dictionaries(NAMES, ANYTHING, max_size=5))
 def test_any_object_is_words_or_a_bad_request(path: str, fields: dict[str, Any]) -> None:
     with contextlib.suppress(BadRequest):

@@ -180,7 +180,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(steady, max_examples=200)
+@steady
 @given(st.dictionaries(NAMES, ANYTHING, max_size=4), st.sampled_from(list(Kind)))
 def test_any_object_is_words_or_the_providers_fault(body: dict[str, object], kind: Kind) -> None:
     try:

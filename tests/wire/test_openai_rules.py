@@ -390,7 +390,7 @@ ANYTHING = st.recursive(
 TURNS = st.dictionaries(NAMES, ANYTHING, max_size=4).map(lambda more: {"role": "user", "content": "x"} | more)
 
 
-@settings(steady, max_examples=200)
+@steady
 @given(
     st.sampled_from([Kind.CHAT, Kind.COMPLETION, Kind.EMBEDDING]),
     st.dictionaries(NAMES, ANYTHING, max_size=6),

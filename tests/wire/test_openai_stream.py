@@ -362,7 +362,7 @@ def test_what_is_no_json_in_utf8_is_never_relayed(payload: bytes, one_choice: bo
         reader.feed(frame(payload))
 
 
-@settings(steady, max_examples=300)
+@steady
 @given(
     st.sampled_from([OPENAI[1], LLAMACPP[2], VLLM[2]]),
     st.integers(0, 400),

@@ -34,7 +34,7 @@ from farmgate.wire.responses.output import Output
 from farmgate.wire.responses.stream import StreamReader, StreamWriter
 from farmgate.wire.strictjson import encode
 
-steady = settings(max_examples=150, deadline=None, derandomize=True, database=None)
+steady = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 USAGE = Usage(prompt_tokens=10, completion_tokens=5, cached_tokens=4, reasoning_tokens=2)
 

@@ -12,7 +12,7 @@ from tests.wire.responses_bodies import CALL, OUTPUT, body_of, read, user
 from farmgate.core.errors import BadRequest, FarmError, NotSupported
 from farmgate.core.words import Chat
 
-steady = settings(max_examples=150, deadline=None, derandomize=True, database=None)
+steady = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 
 PRIVATE = "http://169.254.169.254/latest"
 IMAGE = {"type": "input_image", "image_url": PRIVATE}

@@ -59,7 +59,7 @@ from farmgate.wire.triton.requests import Backend, Generating, encode_generate
 from farmgate.wire.triton.stream import StreamReader, decode_whole
 from farmgate.wire.triton.templates import TEMPLATES, render
 
-steady = settings(max_examples=200, deadline=None, derandomize=True, database=None)
+steady = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 USER = Message(role=Role.USER, content="hi")
 TALK = (
     Message(role=Role.SYSTEM, content="Be brief."),

@@ -38,7 +38,7 @@ from farmgate.wire.triton.errors import encode_error
 from farmgate.wire.triton.infer import Tensors, decode_infer, encode_infer
 from farmgate.wire.triton.tensors import Asked, Datatype, Form, Tensor, decode_asked, encode_answered, encode_metadata
 
-steady = settings(max_examples=200, deadline=None, derandomize=True, database=None)
+steady = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 
 
 def body(*inputs: dict[str, Any], **more: Any) -> bytes:

@@ -27,9 +27,9 @@ from farmgate.config.reloads import Reload, Source
 from farmgate.core.errors import FarmError
 from farmgate.core.ports import Journal, Report
 from farmgate.core.usage import Call
-from farmgate.engines.hub import HUB_URL, Hub
 from farmgate.engines.lifecycle import Engines
-from farmgate.engines.weights import ModelStore
+from farmgate.engines.pulling.hub import HUB_URL, Hub
+from farmgate.engines.pulling.weights import ModelStore
 from farmgate.flow.health import Ward
 from farmgate.stores.journal import FileJournal, MemoryJournal, read_calls
 from farmgate.stores.responses import DiskResponses, MemoryResponses, NoResponses

@@ -16,9 +16,9 @@ from farmgate.engines.eviction import Tenant
 from farmgate.engines.needs import expected_bytes, family, resident_bytes
 from farmgate.engines.rooms import Held, Rooms, Want
 from farmgate.engines.shards import weights_bytes
-from farmgate.engines.sources import in_daemon_thread
 from farmgate.engines.states import State
 from farmgate.engines.supervisor import Keep, Supervisor
+from farmgate.engines.threads import in_daemon_thread
 from farmgate.engines.timing import Sleep
 
 __all__ = ["Machine", "NoSuchDevice", "Place", "allowed"]

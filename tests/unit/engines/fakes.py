@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from farmgate.core.ports import Progress, Purpose, Report
-from farmgate.engines.catalogue import HubFile, Item, Wheel
 from farmgate.engines.engine import Launch, Spec
 from farmgate.engines.llamacpp import LlamaCpp
-from farmgate.engines.sources import SourceFailed
+from farmgate.engines.pulling.catalogue import HubFile, Item, Wheel
+from farmgate.engines.pulling.sources import SourceFailed
 from farmgate.engines.states import State
 from farmgate.engines.supervisor import Supervisor
 

@@ -19,9 +19,9 @@ from farmgate.engines.command import COMMANDS, Command
 from farmgate.engines.declared import Declared
 from farmgate.engines.engine import Gpus, Spec
 from farmgate.engines.lifecycle import Engines
+from farmgate.engines.pulling.weights import ModelStore
 from farmgate.engines.states import State
 from farmgate.engines.supervisor import unasked
-from farmgate.engines.weights import ModelStore
 
 GIB = 1 << 30
 SERVER = """

@@ -9,7 +9,7 @@ import pytest
 
 from farmgate.engines.folder import folder_bytes, folder_context_tokens, folder_token_bytes
 from farmgate.engines.found import engine_for
-from farmgate.engines.weights import ModelStore
+from farmgate.engines.pulling.weights import ModelStore
 
 GUIDE = Path(__file__).parents[2] / "models" / "guide-1"
 

@@ -18,9 +18,9 @@ from farmgate.engines.engine import Batch
 from farmgate.engines.found import Found, find_source
 from farmgate.engines.lifecycle import Engines
 from farmgate.engines.needs import expected_bytes
+from farmgate.engines.pulling.weights import ModelStore
 from farmgate.engines.python.engine import Python
 from farmgate.engines.versions import Options, Versions
-from farmgate.engines.weights import ModelStore
 
 
 def nobody(_: str) -> Path | None:

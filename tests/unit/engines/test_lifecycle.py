@@ -17,10 +17,10 @@ from farmgate.core.errors import EngineUnavailable, ModelNotFound, ShuttingDown
 from farmgate.core.model import Capability, HealthStatus
 from farmgate.core.ports import Lender, Progress, Purpose, Weights
 from farmgate.engines.lifecycle import Engines
+from farmgate.engines.pulling.weights import ModelStore
 from farmgate.engines.states import State
 from farmgate.engines.supervisor import unasked
 from farmgate.engines.versions import Options, default_threads
-from farmgate.engines.weights import ModelStore
 
 Make = Callable[..., Engines]
 
@@ -180,7 +180,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from farmgate.engines.lifecycle import Engines
 from farmgate.engines.supervisor import unasked
-from farmgate.engines.weights import ModelStore
+from farmgate.engines.pulling.weights import ModelStore
 from tests.unit.engines.fakes import FakeEngine
 
 async def main():

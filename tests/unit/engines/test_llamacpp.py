@@ -111,7 +111,9 @@ def test_a_missing_package_is_named_with_its_cure(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_gate_does_not_load_the_engine() -> None:
-    script = "import farmgate.engines.lifecycle, farmgate.engines.weights, sys; print('xllamacpp' in sys.modules)"
+    script = (
+        "import farmgate.engines.lifecycle, farmgate.engines.pulling.weights, sys; print('xllamacpp' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 

@@ -24,10 +24,10 @@ from farmgate.engines.hours import parse_hours
 from farmgate.engines.leases import Address
 from farmgate.engines.lifecycle import Engines
 from farmgate.engines.process import EngineDied
+from farmgate.engines.pulling.weights import ModelStore
 from farmgate.engines.sleeping import VllmSleep
 from farmgate.engines.states import State
 from farmgate.engines.supervisor import Keep, Supervisor
-from farmgate.engines.weights import ModelStore
 
 GIB = 1 << 30
 FAKE = Path(__file__).with_name("fake_vllm.py")

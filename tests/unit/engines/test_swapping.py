@@ -19,11 +19,11 @@ from farmgate.engines.declared import Declared
 from farmgate.engines.devices import Devices
 from farmgate.engines.hours import parse_hours
 from farmgate.engines.lifecycle import DRAIN_S, Engines
+from farmgate.engines.pulling.weights import ModelStore
 from farmgate.engines.release import Release
 from farmgate.engines.states import State
 from farmgate.engines.supervisor import Keep, Supervisor, unasked
 from farmgate.engines.versions import Options
-from farmgate.engines.weights import ModelStore
 
 MIB = 2**20
 

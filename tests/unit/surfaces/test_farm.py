@@ -22,7 +22,7 @@ from farmgate.core.ports import Progress, Report
 from farmgate.core.reply import Finish, FinishReason, Reasoning, Refusal, Reply, Text, Usage, Vector
 from farmgate.core.request import Kind, Request
 from farmgate.core.words import Chat, Complete, Embed, Message, Role, Sampling, TextPart
-from farmgate.surfaces.http.farm_models import EmbedAnswer, JobAnswer, TextAnswer
+from farmgate.surfaces.http.farm_answers import EmbedAnswer, JobAnswer, TextAnswer
 
 HELLO = {"messages": [{"role": "user", "content": "hello"}]}
 USAGE = {"promptTokens": 3, "completionTokens": 2, "totalTokens": 5}

@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from tests.unit.surfaces.farm_caller import KEY, Gate, ask
 
 from farmgate.core.errors import BadRequest
-from farmgate.surfaces.http.farm_models import Asked, ChatRequest, EmbedRequest, GenerateRequest
 from farmgate.surfaces.http.farm_reading import read
+from farmgate.surfaces.http.farm_requests import Asked, ChatRequest, EmbedRequest, GenerateRequest
 from farmgate.wire.openai.rules import ListLimits
 
 HI = {"role": "user", "content": "hi"}

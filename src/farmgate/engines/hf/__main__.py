@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import gc
 import os
-import socket
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import get_args
-
-import uvicorn
 
 from farmgate.core.ports import Purpose
 from farmgate.engines.child import bind_to_parent
@@ -19,15 +13,13 @@ from farmgate.engines.engine import Dtype, Quantize, Spec
 from farmgate.engines.hf.folder import CannotLoad
 from farmgate.engines.hf.house import House
 from farmgate.engines.hf.loading import Loaded, load, log
-from farmgate.engines.hf.server import App
+from farmgate.engines.hf.server import app_of
 from farmgate.engines.hf.tokens import Tokens
-from farmgate.engines.launching import LOOPBACK, announce, arguments, keep_output, read_spec
+from farmgate.engines.launching import announce, arguments, keep_output, read_spec
+from farmgate.engines.serving.running import run, serve
 from farmgate.engines.transformers import CANNOT_LOAD, MODULE
 
 __all__ = ["main"]
-
-KEEP_ALIVE_S = 3600
-"""The gate keeps its connections, and closes them: an engine that did would break a request that is on its way."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,18 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CannotLoad as error:
         sys.stderr.write(f"{CANNOT_LOAD}{error.message}\n")
         return 1
-    run(serve(make, key, lambda url: announce(answer, url)))
+    run(serve(lambda: app_of(make(), key=key), lambda url: announce(answer, url)))
     return 0
-
-
-def run(main: Coroutine[object, object, None]) -> None:
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(main)
-    else:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(main)
 
 
 def prepare(spec: Spec, loaded: Loaded) -> Callable[[], House]:
@@ -105,43 +87,6 @@ def prepare_texts(spec: Spec, loaded: Loaded, tokens: Tokens) -> Callable[[], Ho
         habits=loaded.habits,
         die=lambda: os._exit(1),
     )
-
-
-class Server(uvicorn.Server):
-    """Says when it listens, and lets SIGTERM end the process at once: there is nothing to save."""
-
-    when_started: Callable[[], None] = staticmethod(lambda: None)
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.when_started()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-async def serve(make: Callable[[], House], key: str, ready: Callable[[str], None]) -> None:
-    """Answers for ever. `ready` gets the address, once."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    sock.bind((LOOPBACK, 0))
-    config = uvicorn.Config(
-        App(make(), key=key),
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
-    )
-    server = Server(config)
-    server.when_started = lambda: ready(f"http://{LOOPBACK}:{sock.getsockname()[1]}")
-    # What is there now stays, and it is much: the collector need not look at it again.
-    gc.collect()
-    gc.freeze()
-    await server.serve([sock])
 
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ from typing import TypeVar
 
 from farmgate.core.errors import ContextLengthExceeded, ModelNotFound, NotSupported
 from farmgate.engines.engine import Spec
-from farmgate.engines.hf.exchange import Exchange
 from farmgate.engines.hf.tokens import Tokens
 from farmgate.engines.hf.words import Shown, Vectors, Written
 from farmgate.engines.hf.worker import Counts
+from farmgate.engines.serving.exchange import Exchange
 
 __all__ = ["House"]
 

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-import sys
-import traceback
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeAlias
 
-from farmgate.core.errors import ClientGone, FarmError, InternalError, InvalidType, MethodNotAllowed, UnknownUrl
+from farmgate.core.errors import InternalError, InvalidType
 from farmgate.core.request import Kind
-from farmgate.engines.hf.exchange import Exchange, Receive, Scope, Send
 from farmgate.engines.hf.house import House
 from farmgate.engines.hf.words import read_shown, read_text, read_vectors, read_written
 from farmgate.engines.hf.worker import Counts
+from farmgate.engines.serving.app import App, Routes
+from farmgate.engines.serving.exchange import Exchange
 from farmgate.wire.strictjson import decode_object
 
-__all__ = ["App"]
+__all__ = ["app_of"]
 
-Route: TypeAlias = Callable[[Exchange], Awaitable[None]]
+MOST_BODY_BYTES = 64 << 20
 PUBLIC = frozenset({"/health", "/v1/health"})
 """What says nothing of the model, and is asked by who has no key."""
 
 
-class App:
-    """An ASGI application. `key`: what every request but for its health must bring."""
+def app_of(house: House, *, key: str) -> App:
+    """In the event loop. `key`: what every request but for its health must bring."""
+    return App(Paths(house).routes(), key=key, public=PUBLIC, most_body_bytes=MOST_BODY_BYTES)
 
-    def __init__(self, house: House, *, key: str) -> None:
+
+class Paths:
+    """What each path asks of the house."""
+
+    def __init__(self, house: House) -> None:
         self._house = house
-        self._key = key
-        self._routes: dict[str, dict[str, Route]] = {
+
+    def routes(self) -> Routes:
+        return {
             "/health": {"GET": self._health},
             "/v1/health": {"GET": self._health},
             "/metrics": {"GET": self._metrics},
@@ -41,36 +44,8 @@ class App:
             "/apply-template": {"POST": self._apply_template},
             "/tokenize": {"POST": self._tokenize},
             "/adapters": {"POST": self._add_adapter},
+            "/adapters/": {"DELETE": self._remove_adapter},
         }
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        assert scope["type"] == "http"
-        exchange = Exchange(scope, receive, send)
-        try:
-            if exchange.path not in PUBLIC:
-                exchange.prove(self._key)
-            await self._route(exchange)(exchange)
-        except ClientGone:
-            return
-        except FarmError as error:
-            await exchange.refuse(error)
-        except Exception as error:
-            if exchange.has_begun:
-                raise
-            # The place in the code, and no text of anybody.
-            where = "".join(traceback.format_tb(error.__traceback__))
-            sys.stderr.write(f"a request failed: {type(error).__name__}\n{where}")
-            await exchange.refuse(InternalError(f"The engine failed: {type(error).__name__}."))
-
-    def _route(self, exchange: Exchange) -> Route:
-        methods = self._routes.get(exchange.path)
-        if methods is None and exchange.path.startswith("/adapters/"):
-            methods = {"DELETE": self._remove_adapter}
-        if methods is None:
-            raise UnknownUrl
-        if exchange.method not in methods:
-            raise MethodNotAllowed(allow=", ".join(methods))
-        return methods[exchange.method]
 
     async def _health(self, exchange: Exchange) -> None:
         if not self._house.is_well:

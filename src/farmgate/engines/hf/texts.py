@@ -16,7 +16,6 @@ from farmgate.core.request import Kind
 from farmgate.engines.engine import Spec
 from farmgate.engines.hf.adapters import Adapters
 from farmgate.engines.hf.choosing import Habits, chooser
-from farmgate.engines.hf.exchange import Exchange
 from farmgate.engines.hf.folder import adapter_name
 from farmgate.engines.hf.house import House
 from farmgate.engines.hf.pieces import Decode
@@ -25,6 +24,7 @@ from farmgate.engines.hf.tokens import Tokens
 from farmgate.engines.hf.words import Written
 from farmgate.engines.hf.worker import Steps, Worker
 from farmgate.engines.hf.writing import Told, Writing
+from farmgate.engines.serving.exchange import Exchange
 from farmgate.wire.openai.answers import encode_answer
 from farmgate.wire.openai.errors import error_frame
 from farmgate.wire.openai.stream import StreamWriter

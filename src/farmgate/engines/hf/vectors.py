@@ -11,10 +11,10 @@ from farmgate.core.answer import Answer
 from farmgate.core.errors import InvalidValue, ModelNotFound
 from farmgate.core.reply import Usage
 from farmgate.engines.engine import Spec
-from farmgate.engines.hf.exchange import Exchange, first
 from farmgate.engines.hf.house import House
 from farmgate.engines.hf.tokens import Tokens
 from farmgate.engines.hf.words import Vectors
+from farmgate.engines.serving.exchange import Exchange, first
 from farmgate.wire.openai.answers import encode_embeddings
 
 if TYPE_CHECKING:

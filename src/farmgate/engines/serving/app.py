@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import TypeAlias
 
 from farmgate.core.errors import ClientGone, FarmError, InternalError, MethodNotAllowed, UnknownUrl
-from farmgate.engines.serving.exchange import Exchange, Receive, Scope, Send
+from farmgate.engines.serving.exchange import MOST_BODY_BYTES, Exchange, Receive, Scope, Send
 
 __all__ = ["App", "Route", "Routes"]
 
@@ -18,17 +18,27 @@ Routes: TypeAlias = Mapping[str, Mapping[str, Route]]
 
 
 class App:
-    """An ASGI application. `key`: what every request must bring."""
+    """An ASGI application. `key`: what every request must bring, but those for paths in `public`."""
 
-    def __init__(self, routes: Routes, *, key: str) -> None:
+    def __init__(
+        self,
+        routes: Routes,
+        *,
+        key: str,
+        public: Collection[str] = (),
+        most_body_bytes: int = MOST_BODY_BYTES,
+    ) -> None:
         self._routes = routes
         self._key = key
+        self._public = public
+        self._most_body_bytes = most_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http"
-        exchange = Exchange(scope, receive, send)
+        exchange = Exchange(scope, receive, send, most_body_bytes=self._most_body_bytes)
         try:
-            exchange.prove(self._key)
+            if exchange.path not in self._public:
+                exchange.prove(self._key)
             await self._route(exchange)(exchange)
         except ClientGone:
             return

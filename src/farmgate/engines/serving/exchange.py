@@ -11,7 +11,7 @@ from farmgate.core.errors import ClientGone, FarmError, InvalidApiKey, RequestTo
 from farmgate.wire.openai.errors import encode_error
 from farmgate.wire.strictjson import encode
 
-__all__ = ["Exchange", "Receive", "Scope", "Send", "first"]
+__all__ = ["MOST_BODY_BYTES", "Exchange", "Receive", "Scope", "Send", "first"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -28,13 +28,14 @@ STREAM = b"text/event-stream; charset=utf-8"
 class Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, *, most_body_bytes: int = MOST_BODY_BYTES) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.has_begun = False
         self._headers: list[tuple[bytes, bytes]] = scope["headers"]
         self._receive = receive
         self._send = send
+        self._most_body_bytes = most_body_bytes
 
     def header(self, wanted: bytes) -> bytes | None:
         return next((value for name, value in self._headers if name == wanted), None)
@@ -54,7 +55,7 @@ class Exchange:
             if message["type"] == "http.disconnect":
                 raise ClientGone
             read += message.get("body", b"")
-            if len(read) > MOST_BODY_BYTES:
+            if len(read) > self._most_body_bytes:
                 raise RequestTooLarge
             if not message.get("more_body", False):
                 return bytes(read)

@@ -25,8 +25,8 @@ from farmgate.surfaces.http.admin_models import (
 )
 from farmgate.surfaces.http.care import must_be_admin
 from farmgate.surfaces.http.exchange import Exchange
+from farmgate.surfaces.http.farm_answers import ErrorObject
 from farmgate.surfaces.http.farm_asks import fields_of
-from farmgate.surfaces.http.farm_models import ErrorObject
 from farmgate.surfaces.http.route_models import RouteAnswer, RouteRequest
 
 __all__ = ["Administration", "Admins", "Explain"]

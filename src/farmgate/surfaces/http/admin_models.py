@@ -11,7 +11,8 @@ from farmgate.config.changes import Change, What
 from farmgate.config.features import Feature
 from farmgate.config.origins import Origin
 from farmgate.config.reloads import Ending, Reload
-from farmgate.surfaces.http.farm_models import Asked, ErrorObject, Told
+from farmgate.surfaces.http.farm_answers import ErrorObject, Told
+from farmgate.surfaces.http.farm_requests import Asked
 
 __all__ = [
     "ConfigAnswer",

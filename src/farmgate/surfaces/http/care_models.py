@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from farmgate.core.model import DeviceState, ModelState
-from farmgate.surfaces.http.farm_models import Asked, Told
+from farmgate.surfaces.http.farm_answers import Told
+from farmgate.surfaces.http.farm_requests import Asked
 
 __all__ = ["DeviceEntry", "DevicesAnswer", "ProcessEntry", "ProcessesAnswer", "ReloadModelRequest"]
 

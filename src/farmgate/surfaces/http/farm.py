@@ -36,23 +36,20 @@ from farmgate.surfaces.http.admin_models import (
 from farmgate.surfaces.http.care import Care, Cares
 from farmgate.surfaces.http.care_models import DevicesAnswer, ProcessesAnswer, ReloadModelRequest
 from farmgate.surfaces.http.exchange import Desk, Exchange, Receive, Scope, Send
-from farmgate.surfaces.http.farm_asks import Asks
-from farmgate.surfaces.http.farm_fetching import Fetch, Fetches
-from farmgate.surfaces.http.farm_house import HealthCheck, House, Load
-from farmgate.surfaces.http.farm_models import (
-    ChatRequest,
+from farmgate.surfaces.http.farm_answers import (
     EmbedAnswer,
-    EmbedRequest,
     ErrorAnswer,
-    GenerateRequest,
     HealthAnswer,
     JobAnswer,
     LoadAnswer,
-    LoadRequest,
     ModelsAnswer,
     Piece,
     TextAnswer,
 )
+from farmgate.surfaces.http.farm_asks import Asks
+from farmgate.surfaces.http.farm_fetching import Fetch, Fetches
+from farmgate.surfaces.http.farm_house import HealthCheck, House, Load
+from farmgate.surfaces.http.farm_requests import ChatRequest, EmbedRequest, GenerateRequest, LoadRequest
 from farmgate.surfaces.http.front import refuse
 from farmgate.surfaces.http.listing import Models
 from farmgate.surfaces.http.route_models import RouteAnswer, RouteRequest

@@ -14,19 +14,16 @@ from farmgate.core.request import Kind, Request, Typed
 from farmgate.core.words import Ask, Embed
 from farmgate.surfaces.http.asking import rename
 from farmgate.surfaces.http.exchange import Exchange
-from farmgate.surfaces.http.farm_models import (
+from farmgate.surfaces.http.farm_answers import EmbedAnswer, Piece, TextAnswer, UsageAnswer
+from farmgate.surfaces.http.farm_reading import chat_words, embed_words, generate_words, prompt_words, read
+from farmgate.surfaces.http.farm_requests import (
     Asked,
     AskRequest,
     ChatRequest,
-    EmbedAnswer,
     EmbedRequest,
     GenerateRequest,
-    Piece,
     SampledRequest,
-    TextAnswer,
-    UsageAnswer,
 )
-from farmgate.surfaces.http.farm_reading import chat_words, embed_words, generate_words, prompt_words, read
 from farmgate.surfaces.http.once import IDEMPOTENCY_KEY, claim_once
 from farmgate.surfaces.http.priority import is_batch
 from farmgate.surfaces.http.told import served_by

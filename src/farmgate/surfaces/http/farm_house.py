@@ -14,17 +14,17 @@ from farmgate.core.model import Health
 from farmgate.core.ports import Report
 from farmgate.core.reply import Event, Reply
 from farmgate.surfaces.http.exchange import Exchange
-from farmgate.surfaces.http.farm_asks import fields_of
-from farmgate.surfaces.http.farm_models import (
+from farmgate.surfaces.http.farm_answers import (
     HealthAnswer,
     JobAnswer,
     LoadAnswer,
-    LoadRequest,
     ModelEntry,
     ModelsAnswer,
     ProviderHealth,
 )
+from farmgate.surfaces.http.farm_asks import fields_of
 from farmgate.surfaces.http.farm_reading import UnknownParameter
+from farmgate.surfaces.http.farm_requests import LoadRequest
 from farmgate.surfaces.http.listing import Models
 from farmgate.surfaces.http.told import error_headers
 from farmgate.wire.openai.errors import encode_error

@@ -28,7 +28,7 @@ from farmgate.core.words import (
     Sampling,
     TextPart,
 )
-from farmgate.surfaces.http.farm_models import (
+from farmgate.surfaces.http.farm_requests import (
     Asked,
     ChatRequest,
     EmbedRequest,

@@ -12,7 +12,8 @@ from farmgate.flow.explain import Explained, Explanation, Question
 from farmgate.flow.health import State
 from farmgate.flow.plan import Skipped
 from farmgate.flow.routes import Balance, Sticky
-from farmgate.surfaces.http.farm_models import AskRequest, Told
+from farmgate.surfaces.http.farm_answers import Told
+from farmgate.surfaces.http.farm_requests import AskRequest
 
 __all__ = ["RouteAnswer", "RouteRequest", "RouteSkipped", "RouteTarget"]
 

@@ -15,10 +15,11 @@ from farmgate.engines.hf.adapters import Adapters
 from farmgate.engines.hf.choosing import Habits
 from farmgate.engines.hf.folder import CannotLoad
 from farmgate.engines.hf.house import House
-from farmgate.engines.hf.server import App
+from farmgate.engines.hf.server import app_of
 from farmgate.engines.hf.texts import TextHouse, is_fatal
 from farmgate.engines.hf.tokens import Tokens
 from farmgate.engines.hf.vectors import VectorHouse, cut
+from farmgate.engines.serving.app import App
 
 SPEC = Spec(model="echo", path=Path("/m"), purpose=Purpose.GENERATE, context_tokens=32, parallel=2, threads=1)
 
@@ -117,7 +118,7 @@ def house(steps: Echo | None = None, adapters: Adapters | None = None) -> TextHo
 
 
 async def ask(method: str, path: str, body: object = None, *, of: House | None = None, key: str = "key") -> Caller:
-    return await Caller(App(of or house(), key="key")).ask(method, path, body, key=key)
+    return await Caller(app_of(of or house(), key="key")).ask(method, path, body, key=key)
 
 
 def chat(text: str, **more: object) -> dict[str, object]:
@@ -158,6 +159,10 @@ async def test_a_completion_is_answered_whole_and_streamed() -> None:
     told = await ask("POST", "/v1/completions", {"prompt": "abc", "stop": "c", "stream": True})
     assert "".join(frame["choices"][0]["text"] for frame in told.frames) == "ab"
     assert told.frames[-1]["choices"][0]["finish_reason"] == "stop"
+
+
+async def test_a_body_that_no_gate_would_send_is_refused() -> None:
+    assert (await ask("POST", "/tokenize", {"content": "x" * (64 << 20)})).status == 413
 
 
 @pytest.mark.parametrize("key", ["", "guess", "keyy"])
@@ -224,7 +229,7 @@ async def test_who_goes_away_leaves_nothing_running(stream: bool) -> None:
         habits=Habits(),
         die=lambda: None,
     )
-    caller = Caller(App(here, key="key"))
+    caller = Caller(app_of(here, key="key"))
     asking = asyncio.ensure_future(caller.ask("POST", "/v1/chat/completions", chat("x", stream=stream)))
     async with asyncio.timeout(20):
         while here.counts.tokens < 10:
