@@ -106,6 +106,8 @@ class Place:
         if HOST in self.held.shares:
             used[HOST] = resident_bytes(pid) or 0
         self.held.settle({device: max(share, used.get(device, 0)) for device, share in self.held.shares.items()})
+        # From now on it can leave for who waits.
+        self.rooms.stir()
 
     def may_sleep(self) -> bool:
         """Whether the memory of the machine has room for its weights; if so, that is its own from now on."""

@@ -121,6 +121,16 @@ async def test_two_that_have_no_room_beside_each_other_take_turns(bench: Bench) 
     assert set(books) == {"a@1 (generate)", "b@1 (generate)"}, "nothing is left of the room to wake in"
 
 
+async def test_many_who_ask_for_both_at_once_all_have_them_and_the_books_are_right(bench: Bench) -> None:
+    bench.declare(a=bench.model("a"), b=bench.model("b"))
+    await asyncio.gather(*(bench.use("ab"[at % 2]) for at in range(30)))
+    assert [one.starts for one in bench.engines.states()] == [1, 1]
+    awake, asleep = sorted(bench.engines.states(), key=lambda one: one.state, reverse=True)
+    assert (awake.state, asleep.state) == ("ready", "asleep")
+    assert (awake.memory, asleep.memory) == ({"gpu0": 12 * GIB}, {"gpu0": REST, "cpu": GIB})
+    assert [sum(device.models.values()) for device in bench.engines.devices()] == [14 * GIB, GIB]
+
+
 async def test_where_it_is_not_enough_that_one_sleeps_it_leaves(bench: Bench) -> None:
     bench.declare(a=bench.model("a", 13), b=bench.model("b", 13))
     await bench.use("a")
