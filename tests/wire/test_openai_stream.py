@@ -399,6 +399,7 @@ def test_a_frame_above_the_limit_is_refused() -> None:
         reader.feed(frame(chunk({"content": "x" * 200})))
 
 
+@pytest.mark.no_cover
 def test_ten_thousand_ways_to_be_cut_and_broken_off_are_whole_or_an_error() -> None:
     chance = random.Random(1)
     for _ in range(10_000):

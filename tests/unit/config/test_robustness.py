@@ -185,8 +185,9 @@ def test_a_hostile_file_is_a_clear_error(place: Path, name: str, text: bytes, sa
 def test_a_large_hostile_file_is_refused_in_seconds(place: Path, name: str, text: bytes) -> None:
     began = time.process_time()
     assert isinstance(outcome(place, f"large.{name}", text), ConfigError)
-    # A quarter of the largest file there may be. Reading takes time in proportion: the largest has four times as long.
-    assert time.process_time() - began < 4
+    # A quarter of the largest file there may be. It takes a second, or a few where the machine is shared by many; what
+    # grew faster than the file would take minutes.
+    assert time.process_time() - began < 10
 
 
 def test_yaml_means_what_yaml_1_2_says(folder: Folder) -> None:
