@@ -22,6 +22,7 @@ PROCESS = ModelState(
     in_flight=1,
     starts=2,
     ttl_left_s=9.5,
+    adapters=("formal",),
 )
 DEVICES = (
     DeviceState(

@@ -19,8 +19,7 @@ import pytest
 
 from farmgate.core.errors import EngineUnavailable
 from farmgate.core.model import HealthStatus
-from farmgate.core.ports import Purpose
-from farmgate.engines.leases import EngineLease
+from farmgate.core.ports import Lease, Purpose
 from farmgate.engines.lifecycle import Engines
 from farmgate.engines.pulling.package import Package
 from farmgate.engines.pulling.weights import ModelStore
@@ -48,7 +47,7 @@ async def engines(store: ModelStore, tmp_path: Path) -> AsyncIterator[Engines]:
     await engines.close()
 
 
-def post(lease: EngineLease, path: str, body: dict[str, object], *, key: str | None = None) -> tuple[int, Any]:
+def post(lease: Lease, path: str, body: dict[str, object], *, key: str | None = None) -> tuple[int, Any]:
     where = urlsplit(lease.url)
     connection = http.client.HTTPConnection(where.hostname or "", where.port or 0, timeout=60)
     try:

@@ -7,7 +7,7 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ class Lent:
 
     url: str
     key: str = "engine-key"
+    fields: Mapping[str, object] = field(default_factory=dict)
 
     def release(self, *, answered: bool = False) -> None: ...
 

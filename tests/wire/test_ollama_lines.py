@@ -140,6 +140,8 @@ def test_models_are_told_as_ollama_tells_them() -> None:
     (tag, _) = json.loads(encode_tags([("m", model), ("p/o", other)]))["models"]
     assert (tag["name"], tag["size"], tag["modified_at"]) == ("m", 5, "1970-01-01T00:00:01Z")
     assert len(tag["digest"]) == 64
+    (adapter,) = json.loads(encode_tags([("m:a", ModelInfo(name="m:a", provider="p", parent="m"))]))["models"]
+    assert (tag["details"]["parent_model"], adapter["details"]["parent_model"]) == ("", "m")
     (running,) = json.loads(encode_ps([("m", model), ("p/o", other)]))["models"]
     assert (running["name"], running["context_length"]) == ("m", 8)
     shown = json.loads(encode_show("m", model, {"chat", "tools", "load"}))

@@ -288,3 +288,9 @@ def test_models_are_told_with_what_is_known_of_them() -> None:
             {"id": "q/b", "object": "model", "created": 0, "owned_by": "q", "provider": "q", "status": "available"},
         ],
     }
+
+
+def test_an_adapter_is_listed_with_its_model() -> None:
+    adapter = ModelInfo(name="m:formal", provider="local", parent="m")
+    told = json.loads(json.dumps(encode_models([("m", ModelInfo(name="m", provider="local")), ("m:formal", adapter)])))
+    assert [one.get("parent") for one in told["data"]] == [None, "m"]

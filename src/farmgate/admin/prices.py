@@ -41,17 +41,22 @@ class Beside:
 
     `stated`: by the operator, for a provider and its model, or for a model of any provider (None). `kinds`: providers
     whose models are those published for that kind of provider; one at an address of its own may serve anything.
+    `parents`: the model that one is an adapter of, for a provider and a model: what is said of it holds for both.
     """
 
     stated: Mapping[tuple[str | None, str], Facts] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
+    parents: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def said(self, provider: str, model: str) -> Facts:
         """What the operator says, of this provider's model before models of that name. Ollama's `:latest` goes without
         saying."""
-        plain = model.removesuffix(":latest")
-        keys = ((provider, model), (provider, plain), (None, model), (None, plain))
-        return first_of(*(self.stated[key] for key in keys if key in self.stated)) if self.stated else NOTHING
+        if not self.stated:
+            return NOTHING
+        parent = self.parents.get((provider, model))
+        names = dict.fromkeys((model, model.removesuffix(":latest"), *((parent,) if parent else ())))
+        keys = ((of, name) for name in names for of in (provider, None))
+        return first_of(*(self.stated[key] for key in keys if key in self.stated))
 
     def published(self, provider: str, model: str, *, at_unix: float) -> Facts:
         """What is published, with the price at that time."""

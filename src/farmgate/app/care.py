@@ -62,7 +62,9 @@ class ModelCare:
             return state
         is_chat = state.purpose in {Purpose.GENERATE, Purpose.INFER}
         line = waiting.get(state.name if is_chat else f"{state.name} ({state.purpose})", 0)
-        pace = self._pace(state.name) if is_chat else 0.0
+        # What its adapters answer is of the same process.
+        names = (state.name, *(f"{state.name}:{adapter}" for adapter in state.adapters)) if is_chat else ()
+        pace = sum(map(self._pace, names))
         return replace(state, waiting=state.waiting + line, tokens_per_s=pace)
 
     def _local(self, model: str) -> str:

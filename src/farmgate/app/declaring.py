@@ -9,6 +9,7 @@ from farmgate.config import Config
 from farmgate.config.schema import LocalModel
 from farmgate.config.sections import MIB
 from farmgate.core.locator import is_remote
+from farmgate.engines.adapters import Adapter
 from farmgate.engines.declared import Declared, Question
 from farmgate.engines.engine import Batch
 from farmgate.engines.found import CODE, GRAPH, find_source
@@ -37,7 +38,7 @@ def declared(name: str, entry: LocalModel, folder: Path) -> Declared:
         engine=engine,
         # Nobody knows whether code uses a GPU but who wrote it.
         device="cpu" if engine == "python" and entry.device == "auto" else entry.device,
-        adapters=tuple(Path(placed(adapter, folder)) for adapter in entry.adapters),
+        adapters=tuple(Adapter(called, folder / Path(path).expanduser()) for called, path in entry.adapters.items()),
         command=entry.command,
         ready=entry.ready,
         arguments=entry.arguments,

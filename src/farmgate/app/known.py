@@ -29,7 +29,14 @@ def known_beside(config: Config) -> Beside:
             kinds[name] = kind
     names = {*config.ai.providers, LOCAL}
     stated = {addressed(key, names): facts_of(model) for key, model in config.ai.models.items()}
-    return Beside(stated=stated, kinds=kinds)
+    here = [LOCAL, *(name for name, entry in config.ai.providers.items() if (entry.provider or name) == LOCAL)]
+    parents = {
+        (provider, f"{name}:{adapter}"): name
+        for name, entry in config.models.items()
+        for adapter in entry.adapters
+        for provider in here
+    }
+    return Beside(stated=stated, kinds=kinds, parents=parents)
 
 
 def is_at_home(kind: str, entry: Provider) -> bool:

@@ -21,7 +21,7 @@ def room_at(places: Places | None) -> Room | None:
     """The same in routing's own words."""
     if places is None:
         return None
-    return Room(in_flight=places.parallel, waiting=places.queue, patience_s=places.patience_s)
+    return Room(in_flight=places.parallel, waiting=places.queue, patience_s=places.patience_s, line=places.model)
 
 
 def http_limits(limits: Limits) -> HttpLimits:

@@ -14,6 +14,7 @@ from farmgate.config.environment import ENVIRONMENTS
 from farmgate.config.errors import quoted, suggestion
 from farmgate.config.nodes import Node, Path
 from farmgate.config.overrides import PROVIDER_NAME
+from farmgate.config.sections import adapter_named
 
 __all__ = ["Canonical"]
 
@@ -70,6 +71,8 @@ class Canonical:
         """A mapping whose keys are the user's own names."""
         if node.value is None:
             return replace(node, value={})
+        if path[:1] == ("models",) and path[2:] == ("adapters",) and isinstance(node.value, list):
+            node = self.by_name(node, path)
         if not isinstance(node.value, dict):
             self.problems.append(f"{node.place}: {dotted(path)} must be a mapping, `name: value`")
             return None
@@ -87,6 +90,22 @@ class Canonical:
                 self.problems.append(f"{place}: {quoted(name)} in {dotted(path)} is not a name: use {wanted}")
             elif done := self.value(child, kind, (*path, name)):
                 children[name] = done
+        return replace(node, value=children)
+
+    def by_name(self, node: Node, path: Path) -> Node:
+        """A list of paths of adapters, each by the name it has from them."""
+        children: dict[str, Node] = {}
+        for child in node.value if isinstance(node.value, list) else ():
+            name = adapter_named(child.value) if isinstance(child.value, str) else ""
+            if not name:
+                self.problems.append(f"{child.place}: {dotted(path)} must hold paths of folders or files")
+            elif name in children:
+                self.problems.append(
+                    f"{child.place}: {dotted(path)} has two adapters called {quoted(name)}: "
+                    "name them yourself, as `{first: path, second: path}`"
+                )
+            else:
+                children[name] = child
         return replace(node, value=children)
 
     def unknown(self, key: str, child: Node, path: Path, known: tuple[str, ...]) -> None:

@@ -9,9 +9,16 @@ from farmgate.config.environment import ENVIRONMENTS
 from farmgate.config.errors import quoted, suggestion
 from farmgate.config.nodes import Node, Path, nearest
 from farmgate.config.overrides import CREATED_BY_VARIABLE
-from farmgate.config.schema import Ai, Provider, Route, Server
+from farmgate.config.schema import Ai, LocalModel, Provider, Route, Server
 
-__all__ = ["bind_problem", "default_model_problems", "is_loopback", "route_problems", "routing_problems"]
+__all__ = [
+    "adapter_problems",
+    "bind_problem",
+    "default_model_problems",
+    "is_loopback",
+    "route_problems",
+    "routing_problems",
+]
 
 BUILT_IN = ("local", "demo")
 """Providers that are there without being written."""
@@ -120,6 +127,20 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def adapter_problems(models: Mapping[str, LocalModel], tree: Node) -> list[str]:
+    """Names that would mean both a model of its own and another's adapter."""
+    problems = []
+    for name, entry in models.items():
+        for adapter in entry.adapters:
+            if f"{name}:{adapter}" in models:
+                place = place_of(tree, ("models", name, "adapters", adapter))
+                problems.append(
+                    f"{place}: models.{name}.adapters names {quoted(adapter)}, and there is a model "
+                    f"{quoted(f'{name}:{adapter}')}: call one of them otherwise"
+                )
+    return problems
 
 
 def bind_problem(server: Server, tree: Node, *, has_keys: bool) -> str | None:

@@ -143,6 +143,7 @@ def cross_checks(load: Load, root: Root, tree: Node, left_out: Mapping[str, str]
         root.ai, tree, environment=environment, left_out=left_out, has_overlay=has_overlay
     )
     yield from checks.route_problems(root.ai, tree, left_out)
+    yield from checks.adapter_problems(root.models, tree)
     yield from checks.default_model_problems(root.ai, tree, environment)
     if problem := checks.bind_problem(root.server, tree, has_keys=has_keys):
         yield problem

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    SecretStr,
+    WithJsonSchema,
+)
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 
@@ -17,6 +27,7 @@ from farmgate.core.locator import is_remote, parse_locator
 __all__ = [
     "MIB",
     "Ability",
+    "Adapters",
     "ApiSecret",
     "Headers",
     "Label",
@@ -33,10 +44,12 @@ __all__ = [
     "Usd",
     "Weight",
     "Whole",
+    "adapter_named",
 ]
 
 MIB = 1024 * 1024
 HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9a-fA-F:.]+(%[A-Za-z0-9._-]+)?")
+ADAPTER_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -109,6 +122,25 @@ def model_source(text: str) -> str:
     return text
 
 
+def adapter_named(path: str) -> str:
+    """What an adapter is called that was written without a name: as its folder, or as its file without the ending."""
+    return Path(path).name.removesuffix(".gguf").replace(".", "-")
+
+
+def adapters_by_name(adapters: Mapping[str, str]) -> Mapping[str, str]:
+    for name, path in adapters.items():
+        if not ADAPTER_NAME.fullmatch(name):
+            raise ValueError(
+                f"must have names of letters, digits, - and _, 64 at most, and {name[:100]!r} is none: "
+                "write `adapters: {name: path}`"
+            )
+        if name == "latest":
+            raise ValueError("must have other names than `latest`, which in Ollama's words is no name at all")
+        if is_remote(path):
+            raise ValueError("must be folders or files on this machine: adapters are not pulled")
+    return adapters
+
+
 Whole = Annotated[int, BeforeValidator(not_a_bool)]
 Seconds = Annotated[float, BeforeValidator(not_a_bool), Field(gt=0, le=86_400, allow_inf_nan=False)]
 Pause = Annotated[float, BeforeValidator(not_a_bool), Field(ge=0, le=86_400, allow_inf_nan=False)]
@@ -118,6 +150,20 @@ ApiSecret = Annotated[SecretStr, AfterValidator(header_safe)]
 Headers = Annotated[Mapping[str, str], AfterValidator(header_fields)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 ModelSource = Annotated[Name, AfterValidator(model_source)]
+AdapterPath = {"type": "string", "minLength": 1, "maxLength": 256}
+Adapters = Annotated[
+    Mapping[str, Name],
+    Field(max_length=64),
+    AfterValidator(adapters_by_name),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "object", "additionalProperties": AdapterPath, "maxProperties": 64},
+                {"type": "array", "items": AdapterPath, "maxItems": 64},
+            ]
+        }
+    ),
+]
 Queued = Annotated[int, BeforeValidator(not_a_bool), Field(ge=0, le=1_000_000)]
 Span = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(hours_of_the_week)]
 Label = Annotated[str, BeforeValidator(whole_as_text), Field(min_length=1, max_length=100, pattern=r"^[!-~]+$")]

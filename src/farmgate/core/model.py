@@ -82,12 +82,14 @@ class Facts:
 class ModelInfo(Facts):
     """One model of one provider. `loaded` is None where the provider cannot tell; sizes are of the weights.
 
-    `loaded_context_tokens` is what it has now; it may be loaded anew with more, up to `context_tokens`. Of what was
-    pulled: `source`, as its owner wrote it, the `revision` it was at, and its `licence`.
+    `parent`: the model that an adapter is of. `loaded_context_tokens` is what it has now; it may be loaded anew with
+    more, up to `context_tokens`. Of what was pulled: `source`, as its owner wrote it, the `revision` it was at, and
+    its `licence`.
     """
 
     name: str
     provider: str
+    parent: str | None = None
     size_bytes: int | None = None
     description: str | None = None
     loaded: bool | None = None
@@ -124,7 +126,7 @@ class ModelState:
 
     `memory`: bytes by device, measured or, until it is loaded, expected. `answers`: whether callers of the name get
     this version. `ttl_left_s`: when it leaves if nobody uses it; None: it stays until another needs the room.
-    `load_s`: how long its last start took. `tokens_per_s`: answered lately.
+    `load_s`: how long its last start took. `tokens_per_s`: answered lately. `adapters`: those it has.
     """
 
     name: str
@@ -144,6 +146,7 @@ class ModelState:
     failure: str | None = None
     load_s: float | None = None
     tokens_per_s: float = 0.0
+    adapters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -91,14 +91,23 @@ class Lease(Protocol):
     def key(self) -> str:
         """The engine's own API key; empty when it has none."""
 
+    @property
+    def fields(self) -> Mapping[str, object]:
+        """What the body of a request for text must hold beside what the caller said: it tells the engine which adapter
+        is meant, or that none is. No caller may say it."""
+
     def release(self, *, answered: bool = False) -> None:
         """`answered`: the engine said all it had to say, so that it is known to be well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """How many requests a model answers at the same time, how many may wait for that, and for how many seconds."""
+    """How many requests a model answers at the same time, how many may wait for that, and for how many seconds.
 
+    `model`: whose places they are; those of an adapter are its model's.
+    """
+
+    model: str
     parallel: int
     queue: int
     patience_s: float

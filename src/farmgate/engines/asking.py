@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from farmgate.core.errors import EngineUnavailable
-from farmgate.core.ports import Purpose
+from farmgate.core.ports import Lease, Purpose
+from farmgate.engines.adapters import Order
 from farmgate.engines.declared import Question
 from farmgate.engines.engine import Spec
-from farmgate.engines.leases import Address, EngineLease
+from farmgate.engines.leases import Address
 from farmgate.engines.process import EngineDied
 
-__all__ = ["NoAnswer", "ask", "check_answer", "warm"]
+__all__ = ["NoAnswer", "ask", "carry_out", "check_answer", "warm"]
 
 ANSWER_BYTES = 1 << 20
 QUESTION_S = 120.0
 QUESTION_TOKENS = 128
+ORDER_S = 120.0
+"""How long an engine may take over an adapter."""
 
 
 class NoAnswer(Exception):
@@ -41,10 +45,11 @@ async def warm(spec: Spec, address: Address) -> None:
         raise EngineDied(f"came up and, asked for one token, {error}") from error
 
 
-async def check_answer(lease: EngineLease, model: str, question: Question) -> None:
+async def check_answer(lease: Lease, model: str, question: Question) -> None:
     """Ask a new version what its owner wants asked. Raises EngineUnavailable where the answer is not as expected."""
     messages = [{"role": "user", "content": question.ask}]
-    body = {"model": model, "messages": messages, "max_tokens": QUESTION_TOKENS, "temperature": 0}
+    asked = {"model": model, "messages": messages, "max_tokens": QUESTION_TOKENS, "temperature": 0}
+    body = {**asked, **lease.fields}
     try:
         async with asyncio.timeout(QUESTION_S):
             told = await ask(lease.url, lease.key, "/v1/chat/completions", body)
@@ -61,11 +66,26 @@ async def check_answer(lease: EngineLease, model: str, question: Question) -> No
 
 async def ask(url: str, key: str, path: str, body: dict[str, object]) -> dict[str, object]:
     """What an engine answers, as JSON. Raises NoAnswer."""
+    return read_answer(await exchange(url, key, "POST", path, body))
+
+
+async def carry_out(address: Address, order: Order) -> None:
+    """Have an engine do something, whatever it says of it. Raises NoAnswer where it did not, or not in time."""
+    try:
+        async with asyncio.timeout(ORDER_S):
+            answer = await exchange(address.url, address.key, order.method, order.path, order.body)
+    except TimeoutError:
+        raise NoAnswer(f"did not do it within {ORDER_S:g} s") from None
+    check_status(answer, "2")
+
+
+async def exchange(url: str, key: str, method: str, path: str, body: Mapping[str, object]) -> bytes:
+    """The whole of an engine's HTTP answer. Raises NoAnswer where there is none."""
     parts = urlsplit(url)
     content = json.dumps(body).encode()
     # HTTP/1.0: the answer comes in one piece and ends with the connection.
     head = (
-        f"POST {path} HTTP/1.0\r\nhost: {parts.netloc}\r\nauthorization: Bearer {key}\r\n"
+        f"{method} {path} HTTP/1.0\r\nhost: {parts.netloc}\r\nauthorization: Bearer {key}\r\n"
         f"content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
     )
     try:
@@ -77,7 +97,7 @@ async def ask(url: str, key: str, path: str, body: dict[str, object]) -> dict[st
             writer.close()
     except OSError as error:
         raise NoAnswer(f"broke the connection ({error})") from error
-    return read_answer(answer)
+    return answer
 
 
 async def read_all(reader: asyncio.StreamReader) -> bytes:
@@ -92,12 +112,7 @@ async def read_all(reader: asyncio.StreamReader) -> bytes:
 
 def read_answer(answer: bytes) -> dict[str, object]:
     """The JSON object in the whole of an HTTP answer. Raises NoAnswer for anything else."""
-    head, _, body = answer.partition(b"\r\n\r\n")
-    status = head.split(b" ", 2)[1:2]
-    if not head.startswith(b"HTTP/") or not status:
-        raise NoAnswer("answered nothing" if not answer else "did not answer in HTTP")
-    if status != [b"200"]:
-        raise NoAnswer(f"answered HTTP {status[0].decode('latin-1')[:8]}: {body[:300].decode('utf-8', 'replace')}")
+    body = check_status(answer, "200")
     try:
         told = json.loads(body)
     except (ValueError, RecursionError):
@@ -105,3 +120,14 @@ def read_answer(answer: bytes) -> dict[str, object]:
     if not isinstance(told, dict):
         raise NoAnswer("answered something else than a JSON object")
     return told
+
+
+def check_status(answer: bytes, begins: str) -> bytes:
+    """The body of an HTTP answer whose status begins so. Raises NoAnswer for any other."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status = head.split(None, 2)[1:2]
+    if not head.startswith(b"HTTP/") or not status:
+        raise NoAnswer("answered nothing" if not answer else "did not answer in HTTP")
+    if not status[0].startswith(begins.encode()):
+        raise NoAnswer(f"answered HTTP {status[0].decode('latin-1')[:8]}: {body[:300].decode('utf-8', 'replace')}")
+    return body

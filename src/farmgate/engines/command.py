@@ -16,6 +16,7 @@ from farmgate.core.ports import Purpose
 from farmgate.engines.engine import TEXT, Launch, Spec
 from farmgate.engines.folder import attention_heads
 from farmgate.engines.launching import read_address
+from farmgate.engines.served_adapters import SGLANG, VLLM, ServerAdapters
 
 __all__ = ["COMMANDS", "Command"]
 
@@ -56,6 +57,7 @@ class Command:
     runs_on: frozenset[str] = frozenset({"gpu"})
     gpu_bytes: int = SERVER_BYTES
     purposes: frozenset[Purpose] = TEXT
+    taking: ServerAdapters | None = None
 
     def missing(self) -> str | None:
         program = self.argv[0]
@@ -95,12 +97,14 @@ class Command:
             *(filled(argument, known) for argument in self._words(spec)),
         )
         sleeps = self.sleep_environment if spec.sleeps else ()
-        return Launch(command=command, key=key, environment={**environment, **dict(sleeps)})
+        adapts = self.taking.environment if self.taking is not None and spec.adapters else {}
+        return Launch(command=command, key=key, environment={**environment, **dict(sleeps), **adapts})
 
     def _words(self, spec: Spec) -> tuple[str, ...]:
         added = (one for one in self.automatic if not any(is_said(spec.arguments, flag) for flag in one.unless))
         sleeps = self.sleep_words if spec.sleeps else ()
-        return (*self.argv, *(word for one in added for word in one.words), *sleeps, *spec.arguments)
+        adapters = self.taking.arguments(spec) if self.taking is not None else ()
+        return (*self.argv, *(word for one in added for word in one.words), *sleeps, *adapters, *spec.arguments)
 
     def address(self, line: bytes) -> str | None:
         return read_address(line)
@@ -176,6 +180,7 @@ COMMANDS: Mapping[str, Command] = {
         # Without it there are no routes to sleep and wake by.
         sleep_environment=(("VLLM_SERVER_DEV_MODE", "1"),),
         key_variable="VLLM_API_KEY",
+        taking=VLLM,
         install="pip install vllm",
     ),
     "sglang": Command(
@@ -192,6 +197,7 @@ COMMANDS: Mapping[str, Command] = {
         ),
         sizes=SGLANG_SIZES,
         install="pip install sglang",
+        taking=SGLANG,
     ),
     "tgi": Command(
         name="tgi",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from farmgate.engines.adapters import Adapter
 from farmgate.engines.engine import Batch, Dtype, Quantize
 from farmgate.engines.hours import Hours
 from farmgate.engines.supervisor import Keep
@@ -43,7 +43,7 @@ class Declared:
     version: str
     engine: str | None = None
     device: str = "auto"
-    adapters: tuple[Path, ...] = ()
+    adapters: tuple[Adapter, ...] = ()
     command: tuple[str, ...] = ()
     ready: str = "/health"
     arguments: tuple[str, ...] = ()

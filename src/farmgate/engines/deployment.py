@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeAlias
 
-from farmgate.core.errors import ModelBusy, ShuttingDown
-from farmgate.core.ports import Progress, Purpose, Report
-from farmgate.engines.leases import EngineLease
+from farmgate.core.errors import EngineUnavailable, ModelBusy, ShuttingDown
+from farmgate.core.ports import Lease, Progress, Purpose, Report
+from farmgate.engines.adapters import Adapter
 from farmgate.engines.release import Release
 from farmgate.engines.states import State
 from farmgate.engines.supervisor import Keep, Supervisor
@@ -17,7 +17,7 @@ from farmgate.telemetry import log
 
 __all__ = ["Check", "Deployment"]
 
-Check: TypeAlias = Callable[[EngineLease], Awaitable[None]]
+Check: TypeAlias = Callable[[Lease], Awaitable[None]]
 """Asks a new version what its owner wants to know of it. Raises FarmError: it does not take over."""
 LEAST = -1_000_000
 """The priority of a version that nobody is sent to any more: it makes room for everything."""
@@ -36,6 +36,8 @@ class Deployment:
         self.kept_s = kept_s
         self._drain_s = drain_s
         self._coming: Release | None = None
+        self._settled = asyncio.Event()
+        self._expected = 0
         self._retired: set[Release] = set()
         self._leaving: set[asyncio.Task[None]] = set()
         self._is_closed = False
@@ -51,18 +53,59 @@ class Deployment:
         """Every process that there may be, also of releases that end what they have begun."""
         return tuple(one for release in (*self.releases, *self._retired) for one in release.supervisors.values())
 
+    def adapters_of(self, process: Supervisor) -> tuple[str, ...]:
+        """The names of the adapters that a process has."""
+        owners = (one for one in (*self.releases, *self._retired) if process in one.supervisors.values())
+        owner = next(owners, None)
+        is_adapted = owner is not None and process.spec.purpose is Purpose.GENERATE and process.state is State.READY
+        return owner.adaptation.names if owner is not None and owner.adaptation is not None and is_adapted else ()
+
     @property
     def is_changing(self) -> bool:
         return self._coming is not None
 
-    async def lease(self, purpose: Purpose) -> EngineLease:
+    async def lease(self, purpose: Purpose, adapter: str | None = None) -> Lease:
         while True:
             release = self.current
+            if adapter is not None and not release.has(adapter):
+                await self._until_there(adapter)
+                continue
             try:
-                return await release.supervisor(purpose).lease()
+                return await release.lease(purpose, adapter)
             except ShuttingDown:
                 if self._is_closed or release is self.current:
                     raise
+
+    def expect(self) -> None:
+        """A change is to come: who names an adapter that is not there waits until it is `over`."""
+        self._expected += 1
+
+    def over(self) -> None:
+        self._expected -= 1
+        self._pulse()
+
+    async def settled(self) -> None:
+        """Return when no change from one release to another is under way."""
+        while self._coming is not None:
+            await self._settled.wait()
+
+    async def _until_there(self, adapter: str) -> None:
+        """Wait for the release that brings an adapter. Raises EngineUnavailable where none is on its way."""
+        if not self._expected and (self._coming is None or not self._coming.has(adapter)):
+            name = self.current.version.name
+            raise EngineUnavailable(
+                f"{name} runs without the adapter {adapter}; the log says why. {name} alone answers.", retry_after_s=1.0
+            )
+        await self._settled.wait()
+
+    def adapt(self, adapters: tuple[Adapter, ...]) -> bool:
+        """Have these adapters from now on, in the processes there are. False, and nothing is done, where the current
+        one cannot. Another that cannot is started anew when somebody wants it back."""
+        if not self.current.adapt(adapters):
+            return False
+        for release in self.releases[1:]:
+            release.adapt(adapters)
+        return True
 
     def set_keep(self, keep: Keep) -> None:
         """How long the current release stays when nobody uses it; the process goes on."""
@@ -86,7 +129,7 @@ class Deployment:
         try:
             await self._bring_up(release, report, check)
         except BaseException:
-            self._coming = None
+            self._settle()
             if release is self.previous:
                 self._put_aside(release)
             else:
@@ -121,7 +164,7 @@ class Deployment:
         used = [purpose for purpose, one in self.current.supervisors.items() if one.state is not State.ON_DISK]
         for purpose in used or [release.version.first]:
             report(Progress(status=f"starting {release.version.name} {release.version.label} beside"))
-            lease = await release.supervisor(purpose).lease()
+            lease = await release.lease(purpose, None)
             try:
                 if check is not None and purpose in {Purpose.GENERATE, Purpose.INFER}:
                     report(Progress(status=f"checking {release.version.name} {release.version.label}"))
@@ -132,15 +175,28 @@ class Deployment:
     def _flip(self, release: Release) -> None:
         """Not a step in it waits: no caller is between the two."""
         before, older = self.current, self.previous
-        self._coming = None
-        self.current, self.previous = release, before
+        self.current = release
+        self._settle()
         release.keep = self.keep
-        self._put_aside(before)
         log.info(
             "model_swapped", model=release.version.name, version=release.version.label, before=before.version.label
         )
+        if before.version.adapters != release.version.adapters and before.version.is_but_for_adapters(release.version):
+            # The same with other adapters: the version before it is still the one to go back to.
+            self._retire(before, within_s=self._drain_s)
+            return
+        self.previous = before
+        self._put_aside(before)
         if older is not None and older is not release:
             self._retire(older, within_s=self._drain_s)
+
+    def _settle(self) -> None:
+        self._coming = None
+        self._pulse()
+
+    def _pulse(self) -> None:
+        settled, self._settled = self._settled, asyncio.Event()
+        settled.set()
 
     def _put_aside(self, release: Release) -> None:
         """Nobody new is sent to it; it stays for a while, unless somebody else needs the room."""

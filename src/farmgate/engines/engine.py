@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 from farmgate.core.ports import Purpose
+from farmgate.engines.adapters import Adapter
 
 __all__ = [
     "CONTEXT_BYTES",
@@ -71,7 +72,7 @@ class Spec:
 
     `attribute`: what in the file at `path` is the model, where the file is code.
     `device`: auto, cpu, gpu, or one device by its name. What a process sees of them is decided before it starts.
-    `adapters`: folders of LoRA adapters; llama.cpp has no use for them. `arguments`: more for a server's command.
+    `adapters`: those its command tells of. `arguments`: more for a server's command.
     `memory_bytes`: what it takes, where its owner knows better than its files tell.
     `dtype`, `quantize`: of the numbers, for transformers. `sleeps`: instead of leaving, for vllm.
     `gpus`: known once it has its room, when it is launched.
@@ -85,7 +86,7 @@ class Spec:
     threads: int
     version: str = ""
     device: str = "auto"
-    adapters: tuple[Path, ...] = ()
+    adapters: tuple[Adapter, ...] = ()
     arguments: tuple[str, ...] = ()
     memory_bytes: int | None = None
     attribute: str = ""

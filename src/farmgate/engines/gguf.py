@@ -37,11 +37,13 @@ class _CutOff(Exception):
 class Header:
     """None where the file does not say, or says it after the part that was read.
 
+    `kind`: model, adapter and the like.
     `token_bytes`: what one token of context takes in the cache of keys and values, at 2 bytes a number. `pooling`: what
     becomes of the vectors of all tokens, by llama.cpp's numbers. `is_causal`: False where each token sees those behind
     it, so that it writes no text.
     """
 
+    kind: str | None = None
     architecture: str | None = None
     name: str | None = None
     context_tokens: int | None = None
@@ -96,10 +98,12 @@ def _values(cursor: _Cursor, keys: int) -> dict[str, object]:
 def _header(values: dict[str, object]) -> Header:
     architecture = values.get("general.architecture")
     name = values.get("general.name")
+    kind = values.get("general.type")
     context = values.get(f"{architecture}.context_length")
     known = isinstance(context, int) and 0 < context <= MAX_CONTEXT_TOKENS
     pooling, causal = values.get(f"{architecture}.pooling_type"), values.get(f"{architecture}.attention.causal")
     return Header(
+        kind=kind if isinstance(kind, str) else None,
         architecture=architecture if isinstance(architecture, str) else None,
         name=name if isinstance(name, str) else None,
         context_tokens=context if known and isinstance(context, int) else None,

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from farmgate.core.ports import Purpose
+from farmgate.engines.adapters import Adapter
 from farmgate.engines.engine import Batch, Gpus, Spec
 
 __all__ = ["LOOPBACK", "announce", "arguments", "command", "keep_output", "read_address", "read_spec"]
@@ -37,7 +38,7 @@ def command(module: str, spec: Spec, *more: str) -> tuple[str, ...]:
         *("--threads", str(spec.threads)),
         *("--device", spec.device),
         *("--gpus", str(spec.gpus.count)),
-        *(word for adapter in spec.adapters for word in ("--adapter", str(adapter))),
+        *(word for adapter in spec.adapters for word in ("--adapter", f"{adapter.name}={adapter.path}")),
         *("--attribute", spec.attribute),
         *("--batch", str(spec.batch.most)),
         *("--wait-ms", str(spec.batch.wait_ms)),
@@ -58,12 +59,17 @@ def arguments(module: str) -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--gpus", type=int, default=0)
-    parser.add_argument("--adapter", type=Path, action="append", default=[])
+    parser.add_argument("--adapter", type=adapter_in, action="append", default=[])
     parser.add_argument("--attribute", default="")
     parser.add_argument("--batch", type=int, default=Batch().most)
     parser.add_argument("--wait-ms", type=float, default=Batch().wait_ms)
     parser.add_argument("--parent", type=int, required=True)
     return parser
+
+
+def adapter_in(text: str) -> Adapter:
+    name, _, path = text.partition("=")
+    return Adapter(name, Path(path))
 
 
 def read_spec(given: argparse.Namespace) -> Spec:

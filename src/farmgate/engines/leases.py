@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from farmgate.core.ports import Clock
+from farmgate.engines.adapters import PLAIN
 
 __all__ = ["Address", "EngineLease", "Leases"]
 
@@ -32,6 +33,11 @@ class EngineLease:
     @property
     def url(self) -> str:
         return self._address.url
+
+    @property
+    def fields(self) -> Mapping[str, object]:
+        """A request under it may be as it is."""
+        return PLAIN
 
     @property
     def key(self) -> str:

@@ -13,15 +13,16 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from farmgate.core.errors import FarmError, NotFound, ShuttingDown
+from farmgate.core.errors import FarmError, InvalidValue, ModelNotCapable, NotFound, ShuttingDown
 from farmgate.core.model import DeviceState, HealthStatus, ModelInfo, ModelState, Served
-from farmgate.core.ports import Clock, Places, Progress, Purpose, Report
+from farmgate.core.ports import Clock, Lease, Places, Progress, Purpose, Report
+from farmgate.engines.adapters import TakesAdapters
+from farmgate.engines.adapting import Adaptation
 from farmgate.engines.asking import check_answer, warm
 from farmgate.engines.declared import KEPT_S, Declared
 from farmgate.engines.deployment import Check, Deployment
 from farmgate.engines.devices import Devices
 from farmgate.engines.engine import Engine, Spec, minimal_environment
-from farmgate.engines.leases import EngineLease
 from farmgate.engines.memory import Machine
 from farmgate.engines.ours import ENGINES
 from farmgate.engines.release import Release, Version
@@ -90,14 +91,21 @@ class Engines:
 
     # ------------------------------------------------------------------------------------------------- for requests
 
-    async def lease(self, model: str, *, purpose: Purpose = Purpose.GENERATE) -> EngineLease:
-        return await self._deployment(model).lease(purpose)
+    async def lease(self, model: str, *, purpose: Purpose = Purpose.GENERATE) -> Lease:
+        model, adapter = self._versions.split(model)
+        if adapter is not None and purpose is not Purpose.GENERATE:
+            raise ModelNotCapable(
+                f"{model}:{adapter} is an adapter, which only writes text: ask {model}.", param="model"
+            )
+        return await self._deployment(model).lease(purpose, adapter)
 
     def places(self, model: str) -> Places | None:
+        model, _ = self._versions.split(model)
         deployment = self._deployments.get(model)
         return self._versions.places(model, deployment.current.version if deployment is not None else None)
 
     def served(self, model: str) -> Served:
+        model, _ = self._versions.split(model)
         deployment = self._deployments.get(model)
         version = deployment.current.version if deployment is not None else self._versions.current(model)
         return Served(
@@ -111,17 +119,21 @@ class Engines:
     # ------------------------------------------------------------------------------------------------ for operators
 
     async def load(self, model: str, report: Report) -> None:
-        deployment = self._deployment(model)
+        name, adapter = self._versions.split(model)
+        deployment = self._deployment(name)
         report(Progress(status=f"loading {model}"))
-        (await deployment.lease(deployment.current.version.first)).release()
+        purpose = deployment.current.version.first if adapter is None else Purpose.GENERATE
+        (await deployment.lease(purpose, adapter)).release()
         report(Progress(status=f"{model} is ready"))
 
     async def unload(self, model: str) -> None:
+        self._must_be_whole(model)
         self._versions.current(model)
         if (deployment := self._deployments.get(model)) is not None:
             await deployment.unload(DRAIN_S)
 
     async def swap(self, model: str, version: str | None, report: Report) -> None:
+        self._must_be_whole(model)
         deployment = self._deployment(model)
         label = version if version is not None else deployment.current.version.label
         previous = deployment.previous
@@ -132,6 +144,7 @@ class Engines:
         await deployment.swap(release, report, check=self._check(model))
 
     async def rollback(self, model: str, report: Report) -> None:
+        self._must_be_whole(model)
         deployment = self._deployment(model)
         if deployment.previous is None:
             raise NotFound(f"{model} has had no other version since the start.")
@@ -149,7 +162,7 @@ class Engines:
 
     def declare(self, models: Mapping[str, Declared]) -> None:
         """Serve models as a new configuration says. Those it says nothing new of go on as they are; one that changed
-        is replaced as by a swap, in the background."""
+        is replaced as by a swap, in the background. Adapters come and go in the process there is, where it can."""
         before, self._versions.declared = self._versions.declared, dict(models)
         for name in before.keys() | models.keys():
             if before.get(name) != models.get(name) and name in self._deployments:
@@ -163,7 +176,7 @@ class Engines:
 
     def models(self) -> tuple[ModelInfo, ...]:
         ready = {name for name, one in self._deployments.items() if is_ready(one)}
-        return tuple(replace(info, loaded=info.name in ready) for info in self._versions.models())
+        return tuple(replace(info, loaded=(info.parent or info.name) in ready) for info in self._versions.models())
 
     def states(self) -> tuple[ModelState, ...]:
         """Every process there is or was, by model."""
@@ -215,16 +228,30 @@ class Engines:
         return found
 
     def _fit(self, release: Release, deployment: Deployment) -> Release:
-        """A release that comes back; anew where it rests after a crash: who wants it now does not wait for that."""
-        return self._release(release.version, deployment.keep) if release.failed else release
+        """A release that comes back; anew where it has other adapters, or rests after a crash: who wants it now does
+        not wait for that."""
+        version = replace(release.version, adapters=self._versions.adapters(release.version.name))
+        return self._release(version, deployment.keep) if release.failed or version != release.version else release
 
     def _release(self, version: Version, keep: Keep) -> Release:
-        return Release(version, self._new_supervisor, keep)
+        adaptation = None
+        if isinstance(version.engine, TakesAdapters) and version.engine.taking is not None:
+            adaptation = Adaptation(
+                version.engine.taking,
+                model=version.name,
+                path=version.path,
+                adapters=version.adapters,
+                clock=self._clock,
+            )
+        return Release(version, partial(self._new_supervisor, adaptation), keep, adaptation=adaptation)
 
-    def _new_supervisor(self, version: Version, purpose: Purpose, keep: Keep) -> Supervisor:
+    def _new_supervisor(
+        self, adaptation: Adaptation | None, version: Version, purpose: Purpose, keep: Keep
+    ) -> Supervisor:
+        is_adapted = adaptation is not None and purpose is Purpose.GENERATE
         return Supervisor(
             version.spec(purpose),
-            version.engine,
+            adaptation.engine(version.engine) if adaptation is not None and is_adapted else version.engine,
             log_file=(self._log_directory / log_name(version, purpose)).absolute(),
             environment=self._environment,
             settings=self._settings,
@@ -232,7 +259,7 @@ class Engines:
             sleep=self._sleep,
             keep=keep,
             room=partial(self._machine.room, engine=version.engine),
-            warm=self._warm,
+            warm=adaptation.warm(self._warm) if adaptation is not None and is_adapted else self._warm,
             sleeper=self._sleeper if version.sleeps else None,
         )
 
@@ -251,12 +278,30 @@ class Engines:
         if not asks_for_another:
             # Who swapped to another version by hand keeps it, in its new size.
             version = replace(self._versions.labelled(name, deployment.current.version.label), name=name)
-        if version != deployment.current.version:
-            self._soon(self._replace(deployment, version))
+        running = deployment.current.version
+        if version == running or (running.is_but_for_adapters(version) and deployment.adapt(version.adapters)):
+            return
+        deployment.expect()
+        self._soon(
+            self._declare_later(deployment, before) if deployment.is_changing else self._replace(deployment, version)
+        )
+
+    async def _declare_later(self, deployment: Deployment, before: Declared | None) -> None:
+        """When the change that is under way is over."""
+        name = deployment.current.version.name
+        try:
+            await deployment.settled()
+            if self._deployments.get(name) is deployment:
+                self._declare_anew(name, before, self._versions.declared.get(name))
+        finally:
+            deployment.over()
 
     async def _replace(self, deployment: Deployment, version: Version) -> None:
         release = self._release(version, deployment.keep)
-        await deployment.swap(release, ignore, check=self._check(version.name))
+        try:
+            await deployment.swap(release, ignore, check=self._check(version.name))
+        finally:
+            deployment.over()
 
     def _look_at_the_clock(self) -> None:
         now = self._wall()
@@ -289,6 +334,12 @@ class Engines:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def _must_be_whole(self, model: str) -> None:
+        """Raises InvalidValue for an adapter: what runs is its model."""
+        name, adapter = self._versions.split(model)
+        if adapter is not None:
+            raise InvalidValue(f"{model} is an adapter of {name} and runs in its process: name {name}.", param="model")
+
     def _check(self, model: str) -> Check | None:
         declared = self._versions.declared.get(model)
         question = declared.question if declared is not None else None
@@ -317,6 +368,7 @@ class Engines:
             priority=supervisor.keep.priority,
             failure=supervisor.failure,
             load_s=supervisor.load_s,
+            adapters=deployment.adapters_of(supervisor),
         )
 
 

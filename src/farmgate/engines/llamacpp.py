@@ -13,9 +13,11 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from farmgate.core.ports import Purpose
+from farmgate.engines.adapters import Adapter, Order, check_gguf
 from farmgate.engines.child import bind_to_parent
 from farmgate.engines.engine import TEXT, Launch, Spec
 from farmgate.engines.launching import LOOPBACK, announce, arguments, command, keep_output, read_address, read_spec
@@ -69,6 +71,30 @@ def sees_gpus(environment: tuple[tuple[str, str], ...]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class GgufAdapters:
+    """llama.cpp is given its adapters when it starts, and each request says how much of which it wants."""
+
+    is_told_at_start: bool = True
+
+    def check(self, adapter: Adapter, model: Path) -> None:
+        check_gguf(adapter.path, model)
+
+    def can_become(self, given: Sequence[Adapter], wanted: Sequence[Adapter]) -> bool:
+        return set(given) == set(wanted)
+
+    def add(self, model: str, adapter: Adapter) -> Order:
+        raise NotImplementedError("llama.cpp takes no adapter while it runs")
+
+    def remove(self, model: str, adapter: Adapter) -> Order:
+        raise NotImplementedError("llama.cpp keeps its adapters while it runs")
+
+    def fields(self, given: Sequence[Adapter], name: str | None) -> Mapping[str, object]:
+        """Of every one, so that none is left from the request before."""
+        told = [{"id": at, "scale": float(adapter.name == name)} for at, adapter in enumerate(given)]
+        return {"lora": told} if told else {}
+
+
+@dataclass(frozen=True, slots=True)
 class LlamaCpp:
     """The embedded engine, through the package xllamacpp."""
 
@@ -76,6 +102,7 @@ class LlamaCpp:
     runs_on: frozenset[str] = frozenset({"cpu", "gpu"})
     gpu_bytes: int = GPU_BYTES
     purposes: frozenset[Purpose] = TEXT | {Purpose.RERANK}
+    taking: GgufAdapters = GgufAdapters()
 
     def missing(self) -> str | None:
         if importlib.util.find_spec("xllamacpp") is not None:
@@ -141,6 +168,12 @@ def parameters(spec: Spec, key: str, xllamacpp: Any) -> Any:
     elif spec.device != "auto" or sys.platform != "darwin":
         # There the GPU's memory is the machine's, and it decides for itself.
         p.n_gpu_layers = 0
+    if spec.adapters:
+        # Without a word on it, a request is answered by all of them.
+        p.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter.path), 0.0) for adapter in spec.adapters]
+        # What is kept of earlier prompts is found again by its words, whichever adapter it was computed with.
+        p.cache_ram_mib = 0
+        p.cache_idle_slots = False
     kinds = xllamacpp.llama_pooling_type
     pooling = {Purpose.EMBED: kinds.LLAMA_POOLING_TYPE_MEAN, Purpose.RERANK: kinds.LLAMA_POOLING_TYPE_RANK}
     if spec.purpose in pooling:

@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from farmgate.engines.adapters import adapters_bytes
 from farmgate.engines.engine import CONTEXT_BYTES, Spec
 from farmgate.engines.folder import NUMBER_BYTES, folder_bytes, folder_token_bytes, number_bytes, vocabulary_numbers
 from farmgate.engines.gguf import NotGguf, read_header
@@ -35,15 +36,17 @@ def expected_bytes(spec: Spec, *, on_host: bool = True, gpu_bytes: int = CONTEXT
         return spec.memory_bytes
     tokens = spec.context_tokens * spec.parallel
     base = BASE_BYTES if on_host else gpu_bytes
+    adapters = adapters_bytes(spec.adapters)
     if spec.path.is_dir():
         each = NUMBER_BYTES.get(spec.dtype) or (4 if on_host else number_bytes(spec.path) or 4)
         cache = tokens * folder_token_bytes(spec.path, each)
-        return int(folder_weights(spec, each) * (1 + WORK_SHARE)) + cache + (TORCH_BYTES if on_host else base)
+        weights = folder_weights(spec, each) + adapters
+        return int(weights * (1 + WORK_SHARE)) + cache + (TORCH_BYTES if on_host else base)
     if spec.path.suffix == ".onnx":
         # Large weights lie in files beside the graph, which begin with its name.
         weights = sum(file.stat().st_size for file in spec.path.parent.glob(f"{spec.path.stem}*") if file.is_file())
         return int(weights * (1 + WORK_SHARE)) + base
-    weights = weights_bytes(spec.path)
+    weights = weights_bytes(spec.path) + adapters
     with suppress(NotGguf):
         return int(weights * (1 + WORK_SHARE)) + tokens * (read_header(spec.path).token_bytes or 0) + base
     return weights + base

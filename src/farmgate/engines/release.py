@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from farmgate.core.errors import ModelNotCapable
 from farmgate.core.model import Capability
-from farmgate.core.ports import Purpose
+from farmgate.core.ports import Lease, Purpose
+from farmgate.engines.adapters import Adapter
+from farmgate.engines.adapting import Adaptation
 from farmgate.engines.engine import Batch, Dtype, Engine, Quantize, Spec
 from farmgate.engines.states import State
 from farmgate.engines.supervisor import Keep, Supervisor
@@ -35,7 +37,7 @@ class Version:
     parallel: int
     threads: int
     device: str = "auto"
-    adapters: tuple[Path, ...] = ()
+    adapters: tuple[Adapter, ...] = ()
     arguments: tuple[str, ...] = ()
     memory_bytes: int | None = None
     attribute: str = ""
@@ -62,6 +64,10 @@ class Version:
         what = "takes no tensors" if wanted is Purpose.INFER else "does not rank documents"
         raise ModelNotCapable(f"{self.name} {what}: {self.engine.name} cannot.", param="model")
 
+    def is_but_for_adapters(self, other: Version) -> bool:
+        """Whether it is the same, whatever adapters either has."""
+        return replace(self, adapters=other.adapters) == other
+
     def spec(self, purpose: Purpose) -> Spec:
         return Spec(
             model=self.name,
@@ -72,7 +78,8 @@ class Version:
             parallel=self.parallel,
             threads=self.threads,
             device=self.device,
-            adapters=self.adapters,
+            # Vectors and ranks are the model's own.
+            adapters=self.adapters if purpose is Purpose.GENERATE else (),
             arguments=self.arguments,
             memory_bytes=self.memory_bytes,
             attribute=self.attribute,
@@ -87,10 +94,13 @@ MakeSupervisor: TypeAlias = Callable[[Version, Purpose, Keep], Supervisor]
 
 
 class Release:
-    """A version with its processes, made when first asked for."""
+    """A version with its processes, made when first asked for. `adaptation`: where its engine takes adapters."""
 
-    def __init__(self, version: Version, make: MakeSupervisor, keep: Keep) -> None:
+    def __init__(
+        self, version: Version, make: MakeSupervisor, keep: Keep, *, adaptation: Adaptation | None = None
+    ) -> None:
         self.version = version
+        self.adaptation = adaptation
         self._make = make
         self._keep = keep
         self._lends = True
@@ -114,6 +124,29 @@ class Release:
         self._keep = keep
         for supervisor in self._supervisors.values():
             supervisor.keep = keep
+
+    def has(self, adapter: str) -> bool:
+        """Whether it is to have an adapter of that name."""
+        return self.adaptation is not None and self.adaptation.wants(adapter)
+
+    def adapt(self, adapters: tuple[Adapter, ...]) -> bool:
+        """Have these adapters from now on. False, and nothing is done, where that takes another process."""
+        if self.adaptation is None:
+            return False
+        process = self._supervisors.get(Purpose.GENERATE)
+        is_running = process is not None and process.state not in {State.ON_DISK, State.FAILED}
+        if is_running and not self.adaptation.can_become(adapters):
+            return False
+        self.version = replace(self.version, adapters=adapters)
+        self.adaptation.want(adapters, is_running=is_running)
+        return True
+
+    async def lease(self, purpose: Purpose, adapter: str | None) -> Lease:
+        """Raises ModelNotCapable, EngineUnavailable, ModelTooLarge, ShuttingDown."""
+        lease = await self.supervisor(purpose).lease()
+        if self.adaptation is None or purpose is not Purpose.GENERATE:
+            return lease
+        return await self.adaptation.take(lease, adapter)
 
     def forgive(self) -> None:
         """Forget the crashes of its processes."""
@@ -143,3 +176,5 @@ class Release:
     async def close(self) -> None:
         """End the processes now; nothing is lent any more."""
         await asyncio.gather(*(supervisor.close() for supervisor in self._supervisors.values()))
+        if self.adaptation is not None:
+            await self.adaptation.close()

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from farmgate.core.ports import Purpose
+from farmgate.engines.adapters import PLAIN, Adapter, Order, check_folder
 from farmgate.engines.engine import CONTEXT_BYTES, TEXT, Launch, Spec
 from farmgate.engines.launching import command, read_address
 
@@ -38,6 +40,30 @@ SPLITS = tuple(range(1, 9))
 
 
 @dataclass(frozen=True, slots=True)
+class PeftAdapters:
+    """Ours takes adapters while it runs, and by that way alone: one that it cannot load does not keep it from coming
+    up."""
+
+    is_told_at_start: bool = False
+
+    def check(self, adapter: Adapter, model: Path) -> None:
+        check_folder(adapter.path)
+
+    def can_become(self, given: Sequence[Adapter], wanted: Sequence[Adapter]) -> bool:
+        return True
+
+    def add(self, model: str, adapter: Adapter) -> Order:
+        return Order(method="POST", path="/adapters", body={"name": adapter.name, "path": str(adapter.path)})
+
+    def remove(self, model: str, adapter: Adapter) -> Order:
+        return Order(method="DELETE", path=f"/adapters/{adapter.name}", body={})
+
+    def fields(self, given: Sequence[Adapter], name: str | None) -> Mapping[str, object]:
+        """It is called there what callers call it."""
+        return PLAIN
+
+
+@dataclass(frozen=True, slots=True)
 class Transformers:
     """Any checkpoint that the transformers library knows, from a local folder of safetensors."""
 
@@ -45,6 +71,7 @@ class Transformers:
     runs_on: frozenset[str] = frozenset({"cpu", "gpu"})
     gpu_bytes: int = CONTEXT_BYTES
     purposes: frozenset[Purpose] = TEXT
+    taking: PeftAdapters = PeftAdapters()
 
     def missing(self) -> str | None:
         if all(importlib.util.find_spec(package) is not None for package in NEEDED):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +13,7 @@ from farmgate.core.locator import is_remote
 from farmgate.core.model import Capability, ModelInfo
 from farmgate.core.ports import Places
 from farmgate.engines.abilities import lacks_of_found
+from farmgate.engines.adapters import Adapter, adapters_bytes
 from farmgate.engines.command import Command
 from farmgate.engines.declared import QUEUE, QUEUE_S, Declared
 from farmgate.engines.engine import Engine
@@ -23,6 +24,8 @@ from farmgate.engines.shards import weights_bytes
 __all__ = ["Files", "Options", "Versions", "default_threads"]
 
 ANY = frozenset({"cpu", "gpu"})
+TEXT_ALONE = frozenset({Capability.EMBEDDING, Capability.RERANK, Capability.INFER})
+"""What a model does without its adapters."""
 WORDLESS = frozenset(("python", "onnx"))
 """Engines whose models have no context in tokens unless their owner says so, and that pulled files are not for."""
 
@@ -72,7 +75,34 @@ class Versions:
             for info in self._weights.models()
         }
         declared = {name: info for name in self.declared if (info := self._info(name)) is not None}
-        return tuple(info for _, info in sorted({**pulled, **declared}.items()))
+        adapted = {info.name: info for model in declared.values() for info in self._adapted(model)}
+        return tuple(info for _, info in sorted({**adapted, **pulled, **declared}.items()))
+
+    def _adapted(self, model: ModelInfo) -> Iterator[ModelInfo]:
+        """A model with each of its adapters whose files are there."""
+        for adapter in self.adapters(model.name):
+            if adapter.path.exists():
+                yield replace(
+                    model,
+                    name=f"{model.name}:{adapter.name}",
+                    parent=model.name,
+                    size_bytes=adapters_bytes([adapter]),
+                    description=f"adapter of {model.name}",
+                    lacks=model.lacks | TEXT_ALONE,
+                )
+
+    def split(self, name: str) -> tuple[str, str | None]:
+        """A name as callers say it: the model's, and that of the adapter which stands behind a colon."""
+        if name in self.declared:
+            return name, None
+        model, _, adapter = name.rpartition(":")
+        is_adapter = any(one.name == adapter for one in self.adapters(model))
+        return (model, adapter) if is_adapter else (name, None)
+
+    def adapters(self, model: str) -> tuple[Adapter, ...]:
+        """Those of a model, as its entry names them."""
+        declared = self.declared.get(model)
+        return declared.adapters if declared is not None else ()
 
     def places(self, name: str, version: Version | None) -> Places | None:
         """How many requests a model takes; `version`: the one that answers, where one ever did."""
@@ -81,6 +111,7 @@ class Versions:
             return None
         wanted = declared.parallel if declared is not None else None
         return Places(
+            model=name,
             parallel=version.parallel if version is not None else wanted or self._options.parallel,
             queue=declared.queue if declared is not None else QUEUE,
             patience_s=declared.queue_s if declared is not None else QUEUE_S,

@@ -56,6 +56,7 @@ class Queue:
         room = self._room_of(model)
         if room is None:
             return await self._inner.send(request)
+        model = room.line or model
         apart = APART.get(request.kind)
         slots = self._queues.at(model if apart is None else f"{model} ({apart})", room)
         if slots.in_flight < room.in_flight:

@@ -134,7 +134,9 @@ class View:
     def usual(self, provider: str) -> str | None:
         """The model to ask where nobody says which: the first by name of those that may chat, else of all. One that
         knows nothing but this project's documentation is asked where there is nothing else."""
-        models = self.providers[provider].models
+        known = self.providers[provider].models
+        # An adapter is a variant of what it stands behind: nobody gets one who did not name it.
+        models = [model for model in known if model.rpartition(":")[0] not in known]
         chats = [
             model for model in models if (facts := self.facts.get((provider, model))) is None or CHAT not in facts.lacks
         ]

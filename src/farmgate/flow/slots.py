@@ -27,11 +27,13 @@ def soon_s(draw: Callable[[], float] = random.random) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
-    """How many may be answered at once, how many may wait, and for how long."""
+    """How many may be answered at once, how many may wait, and for how long. `line`: whose room it is, where several
+    names share one."""
 
     in_flight: int = 4096
     waiting: int = 1024
     patience_s: float = 2.0
+    line: str | None = None
 
 
 class Lines:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TypeVar, cast
 
 import msgspec
@@ -28,6 +29,8 @@ __all__ = ["LocalProvider"]
 
 ADDRESSES_KEPT = 16
 PURPOSES = {Kind.EMBEDDING: Purpose.EMBED, Kind.RERANK: Purpose.RERANK, Kind.INFER: Purpose.INFER}
+NOT_THEIRS: Mapping[str, object] = {"lora": None, "lora_path": None, "adapter_id": None}
+"""How engines are told of an adapter beside the model's name: callers say it by the name alone."""
 T = TypeVar("T")
 
 
@@ -77,6 +80,7 @@ class LocalProvider(ProviderBase):
                     request,
                     settings=self._settings,
                     asks_usage=True,
+                    ours={**NOT_THEIRS, **lease.fields},
                     prefix="/v1",
                     headers=headers,
                 )

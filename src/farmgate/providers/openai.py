@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from functools import cached_property, lru_cache, partial
 
 from farmgate.core.errors import (
@@ -27,7 +28,7 @@ from farmgate.wire.openai.errors import decode_error
 from farmgate.wire.openai.media import ANSWER_TYPES, MEDIA, Opaque, OpaqueReader, read_json
 from farmgate.wire.openai.models import decode_models
 from farmgate.wire.openai.quirks import PLAIN, Quirks
-from farmgate.wire.openai.requests import encode_request
+from farmgate.wire.openai.requests import NOTHING, encode_request
 from farmgate.wire.openai.stream import StreamReader
 from farmgate.wire.responses.answers import decode_whole as decode_whole_response
 from farmgate.wire.responses.requests import ResponsesBody
@@ -152,16 +153,17 @@ async def send(
     settings: ProviderSettings,
     asks_usage: bool,
     quirks: Quirks = PLAIN,
+    ours: Mapping[str, object] = NOTHING,
     prefix: str = "",
     query: str = "",
     headers: bytes = b"",
 ) -> Reply:
     """Ask a server that speaks OpenAI. The Reply's close frees or ends the connection. Raises FarmError.
 
-    `asks_usage`: it knows `stream_options`; `quirks`: where it differs from OpenAI; `prefix` is put before the
-    dialect's paths, `query` behind them.
+    `asks_usage`: it knows `stream_options`; `quirks`: where it differs from OpenAI; `ours` as `encode_request` has it;
+    `prefix` is put before the dialect's paths, `query` behind them.
     """
-    outgoing = encode_request(request, provider=settings.name, ask_usage=asks_usage, quirks=quirks)
+    outgoing = encode_request(request, provider=settings.name, ask_usage=asks_usage, quirks=quirks, ours=ours)
     path = prefix + PATHS[request.kind] + query
     codec = codec_of(request, settings)
     return await ask(upstream, path, outgoing, request=request, settings=settings, codec=codec, headers=headers)

@@ -52,6 +52,7 @@ class ToldModel(msgspec.Struct, rename="camel"):
     max_output_tokens: int | None = None
     capabilities: dict[str, bool] = {}
     price: ToldPrice | None = None
+    parent: str | None = None
     source: str | None = None
     revision: str | None = None
     licence: str | None = None
@@ -68,8 +69,8 @@ def encode_facts(model: Facts) -> dict[str, object]:
 
 
 def encode_origin(model: ModelInfo) -> dict[str, object]:
-    """Where a pulled model came from, as far as that is known."""
-    told = {"source": model.source, "revision": model.revision, "licence": model.licence}
+    """The model that an adapter is of; where a pulled model came from, as far as that is known."""
+    told = {"parent": model.parent, "source": model.source, "revision": model.revision, "licence": model.licence}
     return {name: value for name, value in told.items() if value is not None}
 
 
@@ -126,6 +127,7 @@ def model_of(entry: ToldModel) -> ModelInfo:
         capabilities=has,
         lacks=frozenset(said) - has,
         price=price_of(entry.price) if entry.price else None,
+        parent=entry.parent,
         source=entry.source,
         revision=entry.revision,
         licence=entry.licence,

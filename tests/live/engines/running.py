@@ -119,7 +119,6 @@ def starting(
     context_tokens: int = 1024,
     threads: int = 1,
     device: str = "auto",
-    adapters: Sequence[Path] = (),
     dtype: Dtype = "auto",
     quantize: Quantize = "none",
 ) -> Iterator[Running]:
@@ -133,7 +132,6 @@ def starting(
         parallel=parallel,
         threads=threads,
         device=device,
-        adapters=tuple(adapters),
         dtype=dtype,
         quantize=quantize,
     )

@@ -41,13 +41,14 @@ def said(running: Running, model: str) -> str:
     return running.said(QUESTION, model=model, max_tokens=60)
 
 
-def test_an_adapter_that_is_given_at_the_start_answers_beside_the_model_alone(
+def test_an_adapter_answers_beside_the_model_alone(
     law: tuple[Adapted, Path], reference: Reference, tmp_path: Path
 ) -> None:
     adapted, folder = law
     plain, other = reference.chat(QUESTION, most_tokens=60)[0], adapted.chat(QUESTION, most_tokens=60)[0]
     assert plain != other
-    with starting(MODELS / "guide-1", tmp_path, adapters=(folder,)) as running:
+    with starting(MODELS / "guide-1", tmp_path) as running:
+        running.post("/adapters", {"path": str(folder)})
         names = ["guide-1", "guide-1:law-1-2"] * 4
         told = at_once([lambda name=name: said(running, name) for name in names])  # type: ignore[misc]
         assert told == [plain, other] * 4

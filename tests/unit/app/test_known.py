@@ -66,3 +66,27 @@ def test_only_the_provider_itself_has_the_published_prices(
 ) -> None:
     beside = known_beside(config_of(tmp_path, f"ai: {{providers: {{{entries}}}}}"))
     assert (beside.price(name, "gpt-4o", NOON) is not None) is is_priced
+
+
+def test_what_is_said_of_a_model_holds_for_its_adapters(tmp_path: Path) -> None:
+    text = """
+    ai:
+      providers: {mine: {provider: local}, ollama: {}}
+      models:
+        chat: {contextTokens: 10, price: {input: 1, output: 2}}
+        "local/chat:formal": {price: {input: 3, output: 4}}
+    models:
+      chat: {source: ./chat.gguf, adapters: {formal: ./f.gguf, pirate: ./p.gguf}}
+    """
+    beside = known_beside(config_of(tmp_path, text))
+    for provider in ("local", "mine"):
+        pirate = beside.said(provider, "chat:pirate")
+        assert pirate.context_tokens == 10
+        assert pirate.price is not None
+        assert pirate.price.rates.output_usd == Decimal(2)
+    formal = beside.price("local", "chat:formal", NOON)
+    assert formal is not None
+    assert formal.rates.output_usd == Decimal(4), "what is said of it itself goes before"
+    assert beside.said("local", "chat:formal").context_tokens == 10
+    assert beside.said("ollama", "chat:formal").price is None, "there it is another model"
+    assert beside.said("local", "chat:none").price is None

@@ -9,6 +9,7 @@ from tests.unit.config.conftest import Folder
 
 from farmgate.app.declaring import declared_models
 from farmgate.config.changes import differences
+from farmgate.engines.adapters import Adapter
 from farmgate.engines.declared import Question
 from farmgate.engines.hours import parse_hours
 from farmgate.engines.supervisor import Keep
@@ -103,15 +104,12 @@ models:
     command: [my-server, "--port", "{port}"]
     ready: /up
     arguments: [--fast]
-    adapters: [./lora]
     memoryMib: 3
 """
     )
     told = declared_models(config)["big"]
     assert (told.command, told.ready, told.arguments) == (("my-server", "--port", "{port}"), "/up", ("--fast",))
     assert told.memory_bytes == 3 * 1024 * 1024
-    assert config.source is not None
-    assert told.adapters == (config.source.parent / "lora",)
 
 
 def test_numbers_are_for_checkpoints_of_transformers(folder: Folder) -> None:
@@ -148,3 +146,79 @@ def test_only_vllm_sleeps(folder: Folder) -> None:
 def test_a_command_and_its_engine_belong_together(folder: Folder, text: str) -> None:
     problems = folder.problems(f"models: {{m: {{source: a, {text[1:]}}}\n")
     assert any("must have a `command` with `engine: command`" in problem for problem in problems), problems
+
+
+# ------------------------------------------------------------------------------------------------------------ adapters
+
+
+def test_adapters_are_named_or_have_the_names_of_their_files(folder: Folder) -> None:
+    config = folder.load(
+        """
+models:
+  chat: {source: ./chat.gguf, adapters: {formal: ./lora-a.gguf, pirate: lora-b.gguf, far: /l/c.gguf}}
+  other: {source: ./folder, adapters: [./law-v1.2, ~/lora/, plain]}
+"""
+    )
+    assert config.source is not None
+    here = config.source.parent
+    told = declared_models(config)
+    assert told["chat"].adapters == (
+        Adapter("formal", here / "lora-a.gguf"),
+        Adapter("pirate", here / "lora-b.gguf"),
+        Adapter("far", Path("/l/c.gguf")),
+    )
+    assert told["other"].adapters == (
+        Adapter("law-v1-2", here / "law-v1.2"),
+        Adapter("lora", Path("~/lora").expanduser()),
+        Adapter("plain", here / "plain"),
+    )
+    (setting,) = (one for one in config.settings if one.path == "models.other.adapters.plain")
+    assert "farm.config.yaml:4" in str(setting.origin)
+
+
+@pytest.mark.parametrize(
+    ("adapters", "said"),
+    [
+        ("{a b: ./x.gguf}", "models.m.adapters must have names of letters, digits, - and _, 64 at most, and 'a b'"),
+        (f"{{{'a' * 65}: ./x.gguf}}", "64 at most"),
+        ("{latest: ./x.gguf}", "must have other names than `latest`"),
+        ("[./a/x.gguf, ./b/x.gguf]", 'farm.config.yaml:2:48: models.m.adapters has two adapters called "x"'),
+        ('["./a/x y.gguf"]', "'x y' is none: write `adapters: {name: path}`"),
+        ("[.]", "must hold paths of folders or files"),
+        ("[{a: b}]", "must hold paths of folders or files"),
+        ("./x.gguf", "models.m.adapters must be a mapping"),
+        ("{a: 'hf:owner/name'}", "must be folders or files on this machine: adapters are not pulled"),
+        ("{a: ./folder}", "must have `adapters` that are GGUF files, which llama.cpp takes, and './folder' is none"),
+        ("{a: ''}", "models.m.adapters.a must not be empty"),
+    ],
+)
+def test_what_is_wrong_with_adapters_is_said(folder: Folder, adapters: str, said: str) -> None:
+    problems = folder.problems(f"models:\n  m: {{source: ./m.gguf, adapters: {adapters}}}\n")
+    assert any(said in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize("engine", ["tgi", "python", "onnx", "command"])
+def test_an_engine_that_takes_no_adapters_is_given_none(folder: Folder, engine: str) -> None:
+    command = ", command: [x]" if engine == "command" else ""
+    (problem,) = folder.problems(f"models: {{m: {{source: a, engine: {engine}{command}, adapters: [./x]}}}}\n")
+    assert f"must have no `adapters`: {engine} takes none" in problem
+
+
+@pytest.mark.parametrize("engine", ["transformers", "vllm", "sglang"])
+def test_an_engine_of_checkpoints_takes_folders(folder: Folder, engine: str) -> None:
+    (problem,) = folder.problems(f"models: {{m: {{source: a, engine: {engine}, adapters: [./x.gguf]}}}}\n")
+    assert "must have `adapters` that are folders as peft saves them, and './x.gguf' is none" in problem
+    assert folder.load(f"models: {{m: {{source: a, engine: {engine}, adapters: [./x]}}}}\n").models["m"].adapters
+
+
+def test_a_name_means_a_model_or_an_adapter_and_never_both(folder: Folder) -> None:
+    (problem,) = folder.problems("models:\n  chat: {source: a, adapters: {formal: ./f}}\n  'chat:formal': b\n")
+    assert problem.endswith(
+        ':2:40: models.chat.adapters names "formal", and there is a model "chat:formal": call one of them otherwise'
+    )
+
+
+def test_an_overlay_adds_an_adapter_by_its_name(folder: Folder) -> None:
+    folder.write("models: {chat: {adapters: {b: ./other}}}\n", "farm.config.production.yaml")
+    config = folder.load("models: {chat: {source: a, adapters: [./a, ./b]}}\n", environment="production")
+    assert config.models["chat"].adapters == {"a": "./a", "b": "./other"}

@@ -11,7 +11,9 @@ import pytest
 
 from farmgate.core.errors import EngineUnavailable
 from farmgate.core.ports import Purpose
-from farmgate.engines.asking import NoAnswer, check_answer, read_answer, warm
+from farmgate.engines.adapters import Order
+from farmgate.engines.adapting import AdaptedLease
+from farmgate.engines.asking import NoAnswer, carry_out, check_answer, read_answer, warm
 from farmgate.engines.declared import Question
 from farmgate.engines.engine import Spec
 from farmgate.engines.leases import Address, Leases
@@ -112,6 +114,34 @@ async def test_a_new_version_must_say_what_is_expected(server: FakeServer) -> No
     assert server.body["temperature"] == 0
     with pytest.raises(EngineUnavailable, match=r"answered 'You load it with POST.', and 'GET' was expected in it"):
         await check_answer(lease, "m", Question(ask="How?", expect="GET"))
+
+
+async def test_a_new_version_is_asked_for_its_own_words_without_an_adapter(server: FakeServer) -> None:
+    lease = AdaptedLease(Leases(lambda: 0.0).take(server.address), {"lora": []}, lambda: None)
+    await check_answer(lease, "m", Question(ask="How?", expect="POST"))
+    assert server.body["lora"] == []
+
+
+@pytest.mark.parametrize("order", [b"200 OK", b"204 No Content"])
+async def test_an_order_is_carried_out_whatever_is_said_of_it(server: FakeServer, order: bytes) -> None:
+    server.answer = b"HTTP/1.1 " + order + b"\r\n\r\nnot JSON"
+    await carry_out(server.address, Order(method="DELETE", path="/adapters/a", body={"b": 1}))
+    assert server.head.startswith(b"DELETE /adapters/a HTTP/1.0\r\n")
+    assert server.body == {"b": 1}
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\nno such layer", "HTTP 400: no such layer"),
+        (b"", "answered nothing"),
+        (b"x y z", "HTTP"),
+    ],
+)
+async def test_an_order_that_is_not_carried_out_says_why(server: FakeServer, answer: bytes, said: str) -> None:
+    server.answer = answer
+    with pytest.raises(NoAnswer, match=said):
+        await carry_out(server.address, Order(method="POST", path="/adapters", body={}))
 
 
 @pytest.mark.parametrize("answer", [whole({}), whole({"choices": [1]}), b"", whole({}, "404 Not Found")])

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from farmgate.core.ports import Purpose
+from farmgate.engines.adapters import Adapter
 from farmgate.engines.engine import Gpus, Spec
 from farmgate.engines.launching import arguments, read_spec
 from farmgate.engines.llamacpp import MODULE, LlamaCpp, parameters
@@ -18,6 +19,7 @@ FAKE_PACKAGE = SimpleNamespace(
     CommonParams=lambda: SimpleNamespace(
         model=SimpleNamespace(), cpuparams=SimpleNamespace(), cpuparams_batch=SimpleNamespace()
     ),
+    CommonAdapterLoraInfo=lambda path, scale: (path, scale),
     llama_pooling_type=SimpleNamespace(LLAMA_POOLING_TYPE_MEAN="mean", LLAMA_POOLING_TYPE_RANK="rank"),
 )
 
@@ -83,6 +85,15 @@ def test_the_package_that_is_installed_here_is_for_processors() -> None:
 def test_one_that_does_not_say_runs_on_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     assert LlamaCpp().runs_here({"NEVER": "asked"}) == {"cpu"}
+
+
+def test_adapters_are_loaded_and_used_by_nobody_who_does_not_name_them() -> None:
+    adapters = Adapter("formal", Path("/a=b/f.gguf")), Adapter("pirate", Path("/p.gguf"))
+    launch = LlamaCpp().launch(replace(spec(), adapters=adapters), key="k", environment={})
+    p = parameters(read_spec(arguments(MODULE).parse_args(launch.command[4:])), "secret", FAKE_PACKAGE)
+    assert p.lora_adapters == [("/a=b/f.gguf", 0.0), ("/p.gguf", 0.0)]
+    assert (p.cache_ram_mib, p.cache_idle_slots) == (0, False)
+    assert not hasattr(parameters(spec(), "secret", FAKE_PACKAGE), "cache_ram_mib"), "without them prompts are kept"
 
 
 @pytest.mark.parametrize(("purpose", "pooling"), [(Purpose.EMBED, "mean"), (Purpose.RERANK, "rank")])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from farmgate.core.ports import Purpose
+from farmgate.engines.adapters import Adapter
 from farmgate.engines.engine import Gpus, Spec
 from farmgate.engines.launching import arguments, read_spec
 from farmgate.engines.transformers import MODULE, Transformers
@@ -21,7 +22,7 @@ SPEC = Spec(
     parallel=4,
     threads=2,
     device="cuda:1",
-    adapters=(Path("/adapters/one"), Path("/adapters/two")),
+    adapters=(Adapter("one", Path("/adapters/one")), Adapter("two", Path("/adapters/a=b"))),
 )
 
 

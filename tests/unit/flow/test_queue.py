@@ -258,3 +258,16 @@ class Placing(RuleBasedStateMachine):
 
 
 TestPlacing = Placing.TestCase
+
+
+async def test_names_that_share_a_line_are_bounded_together() -> None:
+    bench = Bench()
+    bench.room_of = lambda model: Room(line=model.partition(":")[0], in_flight=1)  # type: ignore[method-assign]
+    bench.queue = Queue(bench.target, bench.queues, room_of=bench.room_of, telemetry=bench.telemetry)
+    held = await bench.queue.send(ask_of("m"))
+    waiting = bench.send(ask_of("m:formal"))
+    await settle()
+    assert not waiting.done()
+    assert bench.queues.waiting() == {"m": 1}
+    held.close()
+    (await waiting).close()

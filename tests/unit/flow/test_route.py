@@ -277,3 +277,14 @@ def test_where_nobody_says_which_model_one_that_may_chat_is_asked() -> None:
 def test_where_nobody_says_which_model_the_guide_is_asked_last(models: set[str], asked: str) -> None:
     view = View(providers={"local": ProviderView(models=frozenset(models))}, default_provider="local")
     assert resolve(None, None, view).model == asked
+
+
+@pytest.mark.parametrize("model", ["chat", "guide"])
+def test_nobody_gets_an_adapter_who_did_not_name_it(model: str) -> None:
+    models = frozenset({model, f"{model}:a", f"{model}:b"})
+    view = View(default_provider="local", providers={"local": ProviderView(models=models)})
+    assert resolve(None, None, view).model == model
+    assert resolve(f"{model}:a", None, view).model == f"{model}:a"
+    assert resolve(f"local/{model}:b", None, view).model == f"{model}:b"
+    with pytest.raises(ModelNotFound):
+        resolve(f"{model}:none", None, view)

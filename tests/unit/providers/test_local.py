@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,7 +53,7 @@ from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Timeouts
 from farmgate.wire.openai.requests import decode_request
 from farmgate.wire.openai.rules import ListLimits
-from farmgate.wire.strictjson import JsonLimits
+from farmgate.wire.strictjson import JsonLimits, encode
 
 WITHIN_S = 10.0
 SAID = {"choices": [{"index": 0, "message": {"content": "Hello"}, "finish_reason": "stop"}]}
@@ -81,6 +82,7 @@ class FakeLease:
     key: str
     released: int = 0
     answered: list[bool] = field(default_factory=list)
+    fields: Mapping[str, object] = field(default_factory=dict)
 
     def release(self, *, answered: bool = False) -> None:
         self.answered.append(answered)
@@ -96,6 +98,7 @@ class FakeLender(Still):
     refuses: FarmError | None = None
     waits: bool = False
     is_closed: bool = False
+    fields: Mapping[str, object] = field(default_factory=dict)
     leases: list[FakeLease] = field(default_factory=list)
     asked: list[tuple[str, Purpose]] = field(default_factory=list)
 
@@ -106,7 +109,7 @@ class FakeLender(Still):
         if self.waits:
             await asyncio.Event().wait()
         url = self.urls.pop(0) if len(self.urls) > 1 else self.urls[0]
-        self.leases.append(FakeLease(url, self.key))
+        self.leases.append(FakeLease(url, self.key, fields=self.fields))
         return self.leases[-1]
 
     async def load(self, model: str, report: Report) -> None:
@@ -540,3 +543,35 @@ async def test_more_dimensions_than_there_are_is_the_callers_mistake() -> None:
         assert caught.value.param == "dimensions"
         await provider.close()
     assert lender.all_released_once
+
+
+async def test_only_we_tell_an_engine_of_an_adapter() -> None:
+    raw = encode({"model": "m:formal", "messages": [{"role": "user", "content": "hi"}], "lora": [1], "lora_path": "x"})
+    asked = copy(request())
+    asked.model = "m:formal"
+    asked.body = decode_request(raw, Kind.CHAT, json_limits=JsonLimits(), list_limits=ListLimits())
+    ours = {"lora": [{"id": 0, "scale": 1.0}]}
+    for fields in (ours, {}):
+        async with FakeUpstream(say(whole(SAID))) as fake:
+            lender = FakeLender([fake.url], fields=fields)
+            provider = provider_of(lender)
+            reply = await provider.send(asked)
+            assert set(reply.dropped) == {"lora", "lora_path"}
+            await gather(reply)
+            await provider.close()
+        sent = json.loads(fake.asked[0].body)
+        assert sent == {"model": "m:formal", "messages": [{"role": "user", "content": "hi"}], **fields}
+        assert lender.asked == [("m:formal", Purpose.GENERATE)]
+
+
+async def test_a_body_that_says_nothing_of_adapters_goes_out_as_it_came() -> None:
+    raw = b'{"model":  "m", "messages": [{"role": "user", "content": "hi"}]}'
+    asked = copy(request())
+    asked.body = decode_request(raw, Kind.CHAT, json_limits=JsonLimits(), list_limits=ListLimits())
+    async with FakeUpstream(say(whole(SAID))) as fake:
+        provider = provider_of(FakeLender([fake.url]))
+        reply = await provider.send(asked)
+        assert reply.dropped == ()
+        await gather(reply)
+        await provider.close()
+    assert fake.asked[0].body == raw

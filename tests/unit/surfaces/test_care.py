@@ -132,4 +132,5 @@ async def test_processes_are_shown_to_admins(gate: Gate) -> None:
         "failure": None,
         "loadS": None,
         "tokensPerS": 0.0,
+        "adapters": ["formal"],
     }

@@ -53,15 +53,12 @@ def prepare_vectors(spec: Spec, loaded: Loaded, tokens: Tokens) -> Callable[[], 
     from farmgate.engines.hf.folder import pooling_of
     from farmgate.engines.hf.vectors import VectorHouse
 
-    if spec.adapters:
-        raise CannotLoad("adapters are for models that write text")
     embedder = Embedder(loaded.model, device=loaded.device, pooling=pooling_of(spec.path))
     return lambda: VectorHouse(spec, tokens, embedder, context_tokens=loaded.context_tokens)
 
 
 def prepare_texts(spec: Spec, loaded: Loaded, tokens: Tokens) -> Callable[[], House]:
     from farmgate.engines.hf.adapters import Adapters
-    from farmgate.engines.hf.folder import adapter_name
     from farmgate.engines.hf.rows import Rows, why_alone
     from farmgate.engines.hf.solo import Solo
     from farmgate.engines.hf.texts import TextHouse
@@ -74,9 +71,6 @@ def prepare_texts(spec: Spec, loaded: Loaded, tokens: Tokens) -> Callable[[], Ho
     else:
         log(f"{spec.model} writes one answer at a time: {why}")
         steps = Solo(loaded.model, device=loaded.device, use=adapters.use)
-    for folder in spec.adapters:
-        adapters.add(adapter_name(folder), folder)
-    adapters.use(None)
     return lambda: TextHouse(
         spec,
         tokens,

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from farmgate.core.errors import FarmError
+from farmgate.engines.adapters import CannotAdapt, check_folder
 
 __all__ = ["CannotLoad", "Pooling", "adapter_name", "check_adapter", "check_checkpoint", "pooling_of"]
 
@@ -47,13 +48,10 @@ def check_checkpoint(folder: Path) -> None:
 
 def check_adapter(folder: Path) -> None:
     """Raise CannotLoad unless the folder holds an adapter as peft saves it, with weights that run no code."""
-    config = read_json(folder / "adapter_config.json")
-    if config is None:
-        raise CannotLoad(f"{folder} has no adapter_config.json that can be read: is it the folder of an adapter?")
-    if config.get("peft_type") != "LORA":
-        raise CannotLoad(f"{folder} holds an adapter of type {config.get('peft_type')}: only LORA can be used")
-    if not (folder / "adapter_model.safetensors").is_file():
-        raise CannotLoad(f"{folder} has no adapter_model.safetensors")
+    try:
+        check_folder(folder)
+    except CannotAdapt as error:
+        raise CannotLoad(str(error)) from error
 
 
 def adapter_name(folder: Path) -> str:

@@ -54,7 +54,7 @@ class TextHouse(House):
         self._end_ids = end_ids
         self._habits = habits
         self._adapters = adapters
-        self._names = [adapter_name(folder) for folder in spec.adapters]
+        self._names: list[str] = []
         self._changing = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
         self._worker = Worker(steps, deliver=self._deliver, is_fatal=is_fatal, die=die)

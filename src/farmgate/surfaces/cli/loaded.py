@@ -84,9 +84,10 @@ def rows_of(processes: Iterable[Entry], others: Iterable[ModelInfo]) -> list[Seq
 def process_row(process: Entry) -> Sequence[str]:
     memory: Mapping[str, int] = process["memory"]
     purpose = "" if process["purpose"] == "generate" else f" ({process['purpose']})"
+    adapters = "".join(f" +{name}" for name in process.get("adapters", ()))
     set_aside = "" if process["answers"] else ", set aside"
     return (
-        f"{process['name']}{purpose}",
+        f"{process['name']}{purpose}{adapters}",
         "local",
         process["version"],
         f"{process['state']}{set_aside}",

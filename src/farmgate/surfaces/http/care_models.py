@@ -65,7 +65,8 @@ class DevicesAnswer(Told):
 
 
 class ProcessEntry(Told):
-    """One version of a model for one purpose. `answers`: callers of the name get it. `memory`: bytes by device."""
+    """One version of a model for one purpose. `answers`: callers of the name get it. `memory`: bytes by device.
+    `adapters`: those it has."""
 
     name: str
     version: str
@@ -84,6 +85,7 @@ class ProcessEntry(Told):
     failure: str | None
     load_s: float | None
     tokens_per_s: float
+    adapters: tuple[str, ...]
 
     @classmethod
     def of(cls, state: ModelState) -> ProcessEntry:
@@ -105,6 +107,7 @@ class ProcessEntry(Told):
             failure=state.failure,
             load_s=state.load_s,
             tokens_per_s=round(state.tokens_per_s, 1),
+            adapters=state.adapters,
         )
 
 

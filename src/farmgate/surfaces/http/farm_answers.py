@@ -142,7 +142,7 @@ class PriceEntry(RatesEntry):
 class ModelEntry(Told):
     """One model of one provider. `size`: bytes of its weights. `capabilities`: true and false for what is known.
 
-    `source`, `revision` and `licence` are of models that were pulled from the hub.
+    `parent`: the model an adapter is of. `source`, `revision` and `licence` are of models pulled from the hub.
     """
 
     name: str
@@ -154,6 +154,7 @@ class ModelEntry(Told):
     max_output_tokens: int | None = None
     capabilities: dict[Capability, bool] | None = None
     price: PriceEntry | None = None
+    parent: str | None = None
     source: str | None = None
     revision: str | None = None
     licence: str | None = None

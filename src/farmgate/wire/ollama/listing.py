@@ -82,7 +82,7 @@ def entry(name: str, model: ModelInfo) -> dict[str, object]:
 
 def details(model: ModelInfo) -> dict[str, object]:
     return {
-        "parent_model": "",
+        "parent_model": model.parent or "",
         "format": "",
         "family": model.provider,
         "families": [model.provider],

@@ -197,6 +197,8 @@ def encode_model(model: ModelInfo, *, id: str) -> dict[str, object]:
         "owned_by": model.provider,
         "provider": model.provider,
     }
+    if model.parent is not None:
+        told["parent"] = model.parent
     told |= encode_facts(model)
     if model.loaded is not None:
         told["status"] = "loaded" if model.loaded else "available"

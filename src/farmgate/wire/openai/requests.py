@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import cast
 
 from farmgate.core.errors import MissingParameter, UnsupportedParameter
@@ -18,7 +19,7 @@ from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.openai.writing import encode_words
 from farmgate.wire.strictjson import BOM, JsonLimits, decode_object, encode
 
-__all__ = ["OpenAIBody", "decode_request", "encode_request"]
+__all__ = ["NOTHING", "OpenAIBody", "decode_request", "encode_request"]
 
 # Before Python 3.12 a member looked up on its class costs as much as three function calls.
 OPENAI = Dialect.OPENAI
@@ -41,6 +42,7 @@ REQUIRED: dict[Kind, tuple[str, ...]] = {
     Kind.IMAGE: ("prompt",),
     Kind.SPEECH: ("input", "voice"),
 }
+NOTHING: Mapping[str, object] = MappingProxyType({})
 STREAMS = frozenset({Kind.CHAT, Kind.COMPLETION, Kind.IMAGE})
 
 
@@ -89,11 +91,19 @@ def decode_request(body: bytes, kind: Kind, *, json_limits: JsonLimits, list_lim
     return OpenAIBody(body.removeprefix(BOM), fields, kind)
 
 
-def encode_request(request: Request, *, provider: str, ask_usage: bool, quirks: Quirks = PLAIN) -> Outgoing:
+def encode_request(
+    request: Request,
+    *,
+    provider: str,
+    ask_usage: bool,
+    quirks: Quirks = PLAIN,
+    ours: Mapping[str, object] = NOTHING,
+) -> Outgoing:
     """The body for an OpenAI-compatible provider.
 
     A body that came in this dialect goes out byte for byte, unless the model has another name there or usage must
-    be asked for. `ask_usage`: the provider knows `stream_options`; `quirks`: where it differs from OpenAI.
+    be asked for. `ask_usage`: the provider knows `stream_options`; `quirks`: where it differs from OpenAI; `ours`:
+    fields that we alone say, None for those nobody does: a caller's own are dropped and announced.
     """
     body = request.body
     changes: dict[str, object] = {}
@@ -108,6 +118,11 @@ def encode_request(request: Request, *, provider: str, ask_usage: bool, quirks: 
         written = encode_words(body.ask(), losses, dialect=body.dialect) | ({"stream": True} if streams else {})
         fields = quirks.apply(written, losses, kind=request.kind)
         dropped = losses.dropped
+    if ours and not ours.keys().isdisjoint(fields):
+        theirs = sorted(ours.keys() & fields.keys())
+        dropped = (*dropped, *theirs)
+        fields = {name: value for name, value in fields.items() if name not in theirs}
+    changes |= {name: value for name, value in ours.items() if value is not None}
     if fields.get("model") != request.model and request.model:
         changes["model"] = request.model
     if streams and ask_usage:
@@ -115,7 +130,7 @@ def encode_request(request: Request, *, provider: str, ask_usage: bool, quirks: 
         asked = options if isinstance(options, Mapping) else {}
         if asked.get("include_usage") is not True:
             changes["stream_options"] = {**asked, "include_usage": True}
-    if not changes and body.dialect is OPENAI:
+    if not changes and not dropped and body.dialect is OPENAI:
         return Outgoing(body=body.raw)
     return Outgoing(body=encode({**fields, **changes}), dropped=dropped)
 

@@ -53,7 +53,7 @@ ASIDE = "guide (embed) local 1 ready, set aside cpu 71.0 MB 0 0 12 when room is 
 
 
 def test_ps_tells_who_is_loaded_where_and_how_busy(shell: Shell, server: FakeServer) -> None:
-    pinned = {**PROCESS, "name": "pinned", "pinned": True}
+    pinned = {**PROCESS, "name": "pinned", "pinned": True, "adapters": ["formal", "pirate"]}
     gone = {**PROCESS, "name": "gone", "state": "on_disk"}
     server.routes["/api/ai/processes"] = [(200, {"processes": [PROCESS, OLD, pinned, gone]})]
     server.models = [
@@ -65,7 +65,7 @@ def test_ps_tells_who_is_loaded_where_and_how_busy(shell: Shell, server: FakeSer
         ["NAME", "PROVIDER", "VERSION", "STATE", "DEVICE", "MEMORY", "ANSWERING", "WAITING", "TOK/S", "LEAVES"],
         ["guide", "local", "2", "ready", "cpu", "71.0", "MB", "3", "1", "12", "in", "1", "min", "30", "s"],
         ASIDE.split(),
-        ["pinned", "local", "2", "ready", "cpu", "71.0", "MB", "3", "1", "12", "never"],
+        ["pinned", "+formal", "+pirate", "local", "2", "ready", "cpu", "71.0", "MB", "3", "1", "12", "never"],
         ["llama3.1", "ollama", "-", "loaded", "-", "4.7", "GB", "-", "-", "-", "-"],
     ]
     records = [json.loads(line) for line in shell("ps", "--json").out.splitlines()]
