@@ -171,23 +171,22 @@ def test_a_hostile_file_is_a_clear_error(place: Path, name: str, text: bytes, sa
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("yaml", b"a: [" + b"x, " * 80_000 + b"]"),
-        ("yaml", b"".join(b"k%d: ${U}\n" % n for n in range(15_000))),
-        ("json", b"[" + b"1," * 125_000 + b"1]"),
-        ("json", b"{" + b",".join(b'"k%d": 1' % n for n in range(15_000)) + b"}"),
-        ("toml", b'"\\"' * 80_000),
-        ("toml", b"x" * 250_000),
-        ("yaml", b"x" * 250_000 + b": 1"),
-        ("yaml", b"ai: {providers: {" + b"".join(b"p%d: {url: '${U}'}, " % n for n in range(5_000)) + b"}}"),
+        ("yaml", b"a: [" + b"x, " * 300_000 + b"]"),
+        ("yaml", b"".join(b"k%d: ${U}\n" % n for n in range(60_000))),
+        ("json", b"[" + b"1," * 500_000 + b"1]"),
+        ("json", b"{" + b",".join(b'"k%d": 1' % n for n in range(60_000)) + b"}"),
+        ("toml", b'"\\"' * 300_000),
+        ("toml", b"x" * 1_000_000),
+        ("yaml", b"x" * 1_000_000 + b": 1"),
+        ("yaml", b"ai: {providers: {" + b"".join(b"p%d: {url: '${U}'}, " % n for n in range(20_000)) + b"}}"),
     ],
 )
 @pytest.mark.no_cover
 def test_a_large_hostile_file_is_refused_in_seconds(place: Path, name: str, text: bytes) -> None:
     began = time.process_time()
     assert isinstance(outcome(place, f"large.{name}", text), ConfigError)
-    # A quarter of the largest file there may be. It takes a second, or a few where the machine is shared by many; what
-    # grew faster than the file would take minutes.
-    assert time.process_time() - began < 10
+    # Four seconds alone, more where the machine is shared by many. What grew faster than the file would take minutes.
+    assert time.process_time() - began < 25
 
 
 def test_yaml_means_what_yaml_1_2_says(folder: Folder) -> None:
