@@ -139,9 +139,11 @@ class Deployment:
         report(Progress(status=f"{release.version.name} is {release.version.label} now"))
 
     async def unload(self, within_s: float, *, rest: bool = False) -> None:
-        """End the processes of every release, or, to `rest`, have those sleep that can; a later lease starts or wakes
-        the current one."""
+        """End the processes of every release, also of those that are on their way out, or, to `rest`, have those sleep
+        that can; a later lease starts or wakes the current one."""
         await asyncio.gather(*(release.leave(within_s, rest=rest) for release in self.releases))
+        if self._leaving:
+            await asyncio.wait(set(self._leaving))
 
     async def close(self) -> None:
         """End everything now; nothing is lent any more."""
