@@ -1,4 +1,4 @@
-"""Coverage is shown everywhere and gated where a gap would be a lie: the words, the dialects, the flow."""
+"""Coverage is measured and gated where a gap would be a lie: the words, the dialects, the flow."""
 
 from __future__ import annotations
 

@@ -234,10 +234,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
             faults = fake.faults_of.get(name.rpartition("/")[2]) or fake.faults
             is_look = self.said.headers.get("range") == "bytes=0-0"
             fault = faults.popleft() if faults and not is_look else None
+        self.is_answering = True
         try:
             (fault or whole)(self, content)
         finally:
-            with fake.lock:
+            self.leave()
+
+    def leave(self) -> None:
+        """It is no longer one of those that are answered at once: said before its last byte, after which the other side
+        may ask for the next file."""
+        fake = self.server.fake
+        with fake.lock:
+            if self.is_answering:
+                self.is_answering = False
                 fake.at_once -= 1
 
     def head(self, content: bytes, start: int, *, status: int | None = None, end: int | None = None) -> None:
@@ -339,6 +348,7 @@ def hold(count: int) -> Fault:
         handler.wfile.flush()
         handler.server.fake.reached.set()
         handler.server.fake.release.wait(PATIENCE_S)
+        handler.leave()
         with contextlib.suppress(OSError):
             handler.wfile.write(content[start + count :])
 
