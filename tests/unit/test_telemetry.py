@@ -119,7 +119,6 @@ def test_a_model_that_answered_keeps_its_series_when_it_fails() -> None:
     assert samples(telemetry)["farmgate_requests_total", of(outcome="error")] == 1
 
 
-@pytest.mark.no_cover
 def test_even_names_that_are_answered_make_no_more_than_so_many_series() -> None:
     telemetry = Telemetry()
     for at in range(MAX_SERIES + 1000):

@@ -53,7 +53,6 @@ def is_by_day(model: types.ModelInfo) -> bool:
     return not any(isinstance(one.constraint, types.TimeOfDateConstraint) for one in told)
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("at", [datetime(2024, 6, 1, tzinfo=UTC), datetime(2026, 11, 25, tzinfo=UTC)])
 def test_every_model_costs_what_the_package_says_to_the_last_digit(at: datetime) -> None:
     compared = 0
@@ -72,7 +71,6 @@ def test_every_model_costs_what_the_package_says_to_the_last_digit(at: datetime)
     assert compared > 3500
 
 
-@pytest.mark.no_cover
 def test_every_name_the_package_knows_means_the_same_model() -> None:
     for provider, model in SHOWN:
         if provider.id.startswith("huggingface_") or provider.id in NAMES:

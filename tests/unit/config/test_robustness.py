@@ -181,7 +181,6 @@ def test_a_hostile_file_is_a_clear_error(place: Path, name: str, text: bytes, sa
         ("yaml", b"ai: {providers: {" + b"".join(b"p%d: {url: '${U}'}, " % n for n in range(20_000)) + b"}}"),
     ],
 )
-@pytest.mark.no_cover
 def test_a_large_hostile_file_is_refused_in_seconds(place: Path, name: str, text: bytes) -> None:
     began = time.process_time()
     assert isinstance(outcome(place, f"large.{name}", text), ConfigError)

@@ -487,7 +487,6 @@ def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
     journal.close()
 
 
-@pytest.mark.no_cover
 def test_reading_holds_only_what_is_open(tmp_path: Path) -> None:
     journal = FileJournal(tmp_path)
     for number in range(5):
