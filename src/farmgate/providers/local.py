@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Mapping
 from typing import TypeVar, cast
 
 import msgspec
 
-from farmgate.core.errors import EngineUnavailable, InvalidValue, UnsupportedParameter, UpstreamError
+from farmgate.core.errors import (
+    EngineUnavailable,
+    InvalidValue,
+    UnsupportedParameter,
+    UpstreamError,
+    UpstreamUnreachable,
+)
 from farmgate.core.model import Capability, Health, ModelInfo
 from farmgate.core.ports import Lease, Lender, Purpose, Report, Weights
 from farmgate.core.reply import Event, Reply, Vector
@@ -28,6 +35,8 @@ from farmgate.wire.triton.bodies import InferBody
 __all__ = ["LocalProvider"]
 
 ADDRESSES_KEPT = 16
+NOTICED_S, NOTICED_EVERY_S = 1.0, 0.02
+"""How long an engine may have ended before that is known, and how often it is asked for anew meanwhile."""
 PURPOSES = {Kind.EMBEDDING: Purpose.EMBED, Kind.RERANK: Purpose.RERANK, Kind.INFER: Purpose.INFER}
 NOT_THEIRS: Mapping[str, object] = {"lora": None, "lora_path": None, "adapter_id": None}
 """How engines are told of an adapter beside the model's name: callers say it by the name alone."""
@@ -61,7 +70,22 @@ class LocalProvider(ProviderBase):
         if isinstance(body, InferBody) and body.version is not None:
             # Before it is started for a version that it does not have.
             check_version(model, body.version, self._lender.served(model).version)
-        lease = await self._lender.lease(model, purpose=PURPOSES.get(request.kind, Purpose.GENERATE))
+        purpose = PURPOSES.get(request.kind, Purpose.GENERATE)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + NOTICED_S
+        while True:
+            lease = await self._lender.lease(model, purpose=purpose)
+            try:
+                return await self._answer(request, lease)
+            except UpstreamUnreachable as error:
+                # It has just ended, by nothing of this request, and who watches it will know in a moment.
+                if loop.time() >= until:
+                    raise gone(request) from error
+                await asyncio.sleep(NOTICED_EVERY_S)
+
+    async def _answer(self, request: Request, lease: Lease) -> Reply:
+        """Ask the engine behind a lease, which is released with the answer. Raises UpstreamUnreachable where it was not
+        reached at all, and EngineUnavailable where it went away."""
         try:
             headers = credential(lease)
             if offers_tools(request) and not await self._knows_tools(lease, deadline=request.deadline):
@@ -86,7 +110,7 @@ class LocalProvider(ProviderBase):
                 )
         except BaseException as error:
             lease.release()
-            if isinstance(error, UpstreamError) and is_gone(error):
+            if isinstance(error, UpstreamError) and is_gone(error) and not isinstance(error, UpstreamUnreachable):
                 raise gone(request) from error
             raise
         reply = reply if reply.event is not None else guarded(reply, request)

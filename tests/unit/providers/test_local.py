@@ -284,7 +284,21 @@ async def test_cancelled_anywhere_the_lease_ends_and_the_engine_sees_it(take: Ta
         await fake.until_all_left()
 
 
-async def test_an_engine_that_is_not_there_is_unavailable() -> None:
+async def test_an_engine_that_ended_before_it_was_asked_is_asked_for_anew() -> None:
+    async with FakeUpstream(say(whole(SAID))) as fake:
+        dead = f"http://127.0.0.1:{closed_port()}"
+        lender = FakeLender([dead, dead, fake.url])
+        provider = provider_of(lender)
+        with await provider.send(request()) as reply:
+            assert fold(await gather(reply)).text == "Hello"
+        assert len(lender.asked) == 3
+        assert len(fake.asked) == 1
+        assert lender.all_released_once
+        await provider.close()
+
+
+async def test_an_engine_that_is_not_there_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "NOTICED_S", 0.0)
     lender = FakeLender([f"http://127.0.0.1:{closed_port()}"])
     with pytest.raises(EngineUnavailable) as failed:
         await provider_of(lender).send(request())
