@@ -26,8 +26,6 @@ def calls() -> dict[str, float]:
         sys.settrace(tracing)
 
 
-# Whatever looks at calls while they are counted adds its own.
-
 TRANSLATED = [f"chunk {path}" for path in BODIES if path != CHAT]
 
 

@@ -59,8 +59,6 @@ from farmgate.wire.triton import errors as triton_errors
 from farmgate.wire.triton import stream as triton
 from farmgate.wire.triton.infer import Tensors, decode_index, decode_infer
 
-# A great many values, of which none is an example: see tests/conftest.py.
-
 UP = "up"
 LONGEST_MESSAGE = 2_100
 NESTED: Any = "x"
