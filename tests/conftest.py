@@ -5,15 +5,11 @@ from __future__ import annotations
 import gc
 import itertools
 import sys
-from pathlib import Path
 
 import pytest
 
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_ENDPOINT")
-TESTS = Path(__file__).parent
 HOMES = itertools.count()
-MEASURED = tuple(TESTS / room for room in ("wire", "contract", "matrix", "unit/core", "unit/flow"))
-"""The tests of the rooms whose coverage has a floor. It doubles the time of whatever is measured."""
 LOOPBACK = ("127.", "::1", "localhost")
 
 
@@ -44,8 +40,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not config.pluginmanager.hasplugin("_cov"):
         return
     for item in items:
-        is_measured = any(item.path.is_relative_to(room) for room in MEASURED)
-        if not is_measured or item.get_closest_marker("hypothesis"):
+        if item.get_closest_marker("hypothesis"):
             item.add_marker("no_cover")
 
 
