@@ -143,6 +143,8 @@ def test_a_provider_without_a_socket_is_cancelled_too(gate: RealGate) -> None:
 
 
 def test_a_slow_reader_pauses_the_upstream_and_is_cut_off_in_the_end(gate: RealGate, upstream: Upstream) -> None:
+    assert gate.call("POST", CHAT, ask("say")).status == 200  # what is opened once, is open
+    assert gate.is_idle()
     memory, files = gate.memory_mib(), gate.descriptors()
     number = len(upstream.seen) + 1
     with gate.wire(receive_bytes=4096) as wire:
@@ -156,9 +158,7 @@ def test_a_slow_reader_pauses_the_upstream_and_is_cut_off_in_the_end(gate: RealG
         assert seen.left.wait(10)
         assert time.monotonic() - began < 10
         assert gate.is_idle()
-        assert gate.comes(
-            lambda: bool(gate.metric("farmgate_requests_in_flight") + 1) and gate.descriptors() <= files, 15
-        )
+        assert gate.comes(lambda: gate.descriptors() <= files)
 
 
 def test_a_reader_that_pauses_gets_everything_when_it_goes_on(gate: RealGate, upstream: Upstream) -> None:
