@@ -26,7 +26,7 @@ MODELS = ["openai/m", "anthropic/m", "gemini/m", "cohere/m", "ollama/m", "triton
 
 
 class Heard(BaseHTTPRequestHandler):
-    """Every provider there is; it remembers what it was asked and has nothing."""
+    """Every provider there is; it remembers what it was asked of callers, and has nothing."""
 
     protocol_version = "HTTP/1.1"
     requests: ClassVar[list[list[tuple[str, str]]]] = []
@@ -34,11 +34,13 @@ class Heard(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.requests.append([(name.lower(), value) for name, value in self.headers.items()])
         self.rfile.read(int(self.headers.get("content-length") or 0))
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        """A list of models, for which the gate asks when it likes."""
         self.send_response(404)
         self.send_header("content-length", "0")
         self.end_headers()
-
-    do_GET = do_POST
 
     def log_message(self, *_: object) -> None:
         pass

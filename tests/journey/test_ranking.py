@@ -93,5 +93,9 @@ def test_what_a_models_files_say_it_cannot_is_refused_and_starts_nothing(
 def test_loading_it_starts_what_it_is_for(gate: RealGate) -> None:
     loaded = gate.call("POST", "/api/ai/models/ranker/load", {})
     assert loaded.status < 300, loaded.body
-    running = gate.call("GET", "/api/ai/processes").json["processes"]
-    assert [(one["purpose"], one["state"]) for one in running if one["name"] == "ranker"] == [("rerank", "ready")]
+
+    def running() -> list[tuple[str, str]]:
+        told = gate.call("GET", "/api/ai/processes").json["processes"]
+        return [(one["purpose"], one["state"]) for one in told if one["name"] == "ranker"]
+
+    assert gate.comes(lambda: running() == [("rerank", "ready")]), running()

@@ -46,15 +46,21 @@ def client(gate: RealGate) -> Iterator[OpenAI]:
         yield client
 
 
+def tokens(gate: RealGate) -> tuple[int, int]:
+    """What the model `text` has cost so far."""
+    told = next((line for line in gate.calls() if line["model"] == "text"), {})
+    return told.get("promptTokens", 0), told.get("completionTokens", 0)
+
+
 def test_bytes_go_through_both_ways_and_are_kept(gate: RealGate) -> None:
+    before = tokens(gate)
     for streams in (False, True):
         answer = gate.call("POST", "/v1/responses", {"model": "text", "input": "Hi", "stream": streams, "later": 1.50})
         expected = (RECORDED / ("stream.sse" if streams else "text.json")).read_bytes()
         assert answer.body == expected if streams else json.loads(answer.body) == json.loads(expected)
     kept = gate.call("GET", f"/v1/responses/{json.loads((RECORDED / 'text.json').read_bytes())['id']}")
     assert kept.json["output"] == json.loads((RECORDED / "text.json").read_bytes())["output"]
-    told = next(line for line in gate.calls() if line["model"] == "text")
-    assert (told["promptTokens"], told["completionTokens"]) == (24, 14)
+    assert tokens(gate) == (before[0] + 24, before[1] + 14)
 
 
 def test_a_conversation_goes_on_by_id_there_and_whole_elsewhere(client: OpenAI, upstream: Upstream) -> None:
