@@ -155,8 +155,8 @@ def test_a_slow_reader_pauses_the_upstream_and_is_cut_off_in_the_end(gate: RealG
         wire.send(request("POST", CHAT, ask("flood")))
         seen = upstream.last(number)
         assert seen.is_paused.wait(10), "the upstream could write on and on"
-        assert seen.sent_bytes < 24 << 20
-        assert gate.memory_mib() < memory + 16
+        assert seen.sent_bytes < 24 << 20  # what the kernel holds of it
+        assert gate.memory_mib() < memory + 4
         # Its time is over: nothing waits on for somebody who does not read.
         assert seen.left.wait(10)
         assert time.monotonic() - began < 10

@@ -25,6 +25,10 @@ NOT_UPGRADED = b"\r\nx-grade"
 
 MOST_HELD = 48
 """Connections written to in one go; with a thousand ready at once, more would make the first wait for the last."""
+LARGE_BYTES = 16 * 1024
+MANY_PIECES = 64
+"""What is larger, or in more pieces, is sent at once: only a transport tells that a client reads too slowly, and one
+turn of the loop reads up to 8 MiB from a provider that nobody pauses."""
 
 
 class Outbox:
@@ -68,8 +72,11 @@ class Corked:
     def write(self, data: bytes) -> None:
         held = self._held
         held.append(data)
-        if len(held) == 1:
+        count = len(held)
+        if count == 1:
             self._outbox.add(self)
+        elif count >= MANY_PIECES:
+            self.flush()
 
     def flush(self) -> None:
         """Send what is held."""
@@ -187,7 +194,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """What uvicorn's `send` does for a piece in the middle of an answer, at a third of its cost."""
         size = len(data)
         head = SIZES[size] if size < len(SIZES) else b"%x\r\n" % size
-        self.transport.write(head + data + b"\r\n")
+        transport = self.transport
+        transport.write(head + data + b"\r\n")
+        if size >= LARGE_BYTES:
+            transport.flush()  # type: ignore[attr-defined] # it is Corked
         return self.flow.drain() if self.flow.write_paused else None
 
     def cut(self) -> None:

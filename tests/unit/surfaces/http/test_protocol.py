@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from farmgate.surfaces.http.protocol import MOST_HELD, Corked, Outbox, not_upgraded
+from farmgate.surfaces.http.protocol import MANY_PIECES, MOST_HELD, Corked, Outbox, not_upgraded
 
 
 class Socket:
@@ -53,6 +53,16 @@ async def test_a_full_outbox_does_not_wait_for_the_end_of_the_turn() -> None:
     for one in corked(sockets):
         one.write(b"a")
     assert [socket.sent for socket in sockets] == [[b"a"]] * MOST_HELD
+
+
+async def test_many_pieces_do_not_wait_for_the_end_of_the_turn() -> None:
+    sockets = [Socket()]
+    [one] = corked(sockets)
+    for _ in range(MANY_PIECES + 1):
+        one.write(b"a")
+    assert sockets[0].sent == [b"a" * MANY_PIECES]
+    await asyncio.sleep(0)
+    assert sockets[0].sent == [b"a" * MANY_PIECES, b"a"]
 
 
 OFFER = b"POST / HTTP/1.1\r\nhost: x\r\nUpgrade: h2c\r\nconnection: upgrade\r\n\r\n"
