@@ -6,28 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from farmgate.core.errors import (
-    CallGivenUp,
-    ContextLengthExceeded,
-    EngineUnavailable,
-    FarmError,
-    ModelFailed,
-    ModelNotCapable,
-    ModelNotFound,
-    ModelTooLarge,
-    NoTargetLeft,
-    NotSupported,
-    UnsupportedParameter,
-    UpstreamError,
-    UpstreamRateLimited,
-    UpstreamTimeout,
-    UpstreamTlsError,
-    let_go,
-)
+from farmgate.core.errors import CallGivenUp, ContextLengthExceeded, FarmError, UpstreamTimeout, let_go
 from farmgate.core.ports import Clock, Target
 from farmgate.core.reply import Reply
 from farmgate.core.request import Request
 from farmgate.flow.balance import Arranged, Seen
+from farmgate.flow.failures import another_may, is_passing, nobody_answered, nobody_to_ask
 from farmgate.flow.fit import LARGE_BYTES, refuse_misfit
 from farmgate.flow.health import State, Trial, Ward
 from farmgate.flow.hedge import Hedges, first_of, give_up
@@ -43,16 +27,6 @@ EARLY_S = 0.002
 """A timer may go off so much too early: uvloop's count whole milliseconds."""
 LEAST_LEFT_S = 1.0
 """With less time than this left no further call is begun."""
-NEXT_MAY_DO = (
-    UnsupportedParameter,
-    ModelNotCapable,
-    ModelNotFound,
-    ModelTooLarge,
-    ModelFailed,
-    NotSupported,
-    ContextLengthExceeded,
-)
-"""What one model cannot and another may: no failure, and no reason to ask this one again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,41 +305,17 @@ class Tries:
         """Remember a failure. Raises it where no other target could do better."""
         self._failed[candidate.key] = error
         let_go(error)
-        if not (error.retryable or isinstance(error, NEXT_MAY_DO) or is_about_key(error)):
+        if not another_may(error):
             raise self._finished(error)
 
     def _outcome(self) -> FarmError:
         """What to tell when nobody answered."""
-        errors = list(self._failed.values())
-        if not errors:
-            return self._misfit or self._nobody()
+        now = self._means.clock()
+        if not self._failed:
+            return self._misfit or nobody_to_ask(self._resting, now)
         left_out = [one for one in self._resting if one.candidate.key not in self._failed] if self._falls_back else []
-        if len(errors) == 1 and not left_out:
-            return self._finished(errors[0])
-        if all(isinstance(error, NEXT_MAY_DO) for error in errors):
-            return self._finished(errors[0])
-        return self._finished(self._all_failed(errors, left_out))
-
-    def _nobody(self) -> FarmError:
-        """Nobody was asked: the limits of all are used up."""
-        now = self._means.clock()
-        soonest_s = min(one.health.back_in_s(now) for one in self._resting)
-        names = ", ".join(one.candidate.key for one in self._resting)
-        return UpstreamRateLimited(f"The rate limit of {names} is used up.", retry_after_s=soonest_s)
-
-    def _all_failed(self, errors: Sequence[FarmError], left_out: Sequence[Seen]) -> FarmError:
-        """`left_out`: those that were not asked, because they rest."""
-        now = self._means.clock()
-        soonest_s = min(one.health.back_in_s(now) for one in (*self._askable, *self._resting))
-        told = [f"{name}: {error.message}" for name, error in self._failed.items()]
-        told += [f"{one.candidate.key} rests for now." for one in left_out]
-        if all(isinstance(error, UpstreamRateLimited) for error in errors) and all(
-            one.health.is_cooling(now) for one in left_out
-        ):
-            return UpstreamRateLimited(" ".join(("Every target is at its rate limit.", *told)), retry_after_s=soonest_s)
-        error = NoTargetLeft(" ".join(("No target answered.", *told)), retry_after_s=max(soonest_s, 1.0))
-        error.should_retry = False
-        return error
+        everybody = (*self._askable, *self._resting)
+        return self._finished(nobody_answered(self._failed, everybody, left_out, now))
 
     def _finished(self, error: FarmError) -> FarmError:
         """The error as it is told: with how often somebody was asked, and whether a caller should try again at once."""
@@ -374,21 +324,6 @@ class Tries:
             # Each of their retries would be as many calls again.
             error.should_retry = False
         return error
-
-
-def is_passing(error: FarmError) -> bool:
-    """Whether the same target may do better in a moment. Another 30 s of silence would help nobody; an engine of this
-    machine that went away is started again."""
-    if isinstance(error, UpstreamTimeout | UpstreamTlsError):
-        return False
-    if isinstance(error, EngineUnavailable):
-        return error.retry_after_s is not None
-    return isinstance(error, UpstreamError) and error.retryable
-
-
-def is_about_key(error: FarmError) -> bool:
-    """Whether another credential may be accepted."""
-    return error.code == "upstream_auth_failed"
 
 
 def backoff_s(tried: int, draw: float) -> float:
