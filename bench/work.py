@@ -33,8 +33,8 @@ from farmgate.stores.journal import MemoryJournal
 from farmgate.stores.responses import NoResponses
 from farmgate.surfaces.http.anthropic import AnthropicSurface
 from farmgate.surfaces.http.auth import Doorman
+from farmgate.surfaces.http.desk import Desk, HttpLimits
 from farmgate.surfaces.http.door import DOOR
-from farmgate.surfaces.http.exchange import Desk, HttpLimits
 from farmgate.surfaces.http.front import Front
 from farmgate.surfaces.http.ollama import OllamaSurface
 from farmgate.surfaces.http.openai import OpenAISurface

@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT))
 def openapi() -> str:
     """The typed API's OpenAPI document."""
     from farmgate.surfaces.http.auth import Doorman
-    from farmgate.surfaces.http.exchange import Desk, HttpLimits
+    from farmgate.surfaces.http.desk import Desk, HttpLimits
     from farmgate.surfaces.http.farm import document, farm_app
     from farmgate.telemetry import Telemetry
 

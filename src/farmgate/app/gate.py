@@ -43,7 +43,9 @@ from farmgate.providers.registry import LOCAL, ROWS, is_cloud, tells, version_jo
 from farmgate.surfaces.cli.house import Finding
 from farmgate.surfaces.http.anthropic import AnthropicSurface
 from farmgate.surfaces.http.auth import Doorman
-from farmgate.surfaces.http.exchange import Desk, Exchange, Receive, Scope, Send
+from farmgate.surfaces.http.desk import Desk
+from farmgate.surfaces.http.door import Receive, Scope, Send
+from farmgate.surfaces.http.exchange import Exchange
 from farmgate.surfaces.http.front import Endpoint, Front
 from farmgate.surfaces.http.health import HealthSurface
 from farmgate.surfaces.http.media import MediaSurface, media_routes

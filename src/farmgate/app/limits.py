@@ -5,7 +5,7 @@ from __future__ import annotations
 from farmgate.config.schema import Limits
 from farmgate.core.ports import Places
 from farmgate.flow.slots import Room
-from farmgate.surfaces.http.exchange import HttpLimits
+from farmgate.surfaces.http.desk import HttpLimits
 from farmgate.wire.openai.rules import ListLimits
 from farmgate.wire.strictjson import JsonLimits
 

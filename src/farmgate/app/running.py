@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 
 from farmgate.app.gate import Gate
-from farmgate.surfaces.http.exchange import Receive, Scope, Send
+from farmgate.surfaces.http.door import Receive, Scope, Send
 
 __all__ = ["Running"]
 

@@ -18,7 +18,7 @@ from farmgate.core.ports import Report
 from farmgate.core.reply import Event, Finish, Part, Reply, Text, Usage
 from farmgate.core.request import Request
 from farmgate.surfaces.http.auth import Doorman
-from farmgate.surfaces.http.exchange import Desk, HttpLimits
+from farmgate.surfaces.http.desk import Desk, HttpLimits
 from farmgate.surfaces.http.farm import farm_app
 from farmgate.telemetry import Telemetry
 from farmgate.wire.openai.rules import ListLimits

@@ -9,7 +9,6 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from farmgate.core.errors import (
@@ -29,27 +28,15 @@ from farmgate.core.errors import (
 from farmgate.core.identity import Principal
 from farmgate.core.ids import new_id
 from farmgate.core.reply import Event, Reply
-from farmgate.flow.repeat import Claim, Kept, Repeats
-from farmgate.surfaces.http.auth import Doorman
+from farmgate.flow.repeat import Claim, Kept
+from farmgate.surfaces.http.desk import Desk
 from farmgate.surfaces.http.door import DOOR, Departure, Door, Receive, Scope, Send
 from farmgate.surfaces.http.keepalive import KeepAlive
 from farmgate.surfaces.http.once import IDEMPOTENCY_KEY, Replayed
 from farmgate.surfaces.http.told import error_headers, served_by
-from farmgate.telemetry import Telemetry, log
-from farmgate.wire.openai.rules import ListLimits
-from farmgate.wire.strictjson import JsonLimits
+from farmgate.telemetry import log
 
-__all__ = [
-    "JSON",
-    "LAST_WORDS_S",
-    "SSE",
-    "Desk",
-    "Exchange",
-    "HttpLimits",
-    "Receive",
-    "Scope",
-    "Send",
-]
+__all__ = ["JSON", "LAST_WORDS_S", "SSE", "Exchange"]
 
 Shape: TypeAlias = Callable[[FarmError], bytes]
 
@@ -61,29 +48,6 @@ SSE = b"text/event-stream; charset=utf-8"
 STREAM_HEADERS = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 TIMEOUT = b"x-request-timeout-ms"
 ONCE = frozenset((b"authorization", b"x-api-key", b"content-type", b"host", b"content-length", IDEMPOTENCY_KEY))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpLimits:
-    """What a caller may send, and for how long a request may take."""
-
-    body_bytes: int = 20 << 20
-    headers: int = 100
-    body_timeout_s: float = 60.0
-    request_timeout_s: float = 600.0
-    keep_alive_s: float = 15.0
-    json: JsonLimits = field(default_factory=JsonLimits)
-    lists: ListLimits = field(default_factory=ListLimits)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """What every endpoint shares."""
-
-    doorman: Doorman
-    limits: HttpLimits
-    telemetry: Telemetry
-    repeats: Repeats = field(default_factory=Repeats)
 
 
 LAST_WORDS_S = 5.0

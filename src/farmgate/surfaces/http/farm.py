@@ -35,7 +35,9 @@ from farmgate.surfaces.http.admin_models import (
 )
 from farmgate.surfaces.http.care import Care, Cares
 from farmgate.surfaces.http.care_models import DevicesAnswer, ProcessesAnswer, ReloadModelRequest
-from farmgate.surfaces.http.exchange import Desk, Exchange, Receive, Scope, Send
+from farmgate.surfaces.http.desk import Desk
+from farmgate.surfaces.http.door import Receive, Scope, Send
+from farmgate.surfaces.http.exchange import Exchange
 from farmgate.surfaces.http.farm_answers import (
     EmbedAnswer,
     ErrorAnswer,

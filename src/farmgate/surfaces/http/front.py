@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
 from farmgate.core.errors import FarmError, HeadersTooLarge, MethodNotAllowed, UnknownUrl
-from farmgate.surfaces.http.exchange import Desk, Exchange, Receive, Scope, Send
+from farmgate.surfaces.http.desk import Desk
+from farmgate.surfaces.http.door import Receive, Scope, Send
+from farmgate.surfaces.http.exchange import Exchange
 from farmgate.wire.openai.errors import encode_error, error_frame
 
 __all__ = ["Endpoint", "Front", "Lifespan", "Refuse"]

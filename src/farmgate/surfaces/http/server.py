@@ -14,7 +14,8 @@ from typing import TypeAlias
 import uvicorn
 
 from farmgate.core.errors import ShuttingDown
-from farmgate.surfaces.http.exchange import LAST_WORDS_S, Receive, Scope, Send
+from farmgate.surfaces.http.door import Receive, Scope, Send
+from farmgate.surfaces.http.exchange import LAST_WORDS_S
 from farmgate.surfaces.http.protocol import bounded
 
 __all__ = ["AddressTaken", "Server", "ServerSettings", "listen"]

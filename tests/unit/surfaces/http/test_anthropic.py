@@ -19,7 +19,8 @@ from farmgate.core.request import Dialect, Request
 from farmgate.core.words import Chat
 from farmgate.surfaces.http.anthropic import AnthropicSurface
 from farmgate.surfaces.http.auth import Doorman
-from farmgate.surfaces.http.exchange import Desk, Exchange, HttpLimits
+from farmgate.surfaces.http.desk import Desk, HttpLimits
+from farmgate.surfaces.http.exchange import Exchange
 from farmgate.surfaces.http.front import Front
 from farmgate.telemetry import Telemetry
 from farmgate.testing import FakeTarget

@@ -13,7 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from farmgate.core.errors import ShuttingDown
 from farmgate.surfaces.http import server as module
-from farmgate.surfaces.http.exchange import LAST_WORDS_S, Receive, Scope, Send
+from farmgate.surfaces.http.door import Receive, Scope, Send
+from farmgate.surfaces.http.exchange import LAST_WORDS_S
 from farmgate.surfaces.http.server import Server, ServerSettings
 
 PRE_STOP_S, DRAIN_S = 10.0, 100.0
