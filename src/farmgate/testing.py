@@ -13,9 +13,10 @@ import time
 from typing import TypeAlias
 
 from farmgate.core.errors import UpstreamStreamTruncated
+from farmgate.core.event import Event, Finish, Part, Vector
 from farmgate.core.identity import ANONYMOUS, Principal
 from farmgate.core.ids import new_id
-from farmgate.core.reply import Event, Finish, Part, Reply, Vector
+from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request, Typed
 from farmgate.core.usage import Call, Outcome
 from farmgate.core.words import Ask, Chat, Complete, Embed

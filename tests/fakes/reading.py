@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from farmgate.core.answer import Answer, fold
 from farmgate.core.errors import FarmError
-from farmgate.core.reply import Event
+from farmgate.core.event import Event
 from farmgate.providers.exchange import Reader
 
 __all__ = ["cuts", "read", "said_before"]

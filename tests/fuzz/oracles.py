@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from tests.fuzz.models import is_whole
 
 from farmgate.core.errors import FarmError
-from farmgate.core.reply import Event, Part
+from farmgate.core.event import Event, Part
 from farmgate.providers.exchange import Reader
 from farmgate.providers.http1 import BODILESS, HIGH_WATER, MAX_HEADER_BYTES, Broken, Connection
 

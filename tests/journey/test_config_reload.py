@@ -14,7 +14,8 @@ CHAT = "/v1/chat/completions"
 SECRET = "TEXT-OF-AN-EXCEPTION"
 PROVIDER = f'''
 from farmgate.core.model import Health, HealthStatus, ModelInfo
-from farmgate.core.reply import Event, Finish, Reply, Text
+from farmgate.core.event import Event, Finish, Text
+from farmgate.core.reply import Reply
 from farmgate.providers.provider import ProviderBase
 
 class MyProvider(ProviderBase):

@@ -8,8 +8,9 @@ from dataclasses import asdict
 from tests.matrix.facts import Told
 
 from farmgate.core.errors import FarmError, UpstreamRateLimited, UpstreamRejected, UpstreamStreamTruncated
+from farmgate.core.event import Finish, FinishReason, Part, Reasoning, Text, ToolDelta, Usage
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
-from farmgate.core.reply import Finish, FinishReason, Part, Reasoning, Reply, Text, ToolDelta, Usage
+from farmgate.core.reply import Reply
 from farmgate.core.request import Request
 from farmgate.core.words import Ask
 from farmgate.providers.provider import ProviderBase

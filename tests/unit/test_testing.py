@@ -8,8 +8,8 @@ import pytest
 
 from farmgate.core.answer import gather
 from farmgate.core.errors import UpstreamError, UpstreamStreamTruncated
+from farmgate.core.event import Event, Finish, Text
 from farmgate.core.ports import Clock, Journal, Target
-from farmgate.core.reply import Event, Finish, Text
 from farmgate.core.request import Kind
 from farmgate.core.words import Chat, Complete, Embed, Message, Role
 from farmgate.testing import FakeClock, FakeJournal, FakeTarget, request_of

@@ -32,18 +32,8 @@ from farmgate.core.errors import (
     UpstreamRejected,
     UpstreamTimeout,
 )
+from farmgate.core.event import Annotation, Event, Finish, FinishReason, Part, Reasoning, Text, ToolDelta, Usage
 from farmgate.core.model import ModelInfo
-from farmgate.core.reply import (
-    Annotation,
-    Event,
-    Finish,
-    FinishReason,
-    Part,
-    Reasoning,
-    Text,
-    ToolDelta,
-    Usage,
-)
 from farmgate.wire.anthropic.answers import decode_count, decode_whole, encode_message
 from farmgate.wire.anthropic.errors import decode_error, decode_told_error, encode_error, error_frame
 from farmgate.wire.anthropic.models import decode_page, encode_model, encode_models

@@ -19,17 +19,7 @@ from farmgate.core.errors import (
     UpstreamRateLimited,
     UpstreamStreamTruncated,
 )
-from farmgate.core.reply import (
-    Annotation,
-    Event,
-    Finish,
-    FinishReason,
-    Part,
-    Reasoning,
-    Text,
-    ToolDelta,
-    Usage,
-)
+from farmgate.core.event import Annotation, Event, Finish, FinishReason, Part, Reasoning, Text, ToolDelta, Usage
 from farmgate.core.request import Dialect
 from farmgate.wire.anthropic.stream import StreamReader
 

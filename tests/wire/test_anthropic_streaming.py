@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from farmgate.core.answer import fold
 from farmgate.core.errors import UpstreamInvalidResponse
-from farmgate.core.reply import (
+from farmgate.core.event import (
     Annotation,
     Event,
     Finish,

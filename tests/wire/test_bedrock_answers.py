@@ -32,7 +32,7 @@ from farmgate.core.errors import (
     UpstreamStreamTruncated,
     UpstreamTimeout,
 )
-from farmgate.core.reply import FinishReason, Usage
+from farmgate.core.event import FinishReason, Usage
 from farmgate.core.words import Embed, ToolUse
 from farmgate.wire.bedrock.answers import decode_whole
 from farmgate.wire.bedrock.embeddings import Maker, decode_embedding, encode_embeddings, maker_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from farmgate.core.errors import InvalidMessages
-from farmgate.core.reply import ToolDelta
+from farmgate.core.event import ToolDelta
 from farmgate.core.words import ToolUse
 from farmgate.wire.calls import CallNumbers, arguments_in, arguments_of
 

@@ -27,7 +27,7 @@ from farmgate.core.errors import (
     UpstreamStreamTruncated,
     UpstreamTimeout,
 )
-from farmgate.core.reply import FinishReason, Ranked, Usage
+from farmgate.core.event import FinishReason, Ranked, Usage
 from farmgate.core.words import ToolUse
 from farmgate.wire.cohere.answers import decode_chat, decode_embeddings, decode_models, decode_ranking
 from farmgate.wire.cohere.errors import decode_error

@@ -24,7 +24,7 @@ from farmgate.core.errors import (
     UpstreamStreamTruncated,
     UpstreamTimeout,
 )
-from farmgate.core.reply import Event, Finish, FinishReason, Logprobs, Reasoning, Text, ToolDelta, Usage
+from farmgate.core.event import Event, Finish, FinishReason, Logprobs, Reasoning, Text, ToolDelta, Usage
 from farmgate.core.words import ToolUse
 from farmgate.wire.gemini.answers import decode_whole
 from farmgate.wire.gemini.calls import is_ours

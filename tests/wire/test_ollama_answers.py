@@ -20,9 +20,9 @@ from farmgate.core.errors import (
     UpstreamStreamTruncated,
     UpstreamTimeout,
 )
+from farmgate.core.event import Event, Finish, FinishReason, Part, Reasoning, Text, ToolDelta, Usage, Vector
 from farmgate.core.model import Capability
 from farmgate.core.ports import Progress
-from farmgate.core.reply import Event, Finish, FinishReason, Part, Reasoning, Text, ToolDelta, Usage, Vector
 from farmgate.wire.ollama.embeddings import decode_embeddings
 from farmgate.wire.ollama.errors import decode_error
 from farmgate.wire.ollama.models import decode_installed, decode_resident, decode_show, full_name, is_cloud

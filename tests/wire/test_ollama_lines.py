@@ -7,8 +7,7 @@ import time
 
 from farmgate.core.answer import fold
 from farmgate.core.errors import ModelNotFound
-from farmgate.core.model import Capability, ModelInfo
-from farmgate.core.reply import (
+from farmgate.core.event import (
     Event,
     Finish,
     FinishReason,
@@ -21,6 +20,7 @@ from farmgate.core.reply import (
     Usage,
     Vector,
 )
+from farmgate.core.model import Capability, ModelInfo
 from farmgate.wire.ollama.answers import (
     LineWriter,
     encode_embedding,

@@ -13,19 +13,8 @@ from hypothesis import strategies as st
 
 from farmgate.core.answer import fold
 from farmgate.core.errors import FarmError, UpstreamInvalidResponse, UpstreamRateLimited, UpstreamRejected
+from farmgate.core.event import Event, Finish, FinishReason, Part, Reasoning, Refusal, Text, ToolDelta, Usage, Vector
 from farmgate.core.model import ModelInfo
-from farmgate.core.reply import (
-    Event,
-    Finish,
-    FinishReason,
-    Part,
-    Reasoning,
-    Refusal,
-    Text,
-    ToolDelta,
-    Usage,
-    Vector,
-)
 from farmgate.core.request import Kind
 from farmgate.wire.openai.answers import Whole, decode_whole, encode_answer, encode_embeddings, encode_models
 

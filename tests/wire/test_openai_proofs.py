@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from farmgate.core.answer import fold
-from farmgate.core.reply import Event, Finish, FinishReason, Reasoning, ToolDelta
+from farmgate.core.event import Event, Finish, FinishReason, Reasoning, ToolDelta
 from farmgate.core.request import Kind
 from farmgate.core.words import ToolUse
 from farmgate.wire.losses import Losses

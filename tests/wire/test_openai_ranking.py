@@ -8,7 +8,7 @@ import pytest
 
 from farmgate.core.answer import fold
 from farmgate.core.errors import UpstreamInvalidResponse
-from farmgate.core.reply import Ranked, Usage
+from farmgate.core.event import Ranked, Usage
 from farmgate.core.words import Rerank
 from farmgate.wire.openai.ranking import decode_ranking, encode_ranking
 

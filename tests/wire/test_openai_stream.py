@@ -22,17 +22,7 @@ from farmgate.core.errors import (
     UpstreamRejected,
     UpstreamStreamTruncated,
 )
-from farmgate.core.reply import (
-    Event,
-    Finish,
-    FinishReason,
-    Part,
-    Reasoning,
-    Refusal,
-    Text,
-    ToolDelta,
-    Usage,
-)
+from farmgate.core.event import Event, Finish, FinishReason, Part, Reasoning, Refusal, Text, ToolDelta, Usage
 from farmgate.core.request import Dialect
 from farmgate.wire.openai.stream import StreamReader
 from farmgate.wire.sse import DONE, Splitter, frame

@@ -4,18 +4,7 @@ from __future__ import annotations
 
 import json
 
-from farmgate.core.reply import (
-    Event,
-    Finish,
-    FinishReason,
-    Part,
-    Reasoning,
-    Refusal,
-    Text,
-    ToolDelta,
-    Usage,
-    Vector,
-)
+from farmgate.core.event import Event, Finish, FinishReason, Part, Reasoning, Refusal, Text, ToolDelta, Usage, Vector
 from farmgate.core.request import Kind
 from farmgate.wire.openai.stream import StreamReader, StreamWriter
 from farmgate.wire.sse import Splitter

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from farmgate.core.answer import Answer, fold
 from farmgate.core.errors import UpstreamStreamTruncated
-from farmgate.core.reply import (
+from farmgate.core.event import (
     Annotation,
     Event,
     Finish,

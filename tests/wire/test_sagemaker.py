@@ -19,7 +19,7 @@ from farmgate.core.errors import (
     UpstreamRejected,
     UpstreamStreamTruncated,
 )
-from farmgate.core.reply import FinishReason, Usage
+from farmgate.core.event import FinishReason, Usage
 from farmgate.core.request import Kind
 from farmgate.wire.openai.answers import decode_whole
 from farmgate.wire.openai.stream import StreamReader as ContainerReader

@@ -32,7 +32,7 @@ from farmgate.core.errors import (
     UpstreamStreamTruncated,
     UpstreamTimeout,
 )
-from farmgate.core.reply import FinishReason, Usage
+from farmgate.core.event import FinishReason, Usage
 from farmgate.core.words import (
     Chat,
     Complete,

@@ -23,7 +23,7 @@ from farmgate.core.errors import (
     UnsupportedParameter,
     UpstreamInvalidResponse,
 )
-from farmgate.core.reply import Vector
+from farmgate.core.event import Vector
 from farmgate.core.words import Embed
 from farmgate.wire.triton.binary import pack
 from farmgate.wire.triton.bodies import (

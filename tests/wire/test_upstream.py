@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from farmgate.core.errors import FarmError, UpstreamError, UpstreamInvalidResponse, UpstreamStreamTruncated
-from farmgate.core.reply import Part, Text
+from farmgate.core.event import Part, Text
 from farmgate.wire.sse import Splitter
 from farmgate.wire.upstream import frames_of, prove_end, proved, said_in
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from farmgate.core.errors import FarmError, UpstreamError, UpstreamTimeout
+from farmgate.core.event import Event
 from farmgate.core.model import Health, HealthStatus, ModelInfo
-from farmgate.core.reply import Event, Reply
+from farmgate.core.reply import Reply
 from farmgate.core.request import Request
 from farmgate.providers.provider import Learner, Provider
 from farmgate.telemetry import log

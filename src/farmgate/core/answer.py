@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from farmgate.core.reply import (
+from farmgate.core.event import (
     Annotation,
     Event,
     Finish,
@@ -14,13 +14,13 @@ from farmgate.core.reply import (
     Ranked,
     Reasoning,
     Refusal,
-    Reply,
     Said,
     Text,
     ToolDelta,
     Usage,
     Vector,
 )
+from farmgate.core.reply import Reply
 from farmgate.core.words import ToolUse
 
 __all__ = ["Answer", "Choice", "add", "fold", "gather"]

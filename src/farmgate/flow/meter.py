@@ -6,8 +6,9 @@ import asyncio
 import time
 
 from farmgate.core.errors import CallGivenUp, ClientGone, FarmError
+from farmgate.core.event import Event, Usage
 from farmgate.core.ports import Journal, Target
-from farmgate.core.reply import Event, Reply, Usage
+from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request
 from farmgate.core.usage import Call, Outcome
 from farmgate.telemetry import Telemetry

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from farmgate.core.reply import Event, Reply
+from farmgate.core.event import Event
+from farmgate.core.reply import Reply
 
 __all__ = ["HELD_BYTES", "first_content"]
 

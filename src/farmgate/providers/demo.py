@@ -8,8 +8,9 @@ import struct
 from collections.abc import AsyncIterator, Mapping
 
 from farmgate.core.errors import InvalidValue, UnsupportedParameter
+from farmgate.core.event import Event, Finish, FinishReason, Part, Text, ToolDelta, Usage, Vector
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
-from farmgate.core.reply import Event, Finish, FinishReason, Part, Reply, Text, ToolDelta, Usage, Vector
+from farmgate.core.reply import Reply
 from farmgate.core.request import Request
 from farmgate.core.words import Ask, Chat, Complete, Content, Embed, Message, Rerank, TextPart, ToolUse
 from farmgate.providers.demo_losses import account

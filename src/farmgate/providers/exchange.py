@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from farmgate.core.errors import FarmError, UpstreamError, UpstreamInvalidResponse
-from farmgate.core.reply import Emit, Event, Reply
+from farmgate.core.event import Event
+from farmgate.core.reply import Emit, Reply
 from farmgate.core.request import Request
 from farmgate.providers.settings import ProviderSettings
 from farmgate.providers.transport import Answer, Upstream

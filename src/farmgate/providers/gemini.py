@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from functools import partial
 
 from farmgate.core.errors import ModelNotCapable
+from farmgate.core.event import Event
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
-from farmgate.core.reply import Event, Reply
+from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request
 from farmgate.core.words import Chat, Embed
 from farmgate.providers.checkup import checked_up

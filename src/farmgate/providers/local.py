@@ -16,9 +16,10 @@ from farmgate.core.errors import (
     UpstreamError,
     UpstreamUnreachable,
 )
+from farmgate.core.event import Event, Vector
 from farmgate.core.model import Capability, Health, ModelInfo
 from farmgate.core.ports import Lease, Lender, Purpose, Report, Weights
-from farmgate.core.reply import Event, Reply, Vector
+from farmgate.core.reply import Reply
 from farmgate.core.request import Dialect, Kind, Request
 from farmgate.core.words import Chat, Embed, ToolMode
 from farmgate.providers.http1 import Broken

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeAlias, TypeVar
 
-from farmgate.core.reply import Event, Part, Usage, Vector
+from farmgate.core.event import Event, Part, Usage, Vector
 
 __all__ = ["Texts", "all_of", "batched", "embed", "vectors_event"]
 

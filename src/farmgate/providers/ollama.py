@@ -18,9 +18,10 @@ from farmgate.core.errors import (
     UpstreamInvalidResponse,
     UpstreamUnreachable,
 )
+from farmgate.core.event import Event
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
 from farmgate.core.ports import Progress, Report
-from farmgate.core.reply import Event, Reply
+from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request
 from farmgate.core.words import Embed
 from farmgate.providers.checkup import checked_up

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from farmgate.core.errors import ModelNotCapable, ModelNotFound, UpstreamRejected
+from farmgate.core.event import Event
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
 from farmgate.core.ports import Progress, Report
-from farmgate.core.reply import Event, Reply
+from farmgate.core.reply import Reply
 from farmgate.core.request import Request
 from farmgate.core.words import Chat, Complete, Embed
 from farmgate.providers.checkup import checked_up

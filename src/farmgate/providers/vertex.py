@@ -9,8 +9,9 @@ import re
 from functools import partial
 
 from farmgate.core.errors import FarmError, ModelNotCapable, ModelNotFound
+from farmgate.core.event import Event
 from farmgate.core.model import Health, HealthStatus, ModelInfo
-from farmgate.core.reply import Event, Reply
+from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request
 from farmgate.core.words import Embed
 from farmgate.providers.anthropic import max_tokens_of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from farmgate.core.answer import Answer
-from farmgate.core.reply import Part, Refusal, Text
+from farmgate.core.event import Part, Refusal, Text
 from farmgate.wire.sse import frame
 from farmgate.wire.strictjson import encode
 

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from farmgate.core.errors import FarmError, UpstreamInvalidResponse, UpstreamStreamTruncated
-from farmgate.core.reply import Event, Part
+from farmgate.core.event import Event, Part
 from farmgate.wire import eventstream
 from farmgate.wire.ndjson import LineTooLarge
 from farmgate.wire.sse import FrameTooLarge, Splitter

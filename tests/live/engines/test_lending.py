@@ -14,10 +14,10 @@ from tools.guide_model.words import held_out
 
 from farmgate.core.answer import fold, gather
 from farmgate.core.errors import EngineUnavailable, UnsupportedParameter, UpstreamRejected
+from farmgate.core.event import FinishReason
 from farmgate.core.identity import ANONYMOUS
 from farmgate.core.model import ModelInfo
 from farmgate.core.ports import Report
-from farmgate.core.reply import FinishReason
 from farmgate.core.request import Kind, Request, Typed
 from farmgate.core.words import Ask, Chat, Complete, Embed, Message, Role, Sampling, Tool
 from farmgate.engines.lifecycle import Engines

@@ -13,7 +13,7 @@ from tests.live.engines.reference import Reference
 from tests.live.engines.running import MODELS, Running, asked, starting
 from tools.guide_model.words import entries
 
-from farmgate.core.reply import Part, Reasoning, Text, ToolDelta
+from farmgate.core.event import Part, Reasoning, Text, ToolDelta
 from farmgate.engines.hf.speech import Speech
 from farmgate.engines.hf.tokens import Tokens
 from farmgate.engines.hf.words import Shown

@@ -5,9 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from farmgate.admin.prices import Beside, cost_usd, day_of, first_of
+from farmgate.core.event import Usage
 from farmgate.core.model import Capability, Facts
 from farmgate.core.money import Price, Rates
-from farmgate.core.reply import Usage
 
 NOON = 1_790_000_000.0
 MINE = Price(rates=Rates(input_usd=Decimal(1), output_usd=Decimal(2)), source="configuration")

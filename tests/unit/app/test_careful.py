@@ -11,8 +11,9 @@ import pytest
 from farmgate.app.careful import CarefulTarget
 from farmgate.core.answer import gather
 from farmgate.core.errors import FarmError, UpstreamError, UpstreamRateLimited, UpstreamTimeout
+from farmgate.core.event import Event, Finish, Part, Text
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
-from farmgate.core.reply import Event, Finish, Part, Reply, Text
+from farmgate.core.reply import Reply
 from farmgate.core.request import Request
 from farmgate.core.words import Chat, Message, Role
 from farmgate.providers.provider import ProviderBase

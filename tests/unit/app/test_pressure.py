@@ -9,7 +9,7 @@ import pytest
 
 from farmgate.app.pressure import LAGS, Reading, Watch, read_process, strain
 from farmgate.core.errors import Overloaded
-from farmgate.core.reply import Finish, Text
+from farmgate.core.event import Finish, Text
 from farmgate.core.words import Complete
 from farmgate.flow.admit import Admit, Pressure
 from farmgate.flow.slots import Room

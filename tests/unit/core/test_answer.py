@@ -3,18 +3,7 @@
 from __future__ import annotations
 
 from farmgate.core.answer import fold
-from farmgate.core.reply import (
-    Event,
-    Finish,
-    FinishReason,
-    Part,
-    Reasoning,
-    Refusal,
-    Text,
-    ToolDelta,
-    Usage,
-    Vector,
-)
+from farmgate.core.event import Event, Finish, FinishReason, Part, Reasoning, Refusal, Text, ToolDelta, Usage, Vector
 from farmgate.core.words import ToolUse
 
 SAID: list[Part] = [

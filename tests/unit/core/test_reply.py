@@ -9,7 +9,8 @@ import pytest
 
 from farmgate.core.answer import gather
 from farmgate.core.errors import UpstreamError, UpstreamStreamTruncated
-from farmgate.core.reply import Emit, Event, Finish, Part, Reasoning, Refusal, Reply, Text, ToolDelta, Usage, Vector
+from farmgate.core.event import Event, Finish, Part, Reasoning, Refusal, Text, ToolDelta, Usage, Vector
+from farmgate.core.reply import Emit, Reply
 
 A, B, END = Event((Text("a"),)), Event((Text("b"),)), Event((Finish(),))
 

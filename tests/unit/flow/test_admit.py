@@ -11,8 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from farmgate.core.answer import gather
 from farmgate.core.errors import Overloaded, UpstreamError
+from farmgate.core.event import Event, Finish, Text
 from farmgate.core.identity import Principal
-from farmgate.core.reply import Event, Finish, Reply, Text
+from farmgate.core.reply import Reply
 from farmgate.core.request import Request
 from farmgate.core.words import Complete
 from farmgate.flow.admit import Admit

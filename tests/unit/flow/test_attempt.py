@@ -8,8 +8,9 @@ import pytest
 
 from farmgate.core.answer import gather
 from farmgate.core.errors import ModelNotFound, UpstreamError, UpstreamStreamTruncated
+from farmgate.core.event import Event, Finish, Reasoning, Text, ToolDelta, Usage, Vector
 from farmgate.core.model import Facts
-from farmgate.core.reply import Event, Finish, Reasoning, Reply, Text, ToolDelta, Usage, Vector
+from farmgate.core.reply import Reply
 from farmgate.core.words import Complete
 from farmgate.flow.attempt import Attempt
 from farmgate.flow.opening import HELD_BYTES, first_content

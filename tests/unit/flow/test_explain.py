@@ -16,9 +16,10 @@ from farmgate.core.errors import (
     UpstreamRateLimited,
     UpstreamTimeout,
 )
+from farmgate.core.event import Finish, Text
 from farmgate.core.model import Facts
 from farmgate.core.money import Price, Rates
-from farmgate.core.reply import Finish, Reply, Text
+from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request
 from farmgate.core.words import Complete
 from farmgate.flow.attempt import Attempt

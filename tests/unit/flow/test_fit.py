@@ -7,9 +7,9 @@ import json
 import pytest
 
 from farmgate.core.errors import ContextLengthExceeded, FarmError, ModelNotCapable, UnsupportedParameter
+from farmgate.core.event import Finish, Text
 from farmgate.core.identity import ANONYMOUS
 from farmgate.core.model import CHAT_CAPABILITIES, Capability, Facts
-from farmgate.core.reply import Finish, Text
 from farmgate.core.request import Kind, Request
 from farmgate.core.words import (
     Ask,

@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from farmgate.core.errors import CallGivenUp, FarmError, UpstreamError, UpstreamRejected
+from farmgate.core.event import Event, Finish, Text
 from farmgate.core.model import Facts
-from farmgate.core.reply import Event, Finish, Reply, Text
+from farmgate.core.reply import Reply
 from farmgate.core.request import Request
 from farmgate.core.words import Complete
 from farmgate.flow.attempt import Attempt

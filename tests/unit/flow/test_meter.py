@@ -15,8 +15,9 @@ from farmgate.core.errors import (
     UpstreamRateLimited,
     UpstreamTimeout,
 )
+from farmgate.core.event import Event, Finish, Text, Usage, Vector
 from farmgate.core.identity import Principal
-from farmgate.core.reply import Event, Finish, Reply, Text, Usage, Vector
+from farmgate.core.reply import Reply
 from farmgate.core.request import Dialect, Kind, Request
 from farmgate.core.usage import Call, Outcome
 from farmgate.core.words import Chat, Complete, Embed, Message, Role

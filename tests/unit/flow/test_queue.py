@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from farmgate.core.errors import Overloaded, UpstreamError
+from farmgate.core.event import Finish, Text
 from farmgate.core.identity import Principal
-from farmgate.core.reply import Finish, Reply, Text
+from farmgate.core.reply import Reply
 from farmgate.core.request import Request
 from farmgate.core.words import Complete, Embed
 from farmgate.flow.queue import ModelQueues, Queue

@@ -34,9 +34,9 @@ from farmgate.core.errors import (
     UpstreamStreamTruncated,
     UpstreamUnreachable,
 )
+from farmgate.core.event import FinishReason, Usage
 from farmgate.core.identity import ANONYMOUS
 from farmgate.core.model import Capability, HealthStatus
-from farmgate.core.reply import FinishReason, Usage
 from farmgate.core.request import Body, Kind, Request, Typed
 from farmgate.core.words import Chat, Complete, Message, Role, Sampling, Tool
 from farmgate.providers import anthropic as module

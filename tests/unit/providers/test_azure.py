@@ -20,8 +20,8 @@ from farmgate.core.errors import (
     UpstreamRefusedKey,
     UpstreamRejected,
 )
+from farmgate.core.event import FinishReason, Usage
 from farmgate.core.model import HealthStatus
-from farmgate.core.reply import FinishReason, Usage
 from farmgate.core.request import Body, Dialect, Kind, Request
 from farmgate.core.words import Chat, Embed, Message, Rerank, Role, Sampling
 from farmgate.providers.azure import AzureProvider

@@ -33,8 +33,8 @@ from farmgate.core.errors import (
     UpstreamRefusedKey,
     UpstreamStreamTruncated,
 )
+from farmgate.core.event import FinishReason, Usage
 from farmgate.core.model import HealthStatus
-from farmgate.core.reply import FinishReason, Usage
 from farmgate.core.request import Kind
 from farmgate.core.words import Complete, Embed, Sampling
 from farmgate.providers.bedrock import BedrockProvider

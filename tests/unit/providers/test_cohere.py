@@ -31,8 +31,8 @@ from farmgate.core.errors import (
     UpstreamRefusedKey,
     UpstreamStreamTruncated,
 )
+from farmgate.core.event import Ranked, Usage
 from farmgate.core.model import Capability, HealthStatus
-from farmgate.core.reply import Ranked, Usage
 from farmgate.core.request import Kind
 from farmgate.core.words import Complete, Embed, Rerank, Sampling
 from farmgate.providers.cohere import CohereProvider

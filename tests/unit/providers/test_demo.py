@@ -10,9 +10,9 @@ import pytest
 
 from farmgate.core.answer import Answer, fold, gather
 from farmgate.core.errors import InvalidValue, NotSupported
+from farmgate.core.event import FinishReason
 from farmgate.core.identity import ANONYMOUS
 from farmgate.core.model import HealthStatus
-from farmgate.core.reply import FinishReason
 from farmgate.core.request import Kind, Request, Typed
 from farmgate.core.words import (
     Ask,

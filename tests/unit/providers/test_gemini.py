@@ -21,8 +21,8 @@ from farmgate.core.errors import (
     UpstreamRefusedKey,
     UpstreamStreamTruncated,
 )
+from farmgate.core.event import Usage
 from farmgate.core.model import HealthStatus
-from farmgate.core.reply import Usage
 from farmgate.core.request import Kind, Request
 from farmgate.core.words import Ask, Chat, Complete, Embed, Message, Role, Sampling, Tool, ToolChoice, ToolMode
 from farmgate.providers.gemini import GeminiProvider

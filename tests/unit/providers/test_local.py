@@ -40,10 +40,11 @@ from farmgate.core.errors import (
     UpstreamStreamTruncated,
     UpstreamTimeout,
 )
+from farmgate.core.event import Event
 from farmgate.core.identity import ANONYMOUS
 from farmgate.core.model import HealthStatus, ModelInfo
 from farmgate.core.ports import Progress, Purpose, Report
-from farmgate.core.reply import Event, Reply
+from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request, Typed
 from farmgate.core.words import Ask, Chat, Complete, Embed, Message, Role, Tool, ToolChoice, ToolMode
 from farmgate.providers import local as module

@@ -16,7 +16,7 @@ from tests.fakes.recordings import recorded_lines, recording
 
 from farmgate.core.answer import fold
 from farmgate.core.errors import FarmError, InternalError, UpstreamError
-from farmgate.core.reply import Event, Usage
+from farmgate.core.event import Event, Usage
 from farmgate.core.request import Kind
 from farmgate.providers.exchange import Reader
 from farmgate.providers.triton import infos

@@ -24,10 +24,10 @@ from farmgate.core.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from farmgate.core.event import FinishReason, Text
 from farmgate.core.identity import ANONYMOUS
 from farmgate.core.model import Capability, HealthStatus
 from farmgate.core.ports import Progress
-from farmgate.core.reply import FinishReason, Text
 from farmgate.core.request import Kind, Request, Typed
 from farmgate.core.words import Ask, Chat, Complete, Embed, Message, Role
 from farmgate.providers import ollama as module

@@ -44,9 +44,10 @@ from farmgate.core.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from farmgate.core.event import Event, Finish, FinishReason
 from farmgate.core.identity import ANONYMOUS
 from farmgate.core.model import Capability, HealthStatus
-from farmgate.core.reply import Event, Finish, FinishReason, Reply
+from farmgate.core.reply import Reply
 from farmgate.core.request import Body, Dialect, Kind, Request, Typed
 from farmgate.core.words import Chat, Complete, Embed, Message, Role
 from farmgate.providers import openai as module

@@ -19,8 +19,8 @@ from farmgate.core.errors import (
     UpstreamRejected,
     UpstreamStreamTruncated,
 )
+from farmgate.core.event import Event, FinishReason, Usage
 from farmgate.core.identity import ANONYMOUS
-from farmgate.core.reply import Event, FinishReason, Usage
 from farmgate.core.request import Dialect, Kind, Request
 from farmgate.core.words import ToolUse
 from farmgate.providers.openai import OpenAIProvider, has_responses

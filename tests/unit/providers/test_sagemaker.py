@@ -21,8 +21,8 @@ from farmgate.core.errors import (
     UpstreamRejected,
     UpstreamStreamTruncated,
 )
+from farmgate.core.event import FinishReason, Usage
 from farmgate.core.model import HealthStatus
-from farmgate.core.reply import FinishReason, Usage
 from farmgate.core.request import Dialect, Kind
 from farmgate.core.words import Complete, Embed, Rerank, Sampling
 from farmgate.providers.provider import Provider

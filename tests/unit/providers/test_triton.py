@@ -30,9 +30,9 @@ from farmgate.core.errors import (
     UpstreamRejected,
     UpstreamStreamTruncated,
 )
+from farmgate.core.event import FinishReason, Usage
 from farmgate.core.model import Capability, HealthStatus
 from farmgate.core.ports import Progress
-from farmgate.core.reply import FinishReason, Usage
 from farmgate.core.request import Kind
 from farmgate.core.words import Complete, Embed, Rerank, Sampling
 from farmgate.providers.provider import Provider

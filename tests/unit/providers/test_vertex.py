@@ -21,8 +21,8 @@ from farmgate.core.errors import (
     UpstreamRateLimited,
     UpstreamRefusedKey,
 )
+from farmgate.core.event import Usage
 from farmgate.core.model import HealthStatus
-from farmgate.core.reply import Usage
 from farmgate.core.request import Dialect, Kind, Request
 from farmgate.core.words import Chat, Complete, Embed, Message, Role, Sampling
 from farmgate.providers.provider import CountsTokens, Provider

@@ -13,9 +13,10 @@ from typing import Any, TypeAlias
 from tests.fakes.care import FakeCare
 
 from farmgate.core.errors import FarmError, InvalidValue
+from farmgate.core.event import Event, Finish, Part, Text, Usage
 from farmgate.core.model import Health, HealthStatus, ModelInfo
 from farmgate.core.ports import Report
-from farmgate.core.reply import Event, Finish, Part, Reply, Text, Usage
+from farmgate.core.reply import Reply
 from farmgate.core.request import Request
 from farmgate.surfaces.http.auth import Doorman
 from farmgate.surfaces.http.desk import Desk, HttpLimits

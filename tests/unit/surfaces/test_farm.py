@@ -18,8 +18,9 @@ from farmgate.core.errors import (
     UnsupportedParameter,
     UpstreamStreamTruncated,
 )
+from farmgate.core.event import Finish, FinishReason, Reasoning, Refusal, Text, Usage, Vector
 from farmgate.core.ports import Progress, Report
-from farmgate.core.reply import Finish, FinishReason, Reasoning, Refusal, Reply, Text, Usage, Vector
+from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request
 from farmgate.core.words import Chat, Complete, Embed, Message, Role, Sampling, TextPart
 from farmgate.surfaces.http.farm_answers import EmbedAnswer, JobAnswer, TextAnswer

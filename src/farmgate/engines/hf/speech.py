@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, cast
 
+from farmgate.core.event import Part, Reasoning, Text, ToolDelta
 from farmgate.core.ids import new_id
-from farmgate.core.reply import Part, Reasoning, Text, ToolDelta
 from farmgate.wire.strictjson import encode
 
 __all__ = ["Plain", "Speech", "Understood"]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from farmgate.core.answer import fold
 from farmgate.core.errors import ClientGone, FarmError, InvalidValue, MissingParameter, ModelNotFound
+from farmgate.core.event import Event, Finish, Part
 from farmgate.core.ids import new_id
-from farmgate.core.reply import Event, Finish, Part
 from farmgate.core.request import Kind
 from farmgate.engines.engine import Spec
 from farmgate.engines.hf.adapters import Adapters

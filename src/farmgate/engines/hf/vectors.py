@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from farmgate.core.answer import Answer
 from farmgate.core.errors import InvalidValue, ModelNotFound
-from farmgate.core.reply import Usage
+from farmgate.core.event import Usage
 from farmgate.engines.engine import Spec
 from farmgate.engines.hf.house import House
 from farmgate.engines.hf.tokens import Tokens

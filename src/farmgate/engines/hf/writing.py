@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from farmgate.core.errors import FarmError
-from farmgate.core.reply import Finish, FinishReason, Part, Usage
+from farmgate.core.event import Finish, FinishReason, Part, Usage
 from farmgate.engines.hf.choosing import Chooser
 from farmgate.engines.hf.pieces import Decode, Pieces
 from farmgate.engines.hf.speech import Plain, Speech

@@ -11,8 +11,8 @@ from typing import Any, cast
 
 from farmgate.core.answer import fold
 from farmgate.core.errors import ClientGone, FarmError, ModelNotCapable, UnsupportedParameter
+from farmgate.core.event import Event, Finish, Part, Text, Usage
 from farmgate.core.ids import new_id
-from farmgate.core.reply import Event, Finish, Part, Text, Usage
 from farmgate.core.request import Kind
 from farmgate.core.words import Complete
 from farmgate.engines.engine import Spec

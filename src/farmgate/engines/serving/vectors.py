@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from farmgate.core.answer import Answer
 from farmgate.core.errors import ModelNotCapable
-from farmgate.core.reply import Usage
+from farmgate.core.event import Usage
 from farmgate.core.request import Kind
 from farmgate.core.words import Embed
 from farmgate.engines.engine import Spec

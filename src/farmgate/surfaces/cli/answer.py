@@ -10,10 +10,11 @@ from decimal import Decimal
 
 from farmgate.admin.prices import cost_usd
 from farmgate.admin.usage import PriceOf
+from farmgate.core.event import Event, Finish, Reasoning, Refusal, Text, Usage
 from farmgate.core.identity import Principal
 from farmgate.core.ids import new_id
 from farmgate.core.ports import Clock, Target
-from farmgate.core.reply import Event, Finish, Reasoning, Refusal, Reply, Text, Usage
+from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request, Typed
 from farmgate.core.words import Chat
 from farmgate.surfaces.cli.out import Out

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from farmgate.core.errors import FarmError, InvalidApiKey, InvalidValue, UpstreamInvalidResponse, UpstreamUnreachable
+from farmgate.core.event import Event
 from farmgate.core.model import ModelInfo
 from farmgate.core.ports import Progress, Report
-from farmgate.core.reply import Event, Reply
+from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request
 
 if TYPE_CHECKING:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from farmgate.core.errors import FarmError, MissingParameter
+from farmgate.core.event import Event
 from farmgate.core.ports import Counting, Target
-from farmgate.core.reply import Event, Reply
+from farmgate.core.reply import Reply
 from farmgate.core.request import Body, Dialect, Kind, Request
 from farmgate.surfaces.http.asking import Asking, SurfaceCodec
 from farmgate.surfaces.http.counting import tell_count

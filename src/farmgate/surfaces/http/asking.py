@@ -8,9 +8,10 @@ from typing import Protocol
 
 from farmgate.core.answer import gather
 from farmgate.core.errors import FarmError, MissingParameter, UnsupportedParameter
+from farmgate.core.event import Event
 from farmgate.core.identity import Principal
 from farmgate.core.ports import Target
-from farmgate.core.reply import Event, Reply
+from farmgate.core.reply import Reply
 from farmgate.core.request import Body, Kind, Request
 from farmgate.surfaces.http.exchange import JSON, SSE, Exchange
 from farmgate.surfaces.http.once import IDEMPOTENCY_KEY, claim_once

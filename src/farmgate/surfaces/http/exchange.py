@@ -25,9 +25,10 @@ from farmgate.core.errors import (
     UpstreamTimeout,
     let_go,
 )
+from farmgate.core.event import Event
 from farmgate.core.identity import Principal
 from farmgate.core.ids import new_id
-from farmgate.core.reply import Event, Reply
+from farmgate.core.reply import Reply
 from farmgate.flow.repeat import Claim, Kept
 from farmgate.surfaces.http.desk import Desk
 from farmgate.surfaces.http.door import DOOR, Departure, Door, Receive, Scope, Send

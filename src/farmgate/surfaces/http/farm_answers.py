@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, RootModel
 from pydantic.alias_generators import to_camel
 
 from farmgate.core.errors import FarmError
+from farmgate.core.event import FinishReason, Usage
 from farmgate.core.model import Capability, Health, HealthStatus, ModelInfo
-from farmgate.core.reply import FinishReason, Usage
 from farmgate.wire.farm_models import encode_facts, encode_origin, public
 from farmgate.work.jobs import JobState, JobStatus
 

@@ -7,9 +7,10 @@ from typing import TypeVar
 
 from farmgate.core.answer import Answer, fold, gather
 from farmgate.core.errors import FarmError, ModelNotCapable, UnsupportedParameter, UpstreamInvalidResponse
+from farmgate.core.event import Event, Finish, FinishReason, Usage
 from farmgate.core.identity import Principal
 from farmgate.core.ports import Target
-from farmgate.core.reply import Event, Finish, FinishReason, Reply, Usage
+from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request, Typed
 from farmgate.core.words import Ask, Embed
 from farmgate.surfaces.http.asking import rename

@@ -9,10 +9,11 @@ from typing import TypeAlias
 from starlette.datastructures import QueryParams
 
 from farmgate.core.errors import InvalidValue, ModelNotFound, UnknownUrl
+from farmgate.core.event import Event
 from farmgate.core.identity import Principal
 from farmgate.core.model import Health
 from farmgate.core.ports import Report
-from farmgate.core.reply import Event, Reply
+from farmgate.core.reply import Reply
 from farmgate.surfaces.http.exchange import Exchange
 from farmgate.surfaces.http.farm_answers import (
     HealthAnswer,

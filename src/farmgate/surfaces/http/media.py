@@ -8,8 +8,9 @@ from typing import cast
 
 from farmgate.core.answer import fold
 from farmgate.core.errors import FarmError
+from farmgate.core.event import Event
 from farmgate.core.ports import Target
-from farmgate.core.reply import Event, Reply
+from farmgate.core.reply import Reply
 from farmgate.core.request import Body, Kind, Request
 from farmgate.core.words import Rerank
 from farmgate.surfaces.http.asking import Asking, SurfaceCodec

@@ -12,9 +12,10 @@ from typing import Protocol
 
 from farmgate import __version__
 from farmgate.core.errors import FarmError, MethodNotAllowed, UnknownUrl
+from farmgate.core.event import Event
 from farmgate.core.model import Served
 from farmgate.core.ports import Target
-from farmgate.core.reply import Event, Reply
+from farmgate.core.reply import Reply
 from farmgate.core.request import Body, Kind, Request
 from farmgate.surfaces.http.asking import Asking, StreamWriter, SurfaceCodec
 from farmgate.surfaces.http.exchange import JSON, Exchange

@@ -10,9 +10,10 @@ from typing import Protocol, TypeAlias, cast
 
 from farmgate.core.answer import fold
 from farmgate.core.errors import InvalidType, MissingParameter, ModelNotFound, NotSupported
+from farmgate.core.event import Event
 from farmgate.core.model import LONGEST_NAME, Capability, ModelInfo
 from farmgate.core.ports import Report, Target
-from farmgate.core.reply import Event, Reply
+from farmgate.core.reply import Reply
 from farmgate.core.request import Request
 from farmgate.flow.plan import plan
 from farmgate.flow.route import Candidate, View

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Mapping
 
 from farmgate.core.answer import fold
 from farmgate.core.errors import UnknownUrl
+from farmgate.core.event import Event
 from farmgate.core.ports import Target
-from farmgate.core.reply import Event, Reply
+from farmgate.core.reply import Reply
 from farmgate.core.request import Dialect, Kind, Request
 from farmgate.surfaces.http.asking import Asking, SurfaceCodec
 from farmgate.surfaces.http.exchange import Exchange

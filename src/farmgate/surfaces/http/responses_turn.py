@@ -7,8 +7,9 @@ from typing import cast
 import msgspec
 
 from farmgate.core.errors import FarmError, NotFound, PreviousResponseNotFound, TooManyItems
+from farmgate.core.event import Event
 from farmgate.core.ports import Clock, KeptResponse, Responses, Target
-from farmgate.core.reply import Event, Reply
+from farmgate.core.reply import Reply
 from farmgate.core.request import Request
 from farmgate.surfaces.http.asking import SurfaceCodec
 from farmgate.wire.openai.errors import encode_error

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from farmgate.core.errors import UpstreamInvalidResponse
-from farmgate.core.reply import Annotation, Event, Finish, Part, Reasoning, Refusal, Text, ToolDelta, Usage
+from farmgate.core.event import Annotation, Event, Finish, Part, Reasoning, Refusal, Text, ToolDelta, Usage
 from farmgate.core.request import Dialect
 from farmgate.wire.anthropic.errors import decode_told_error
 from farmgate.wire.anthropic.streaming import citation_of, tool_id

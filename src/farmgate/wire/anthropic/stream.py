@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from farmgate.core.errors import FarmError, UpstreamInvalidResponse
-from farmgate.core.reply import Event, Part, Reasoning, Text, Usage
+from farmgate.core.event import Event, Part, Reasoning, Text, Usage
 from farmgate.core.request import Dialect
 from farmgate.wire.anthropic.errors import decode_told_error
 from farmgate.wire.anthropic.usage import ToldUsage, decode_usage

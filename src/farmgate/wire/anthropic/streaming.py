@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from farmgate.core.errors import UpstreamInvalidResponse
-from farmgate.core.reply import Annotation, Event, Finish, Part, Reasoning, Refusal, Text, ToolDelta, Usage
+from farmgate.core.event import Annotation, Event, Finish, Part, Reasoning, Refusal, Text, ToolDelta, Usage
 from farmgate.wire.anthropic.stream import Frames, event_frame
 from farmgate.wire.anthropic.usage import encode_usage
 from farmgate.wire.anthropic.words import stop_reason

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from farmgate.core.reply import Annotation, Finish, FinishReason, Part, Reasoning, Text, ToolDelta
+from farmgate.core.event import Annotation, Finish, FinishReason, Part, Reasoning, Text, ToolDelta
 from farmgate.wire.anthropic.usage import ToldUsage
 
 __all__ = ["Told", "ToldAnswer", "ToldBlock", "block_parts", "decode_answer", "decode_told", "finish_of", "stop_reason"]

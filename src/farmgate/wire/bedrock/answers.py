@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from farmgate.core.reply import Event, Part, Reasoning, Text, ToolDelta
+from farmgate.core.event import Event, Part, Reasoning, Text, ToolDelta
 from farmgate.wire.bedrock.usage import ToldUsage, usage_of
 from farmgate.wire.bedrock.words import ModelFields, ToldCitation, annotation_of, finish_of
 from farmgate.wire.upstream import proved

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from farmgate.core.errors import FarmError, UpstreamInvalidResponse
-from farmgate.core.reply import Event, Part, Reasoning, Text
+from farmgate.core.event import Event, Part, Reasoning, Text
 from farmgate.wire.bedrock.errors import decode_exception
 from farmgate.wire.bedrock.usage import ToldUsage, usage_of
 from farmgate.wire.bedrock.words import ModelFields, ToldCitation, annotation_of, finish_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from farmgate.core.reply import Usage
+from farmgate.core.event import Usage
 from farmgate.wire.counts import tokens
 
 __all__ = ["ToldUsage", "usage_of"]

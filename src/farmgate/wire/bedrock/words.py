@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from farmgate.core.errors import UpstreamError
-from farmgate.core.reply import Annotation, Finish, FinishReason
+from farmgate.core.event import Annotation, Finish, FinishReason
 
 __all__ = ["ModelFields", "ToldCitation", "annotation_of", "finish_of"]
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from farmgate.core.errors import UpstreamInvalidResponse
-from farmgate.core.reply import Event, Part, Ranked, Reasoning, Text, ToolDelta
+from farmgate.core.event import Event, Part, Ranked, Reasoning, Text, ToolDelta
 from farmgate.wire.cohere.words import ToldCitation, ToldUsage, annotations_of, count_of, finish_of, usage_of
 from farmgate.wire.upstream import proved
 

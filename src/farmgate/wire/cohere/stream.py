@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from farmgate.core.errors import FarmError
-from farmgate.core.reply import Event, Part, Reasoning, Text
+from farmgate.core.event import Event, Part, Reasoning, Text
 from farmgate.wire.calls import CallNumbers
 from farmgate.wire.cohere.words import ToldCitation, ToldUsage, annotations_of, finish_of, usage_of
 from farmgate.wire.failures import MESSAGE_LIMIT

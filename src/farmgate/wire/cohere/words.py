@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from farmgate.core.errors import ContextLengthExceeded, UpstreamError, UpstreamTimeout
-from farmgate.core.reply import Annotation, Finish, FinishReason, Usage
+from farmgate.core.event import Annotation, Finish, FinishReason, Usage
 from farmgate.wire.counts import tokens
 
 __all__ = ["ToldCitation", "ToldUsage", "annotations_of", "finish_of", "usage_of"]

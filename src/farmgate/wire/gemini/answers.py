@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from farmgate.core.errors import UpstreamInvalidResponse
-from farmgate.core.reply import Event, Finish
+from farmgate.core.event import Event, Finish
 from farmgate.wire.gemini.reading import Reading
 
 __all__ = ["decode_whole"]

@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from farmgate.core.errors import InvalidType, UpstreamInvalidResponse
-from farmgate.core.reply import Event, Usage, Vector
+from farmgate.core.event import Event, Usage, Vector
 from farmgate.core.words import Embed
 from farmgate.wire.counts import tokens
 from farmgate.wire.fields import present

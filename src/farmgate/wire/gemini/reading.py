@@ -11,7 +11,7 @@ from typing import NoReturn
 import msgspec
 
 from farmgate.core.errors import UpstreamInvalidResponse
-from farmgate.core.reply import Finish, FinishReason, Logprobs, Part, Reasoning, Refusal, Text, ToolDelta, Usage
+from farmgate.core.event import Finish, FinishReason, Logprobs, Part, Reasoning, Refusal, Text, ToolDelta, Usage
 from farmgate.wire.gemini.calls import call_id
 from farmgate.wire.gemini.errors import decode_told_error
 from farmgate.wire.gemini.usage import decode_usage

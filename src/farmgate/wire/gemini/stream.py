@@ -6,7 +6,7 @@ There is no mark at their end: an answer is whole when every candidate that was 
 from __future__ import annotations
 
 from farmgate.core.errors import FarmError
-from farmgate.core.reply import Event, Part
+from farmgate.core.event import Event, Part
 from farmgate.wire.gemini.reading import Reading
 from farmgate.wire.sse import Splitter
 from farmgate.wire.upstream import frames_of, prove_end, said_in

@@ -11,7 +11,7 @@ import msgspec
 
 from farmgate.core.answer import Answer, Choice, add, fold
 from farmgate.core.errors import FarmError
-from farmgate.core.reply import Event, Finish, FinishReason, Logprobs, Reasoning, Refusal, Text, ToolDelta, Usage
+from farmgate.core.event import Event, Finish, FinishReason, Logprobs, Reasoning, Refusal, Text, ToolDelta, Usage
 from farmgate.core.request import Dialect
 from farmgate.core.words import ToolUse
 from farmgate.wire.calls import arguments_in

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from farmgate.core.errors import UpstreamInvalidResponse
-from farmgate.core.reply import Event, Usage, Vector
+from farmgate.core.event import Event, Usage, Vector
 from farmgate.wire.counts import tokens
 from farmgate.wire.ollama.errors import decode_error_line
 from farmgate.wire.ollama.stream import NONE, NOTHING

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from farmgate.core.errors import FarmError, UpstreamInvalidResponse
-from farmgate.core.reply import Event, Finish, FinishReason, Logprobs, Part, Reasoning, Text, ToolDelta, Usage
+from farmgate.core.event import Event, Finish, FinishReason, Logprobs, Part, Reasoning, Text, ToolDelta, Usage
 from farmgate.core.request import Dialect
 from farmgate.wire.counts import tokens
 from farmgate.wire.ndjson import Splitter

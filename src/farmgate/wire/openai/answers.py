@@ -9,14 +9,8 @@ import msgspec
 
 from farmgate.core.answer import Answer, Choice
 from farmgate.core.errors import UpstreamInvalidResponse
+from farmgate.core.event import Event, FinishReason, Part, Usage, Vector
 from farmgate.core.model import ModelInfo
-from farmgate.core.reply import (
-    Event,
-    FinishReason,
-    Part,
-    Usage,
-    Vector,
-)
 from farmgate.core.request import Kind
 from farmgate.wire.openai.errors import decode_told_error, is_flat_error
 from farmgate.wire.openai.models import encode_facts

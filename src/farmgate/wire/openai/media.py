@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from farmgate.core.errors import MissingParameter, UnsupportedParameter, UpstreamInvalidResponse
-from farmgate.core.reply import Event, Usage
+from farmgate.core.event import Event, Usage
 from farmgate.core.request import Dialect, Kind
 from farmgate.core.words import Ask
 from farmgate.wire.counts import tokens

@@ -6,7 +6,7 @@ import msgspec
 
 from farmgate.core.answer import Answer
 from farmgate.core.errors import UpstreamInvalidResponse
-from farmgate.core.reply import Event, Ranked, Usage
+from farmgate.core.event import Event, Ranked, Usage
 from farmgate.core.words import Rerank
 from farmgate.wire.openai.media import usage_of
 from farmgate.wire.upstream import proved

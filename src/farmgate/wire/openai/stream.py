@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from farmgate.core.errors import FarmError, UpstreamInvalidResponse
-from farmgate.core.reply import (
+from farmgate.core.event import (
     Annotation,
     Event,
     Finish,

@@ -9,17 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from farmgate.core.errors import UpstreamInvalidResponse
-from farmgate.core.reply import (
-    Annotation,
-    Finish,
-    FinishReason,
-    Logprobs,
-    Part,
-    Reasoning,
-    Refusal,
-    Text,
-    ToolDelta,
-)
+from farmgate.core.event import Annotation, Finish, FinishReason, Logprobs, Part, Reasoning, Refusal, Text, ToolDelta
 from farmgate.wire.openai.proofs import decode_proof
 from farmgate.wire.openai.usage import decode_usage
 from farmgate.wire.strictjson import encode

@@ -9,7 +9,7 @@ from typing import cast
 import msgspec
 
 from farmgate.core.errors import FarmError, UpstreamInvalidResponse
-from farmgate.core.reply import (
+from farmgate.core.event import (
     Annotation,
     Event,
     Finish,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from farmgate.core.reply import (
+from farmgate.core.event import (
     Annotation,
     Finish,
     FinishReason,

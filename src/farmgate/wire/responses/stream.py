@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from farmgate.core.errors import FarmError, UpstreamInvalidResponse
-from farmgate.core.reply import Event, Part, Reasoning, Refusal, Text, ToolDelta, Usage
+from farmgate.core.event import Event, Part, Reasoning, Refusal, Text, ToolDelta, Usage
 from farmgate.core.request import Dialect
 from farmgate.wire.responses.answers import (
     Envelope,

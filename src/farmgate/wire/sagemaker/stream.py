@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from farmgate.core.errors import FarmError
-from farmgate.core.reply import Event
+from farmgate.core.event import Event
 from farmgate.wire.eventstream import Message, Splitter
 from farmgate.wire.sagemaker.errors import decode_exception
 from farmgate.wire.upstream import messages_of

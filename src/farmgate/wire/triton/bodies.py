@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from farmgate.core.errors import BadRequest, UnsupportedParameter
-from farmgate.core.reply import Event
+from farmgate.core.event import Event
 from farmgate.core.request import Dialect
 from farmgate.core.words import Ask
 from farmgate.wire.triton.tensors import read_raw

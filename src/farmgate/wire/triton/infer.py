@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from farmgate.core.errors import UpstreamInvalidResponse
-from farmgate.core.reply import Event, Vector
+from farmgate.core.event import Event, Vector
 from farmgate.core.words import Embed
 from farmgate.wire.losses import Losses, Outgoing
 from farmgate.wire.strictjson import encode

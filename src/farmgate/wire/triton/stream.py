@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from farmgate.core.errors import FarmError, UpstreamInvalidResponse
-from farmgate.core.reply import Event, Finish, FinishReason, Part, Text, Usage
+from farmgate.core.event import Event, Finish, FinishReason, Part, Text, Usage
 from farmgate.wire.counts import tokens
 from farmgate.wire.sse import Splitter
 from farmgate.wire.triton.errors import error_of

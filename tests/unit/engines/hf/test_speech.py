@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from farmgate.core.reply import Finish, FinishReason, Part, Reasoning, Text, ToolDelta
+from farmgate.core.event import Finish, FinishReason, Part, Reasoning, Text, ToolDelta
 from farmgate.engines.hf.choosing import Chooser
 from farmgate.engines.hf.speech import Plain, Speech, Understood
 from farmgate.engines.hf.writing import Writing

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.engines.hf.fakes import Echo, writing
 
 from farmgate.core.errors import FarmError, InternalError
-from farmgate.core.reply import Finish, Text
+from farmgate.core.event import Finish, Text
 from farmgate.engines.hf.worker import Unreadable, Worker
 from farmgate.engines.hf.writing import Told, Writing
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from farmgate.core.reply import Finish, FinishReason, Part, Text, Usage
+from farmgate.core.event import Finish, FinishReason, Part, Text, Usage
 from farmgate.engines.hf.choosing import Chooser
 from farmgate.engines.hf.writing import Writing
 

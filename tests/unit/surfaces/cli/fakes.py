@@ -16,9 +16,10 @@ from farmgate.admin.prices import Beside
 from farmgate.config import Config, ConfigError
 from farmgate.config.reloads import Reload, Source
 from farmgate.core.errors import FarmError, ModelNotFound
+from farmgate.core.event import Event, Finish, Part, Text, Usage
 from farmgate.core.model import Health, HealthStatus, ModelInfo
 from farmgate.core.ports import Progress, Report
-from farmgate.core.reply import Event, Finish, Part, Reply, Text, Usage
+from farmgate.core.reply import Reply
 from farmgate.core.request import Request
 from farmgate.core.usage import Call
 from farmgate.core.words import Chat

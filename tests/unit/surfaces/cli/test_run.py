@@ -12,9 +12,9 @@ from tests.unit.surfaces.cli.fakes import STARTER, FakeHouse, Shell
 
 from farmgate.admin.prices import Beside
 from farmgate.core.errors import Overloaded, UpstreamStreamTruncated
+from farmgate.core.event import Finish, FinishReason, Reasoning, Text, Usage
 from farmgate.core.model import Facts
 from farmgate.core.money import Price, Rates
-from farmgate.core.reply import Finish, FinishReason, Reasoning, Text, Usage
 from farmgate.core.words import Role
 from farmgate.surfaces.cli.answer import Took, status_line
 from farmgate.surfaces.cli.exits import WrongUse

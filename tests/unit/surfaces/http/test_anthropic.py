@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from farmgate.core.errors import FarmError, UnsupportedParameter, UpstreamError, UpstreamRateLimited
+from farmgate.core.event import Event, Finish, Text, Usage
 from farmgate.core.model import ModelInfo
 from farmgate.core.ports import Counted, Target
-from farmgate.core.reply import Event, Finish, Reply, Text, Usage
+from farmgate.core.reply import Reply
 from farmgate.core.request import Dialect, Request
 from farmgate.core.words import Chat
 from farmgate.surfaces.http.anthropic import AnthropicSurface
