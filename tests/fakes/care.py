@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from farmgate.core.errors import ModelNotFound
-from farmgate.core.model import DeviceState, ModelState, Served
+from farmgate.core.model import DeviceState, EngineLoad, ModelState, Served
 from farmgate.core.ports import Places, Report
 
 __all__ = ["FakeCare", "Still"]
@@ -23,6 +23,7 @@ PROCESS = ModelState(
     starts=2,
     ttl_left_s=9.5,
     adapters=("formal",),
+    engine_load=EngineLoad(running=3.0, waiting=1.0),
 )
 DEVICES = (
     DeviceState(

@@ -63,3 +63,15 @@ def test_a_model_that_is_pulled_for_a_running_gate_is_asked_at_once(gate: RealGa
     assert any(one["name"] == "guide" for one in gate.call("GET", "/api/ai/processes").json["processes"])
     assert out.startswith("Farmgate is the gate")
     assert "getting the guide" in log
+
+
+def test_the_engine_of_a_model_tells_how_busy_it_is(gate: RealGate) -> None:
+    assert gate.call("POST", "/v1/chat/completions", asked(1, "Who are you?")).status == 200
+
+    def told() -> object:
+        processes = gate.call("GET", "/api/ai/processes").json["processes"]
+        return next(one["engineLoad"] for one in processes if one["state"] == "ready")
+
+    # No request asks for it: it is heard every five seconds.
+    assert gate.comes(lambda: told() == {"running": 0.0, "waiting": 0.0, "cacheUsed": None}, within_s=20)
+    assert gate.metric("farmgate_model_engine_running") == 0.0

@@ -15,7 +15,7 @@ def test_models_and_devices_are_told_as_they_are_when_asked() -> None:
     assert "farmgate_model_up{" not in telemetry.render().decode()
     telemetry.see_models = lambda: [
         replace(PROCESS, load_s=0.5),
-        replace(PROCESS, version="2", state="failed", memory={}),
+        replace(PROCESS, version="2", state="failed", memory={}, engine_load=None),
     ]
     telemetry.see_devices = lambda: DEVICES
     telemetry.count_queued = lambda: {"guide": 3}
@@ -28,6 +28,8 @@ def test_models_and_devices_are_told_as_they_are_when_asked() -> None:
         f'farmgate_model_load_seconds{{{of}"1"}} 0.5',
         f'farmgate_model_in_flight{{{of}"1"}} 1.0',
         'farmgate_model_memory_bytes{device="cpu",model="guide",purpose="generate",version="1"} 7.0',
+        f'farmgate_model_engine_running{{{of}"1"}} 3.0',
+        f'farmgate_model_engine_waiting{{{of}"1"}} 1.0',
         'farmgate_model_waiting{model="guide"} 3.0',
         'farmgate_device_memory_bytes{device="gpu0",kind="total"} 100.0',
         'farmgate_device_memory_bytes{device="gpu0",kind="models"} 50.0',
@@ -35,6 +37,8 @@ def test_models_and_devices_are_told_as_they_are_when_asked() -> None:
     ):
         assert line in told
     assert 'farmgate_device_utilisation{device="cpu"}' not in told, "it does not tell"
+    assert "farmgate_model_engine_cache_used{" not in told, "none tells"
+    assert f'farmgate_model_engine_running{{{of}"2"}}' not in told, "it tells nothing"
     assert f'farmgate_model_load_seconds{{{of}"2"}}' not in told, "it never came up"
 
 

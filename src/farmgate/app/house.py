@@ -184,7 +184,7 @@ class House:
         jobs = Jobs(time.time)
         journal = open_journal(config, telemetry)
         responses = open_responses(config, telemetry)
-        tending = [asyncio.create_task(tend(responses)), asyncio.create_task(engines.keep_hours())]
+        tending = [asyncio.create_task(work) for work in (tend(responses), engines.keep_hours(), engines.hearing.run())]
         try:
             yield Shared(
                 telemetry=telemetry,

@@ -108,16 +108,21 @@ class ModelInfo(Facts):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineLoad:
     """How busy an inference engine is: requests in its queue and in its batch, and how much of its key-value cache is
-    used, from 0 to 1."""
+    used, from 0 to 1. None: it does not tell."""
 
-    waiting: float = 0.0
-    running: float = 0.0
-    cache_used: float = 0.0
+    waiting: float | None = None
+    running: float | None = None
+    cache_used: float | None = None
 
     @property
     def is_full(self) -> bool:
         """Whether one more request would have to wait for its turn or for memory."""
-        return self.waiting > 0 or self.cache_used >= FULL
+        return (self.waiting or 0.0) > 0 or (self.cache_used or 0.0) >= FULL
+
+    @property
+    def requests(self) -> float:
+        """Those it has to do with, as far as it tells."""
+        return (self.waiting or 0.0) + (self.running or 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +131,8 @@ class ModelState:
 
     `memory`: bytes by device, measured or, until it is loaded, expected. `answers`: whether callers of the name get
     this version. `ttl_left_s`: when it leaves if nobody uses it; None: it stays until another needs the room.
-    `load_s`: how long its last start took. `tokens_per_s`: answered lately. `adapters`: those it has.
+    `load_s`: how long its last start took. `tokens_per_s`: answered lately. `adapters`: those it has. `engine_load`:
+    what the engine itself tells, where it does.
     """
 
     name: str
@@ -147,6 +153,7 @@ class ModelState:
     load_s: float | None = None
     tokens_per_s: float = 0.0
     adapters: tuple[str, ...] = ()
+    engine_load: EngineLoad | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -15,11 +16,13 @@ from farmgate.engines.engine import Spec
 from farmgate.engines.leases import Address
 from farmgate.engines.process import EngineDied
 
-__all__ = ["NoAnswer", "ask", "carry_out", "check_answer", "warm"]
+__all__ = ["NoAnswer", "ask", "carry_out", "check_answer", "check_status", "exchange", "warm"]
 
 ANSWER_BYTES = 1 << 20
 QUESTION_S = 120.0
 QUESTION_TOKENS = 128
+PIECES = re.compile(rb"\r\ntransfer-encoding: *chunked\b", re.IGNORECASE)
+SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
 ORDER_S = 120.0
 """How long an engine may take over an adapter."""
 
@@ -79,14 +82,15 @@ async def carry_out(address: Address, order: Order) -> None:
     check_status(answer, "2")
 
 
-async def exchange(url: str, key: str, method: str, path: str, body: Mapping[str, object]) -> bytes:
+async def exchange(url: str, key: str, method: str, path: str, body: Mapping[str, object] | None = None) -> bytes:
     """The whole of an engine's HTTP answer. Raises NoAnswer where there is none."""
     parts = urlsplit(url)
-    content = json.dumps(body).encode()
-    # HTTP/1.0: the answer comes in one piece and ends with the connection.
+    content = json.dumps(body).encode() if body is not None else b""
+    kind = "content-type: application/json\r\n" if content else ""
+    # HTTP/1.0: the answer ends with the connection.
     head = (
         f"{method} {path} HTTP/1.0\r\nhost: {parts.netloc}\r\nauthorization: Bearer {key}\r\n"
-        f"content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
+        f"{kind}content-length: {len(content)}\r\n\r\n"
     )
     try:
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=ANSWER_BYTES)
@@ -130,4 +134,21 @@ def check_status(answer: bytes, begins: str) -> bytes:
         raise NoAnswer("answered nothing" if not answer else "did not answer in HTTP")
     if not status[0].startswith(begins.encode()):
         raise NoAnswer(f"answered HTTP {status[0].decode('latin-1')[:8]}: {body[:300].decode('utf-8', 'replace')}")
-    return body
+    # Some servers send pieces to whoever they are asked by.
+    return in_one_piece(body) if PIECES.search(head) is not None else body
+
+
+def in_one_piece(body: bytes) -> bytes:
+    """A body of pieces, each behind its size. Raises NoAnswer where it is none."""
+    pieces: list[bytes] = []
+    at = 0
+    while True:
+        end = body.find(b"\r\n", at)
+        told = body[at:end].partition(b";")[0].strip()
+        if end < 0 or SIZE.fullmatch(told) is None:
+            raise NoAnswer("answered in pieces that do not fit")
+        size, at = int(told, 16), end + 2
+        if size == 0:
+            return b"".join(pieces)
+        pieces.append(body[at : at + size])
+        at += size + 2

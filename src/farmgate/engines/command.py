@@ -194,6 +194,8 @@ COMMANDS: Mapping[str, Command] = {
             Automatic(words=("--tp-size", "{gpus}"), unless=flat(SGLANG_SIZES)),
             # Of what is free when it starts, not of all; context and graphs come on top.
             Automatic(words=("--mem-fraction-static", "{share_of_free}"), unless=("--mem-fraction-static",)),
+            # The others tell how busy they are without it.
+            Automatic(words=("--enable-metrics",), unless=("--enable-metrics",)),
         ),
         sizes=SGLANG_SIZES,
         install="pip install sglang",

@@ -23,6 +23,7 @@ from farmgate.engines.declared import KEPT_S, Declared
 from farmgate.engines.deployment import Check, Deployment
 from farmgate.engines.devices import Devices
 from farmgate.engines.engine import Engine, Spec, minimal_environment
+from farmgate.engines.hearing import Hearing
 from farmgate.engines.memory import Machine
 from farmgate.engines.ours import ENGINES
 from farmgate.engines.release import Release, Version
@@ -84,6 +85,7 @@ class Engines:
             sleep=sleep,
             environment=self._environment,
         )
+        self.hearing = Hearing(self.supervisors, clock=clock, sleep=sleep)
         self._due: set[str] = set()
         """Whose hours it is."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -369,6 +371,7 @@ class Engines:
             failure=supervisor.failure,
             load_s=supervisor.load_s,
             adapters=deployment.adapters_of(supervisor),
+            engine_load=self.hearing.of(supervisor),
         )
 
 

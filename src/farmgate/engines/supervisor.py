@@ -66,7 +66,8 @@ class Supervisor:
         self._state = State.ON_DISK
         self._changed, self._stirred = asyncio.Event(), asyncio.Event()
         self._owner: asyncio.Task[None] | None = None
-        self._address: Address | None = None
+        self.address: Address | None = None
+        """Of its process, once that has come up; None when it has ended."""
         self._pid: int | None = None
         self._crashes, self._slept = 0, False
         self._failure: str | None = None
@@ -123,8 +124,8 @@ class Supervisor:
             while True:
                 if not self._lends:
                     raise ShuttingDown
-                if self._state is State.READY and self._address is not None:
-                    return self.leases.take(self._address)
+                if self._state is State.READY and self.address is not None:
+                    return self.leases.take(self.address)
                 if self._state is State.FAILED and not self._is_back_soon():
                     raise self._unavailable()
                 refusal = self._refusal if waited else None
@@ -272,7 +273,7 @@ class Supervisor:
             room.settle(process.pid)
             self._ready_at, self._failure = self._clock(), None
             self.load_s = self._ready_at - began
-            self._address = address
+            self.address = address
             self._move(State.READY)
             warm = partial(self._warm, self.spec, address)
             rest = Rest(
@@ -280,7 +281,7 @@ class Supervisor:
             )
             return await self._lives(process, rest)
         finally:
-            self._address = self._pid = None
+            self.address = self._pid = None
             self._is_tired = self._is_called = False
             await process.stop(self._settings.stop_grace_s, self._sleep)
 

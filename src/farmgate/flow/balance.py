@@ -85,7 +85,7 @@ def rank(one: Seen, balance: Balance, draw: Callable[[], float]) -> tuple[float,
 def busy(health: Health, balance: Balance) -> float:
     """Requests it has to do with."""
     load = health.load if balance is Balance.ENGINE_LOAD else None
-    return health.in_flight if load is None else max(load.running + load.waiting, health.in_flight)
+    return health.in_flight if load is None else max(load.requests, health.in_flight)
 
 
 def share(affinity: str, candidate: Candidate) -> float:

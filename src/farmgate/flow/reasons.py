@@ -118,7 +118,7 @@ def by_load(one: Seen, other: Seen, *, is_ahead: bool) -> str:
     load = one.health.load
     if load is None:
         return f"its engine tells nothing; {by_waiting(one, other, is_ahead=is_ahead, tie='chance decides, by weight')}"
-    told = f"{load.waiting:g} waiting, {load.running:g} running, {load.cache_used:.0%} of its cache used"
+    told = f"{load.waiting or 0:g} waiting, {load.running or 0:g} running, {load.cache_used or 0:.0%} of its cache used"
     return f"{'the least busy engine' if is_ahead else 'a busier engine'}: {told}"
 
 

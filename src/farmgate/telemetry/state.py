@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from farmgate.core.model import DeviceState, ModelState
+from farmgate.core.model import DeviceState, EngineLoad, ModelState
 
 __all__ = ["device_metrics", "model_metrics"]
 
@@ -21,8 +21,17 @@ def model_metrics(states: Iterable[ModelState]) -> Iterator[Metric]:
     starts = CounterMetricFamily("farmgate_model_starts", "Processes started for a model.", labels=labels)
     load = GaugeMetricFamily("farmgate_model_load_seconds", "How long its last start took.", labels=labels)
     busy = GaugeMetricFamily("farmgate_model_in_flight", "Requests at a model now: its batch.", labels=labels)
+    running = GaugeMetricFamily("farmgate_model_engine_running", "Requests an engine says it computes.", labels=labels)
+    waiting = GaugeMetricFamily("farmgate_model_engine_waiting", "Requests an engine says wait in it.", labels=labels)
+    cache = GaugeMetricFamily(
+        "farmgate_model_engine_cache_used", "How much of its cache an engine says is used, from 0 to 1.", labels=labels
+    )
     for state in states:
         names = (state.name, state.version, state.purpose)
+        told = state.engine_load if state.engine_load is not None else EngineLoad()
+        for family, value in ((running, told.running), (waiting, told.waiting), (cache, told.cache_used)):
+            if value is not None:
+                family.add_metric(names, value)
         up.add_metric(names, state.state == "ready")
         starts.add_metric(names, state.starts)
         busy.add_metric(names, state.in_flight)
@@ -30,7 +39,7 @@ def model_metrics(states: Iterable[ModelState]) -> Iterator[Metric]:
             load.add_metric(names, state.load_s)
         for device, count in state.memory.items():
             memory.add_metric((*names, device), count)
-    yield from (up, memory, starts, load, busy)
+    yield from (up, memory, starts, load, busy, running, waiting, cache)
 
 
 def device_metrics(states: Iterable[DeviceState]) -> Iterator[Metric]:

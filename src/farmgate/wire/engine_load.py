@@ -14,38 +14,44 @@ from farmgate.core.model import EngineLoad
 
 __all__ = ["decode_load"]
 
-LINE = re.compile(rb"^([A-Za-z_:][A-Za-z0-9_:]{0,128})(?:\{[^\n]{0,4096}\})? +([^ \n]{1,32})", re.MULTILINE)
 WAITING = {b"vllm:num_requests_waiting", b"sglang:num_queue_reqs", b"llamacpp:requests_deferred", b"tgi_queue_size"}
-WAITING |= {b"trtllm_num_requests_waiting"}
+WAITING |= {b"trtllm_num_requests_waiting", b"farmgate_engine_waiting"}
 RUNNING = {b"vllm:num_requests_running", b"sglang:num_running_reqs", b"llamacpp:requests_processing"}
-RUNNING |= {b"tgi_batch_current_size", b"trtllm_num_requests_running"}
+RUNNING |= {b"tgi_batch_current_size", b"trtllm_num_requests_running", b"farmgate_engine_running"}
 CACHE = {
     b"vllm:kv_cache_usage_perc",
     b"vllm:gpu_cache_usage_perc",
     b"sglang:token_usage",
     b"trtllm_kv_cache_utilization",
 }
+# Of a name that is not looked for nothing is read: what servers tell of themselves is up to a megabyte.
+NAMES = b"|".join(sorted(WAITING | RUNNING | CACHE))
+LINE = re.compile(rb"^(" + NAMES + rb")(?:\{[^\n]{0,4096}\})? +([^ \n]{1,32})", re.MULTILINE)
 
 
 def decode_load(text: bytes) -> EngineLoad | None:
     """The load of a server, all its engines together; None where it tells nothing of it."""
-    waiting = running = cache = 0.0
-    found = False
+    waiting: list[float] = []
+    running: list[float] = []
+    cache: list[float] = []
     for name, told in LINE.findall(text):
-        if name not in WAITING and name not in RUNNING and name not in CACHE:
-            continue
         value = number(told)
         if value is None:
             continue
-        found = True
         if name in WAITING:
-            waiting += value
+            waiting.append(value)
         elif name in RUNNING:
-            running += value
+            running.append(value)
         else:
-            # Of several engines behind one address the fullest is the one that will wait.
-            cache = max(cache, value)
-    return EngineLoad(waiting=waiting, running=running, cache_used=min(cache, 1.0)) if found else None
+            cache.append(value)
+    if not (waiting or running or cache):
+        return None
+    return EngineLoad(
+        waiting=sum(waiting) if waiting else None,
+        running=sum(running) if running else None,
+        # Of several engines behind one address the fullest is the one that will wait.
+        cache_used=min(max(cache), 1.0) if cache else None,
+    )
 
 
 def number(told: bytes) -> float | None:

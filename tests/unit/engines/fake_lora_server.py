@@ -26,6 +26,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--max-num-seqs", "--max-running-requests")
     parser.add_argument("--tensor-parallel-size", "--tp-size")
     parser.add_argument("--gpu-memory-utilization", "--mem-fraction-static")
+    parser.add_argument("--enable-metrics", action="store_true")
     parser.add_argument("--enable-lora", action="store_true")
     parser.add_argument("--max-lora-rank", type=int, choices=[8, 16, 32, 64, 128, 256, 320, 512])
     parser.add_argument("--lora-modules", nargs="+", default=[])

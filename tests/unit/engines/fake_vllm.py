@@ -15,6 +15,12 @@ from pathlib import Path
 FOLDER = Path(sys.argv[1])
 SLEEPS = "--enable-sleep-mode" in sys.argv and os.environ.get("VLLM_SERVER_DEV_MODE") == "1"
 
+# https://docs.vllm.ai/en/latest/usage/metrics.html, in pieces that end where they like.
+BUSY = (
+    b'# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running{engine="0"} 3.0\nvllm:num_requests_wai',
+    b'ting{engine="0"} 1.0\nvllm:kv_cache_usage_perc{engine="0"} 0.25\n',
+)
+
 
 def note(text: str) -> None:
     with (FOLDER / "told").open("a") as told:
@@ -38,6 +44,10 @@ class Server(http.server.BaseHTTPRequestHandler):
             # As some versions do: the first time it is asked it is not done.
             told = Server.is_sleeping if Server.asked > 1 else not Server.is_sleeping
             self.answer(200, b"[]" if is_wrong("unclear") else json.dumps({"is_sleeping": told}).encode())
+        elif self.path == "/metrics":
+            note("told")
+            # As uvicorn sends what has no length, whoever asks.
+            self.answer(200, b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in (*BUSY, b"")), in_pieces=True)
         else:
             self.answer(404)
 
@@ -58,9 +68,9 @@ class Server(http.server.BaseHTTPRequestHandler):
         else:
             self.answer(404)
 
-    def answer(self, status: int, body: bytes = b"") -> None:
+    def answer(self, status: int, body: bytes = b"", *, in_pieces: bool = False) -> None:
         self.send_response(status)
-        self.send_header("content-length", str(len(body)))
+        self.send_header(*(("transfer-encoding", "chunked") if in_pieces else ("content-length", str(len(body)))))
         self.end_headers()
         self.wfile.write(body)
 

@@ -16,7 +16,7 @@ from tests.unit.engines.fake_nvml import Card, FakeNvml
 from tests.unit.engines.fakes import FakeTime, becomes, until
 
 from farmgate.core.errors import ModelTooLarge
-from farmgate.core.model import ModelState
+from farmgate.core.model import EngineLoad, ModelState
 from farmgate.engines.command import COMMANDS, Command
 from farmgate.engines.declared import Declared
 from farmgate.engines.devices import Devices
@@ -240,3 +240,15 @@ async def test_it_is_asked_until_it_has_done_it_and_what_is_wrong_is_told(bench:
     await bench.engines.unload("a")
     with pytest.raises(EngineDied, match="broke the connection when it was asked for /wake_up"):
         await VllmSleep().wake(address)
+
+
+async def test_it_tells_how_busy_it_is_while_it_is_awake(bench: Bench) -> None:
+    bench.declare(a=bench.model("a"), b=bench.model("b"))
+    await bench.use("a")
+    assert bench.state("a").engine_load is None, "nobody has asked it"
+    await bench.engines.hearing.look()
+    assert bench.state("a").engine_load == EngineLoad(running=3, waiting=1, cache_used=0.25)
+    await bench.use("b")
+    await bench.engines.hearing.look()
+    assert bench.state("a").engine_load is None
+    assert bench.told("a").count("told") == 1, "who sleeps is not asked"

@@ -133,4 +133,5 @@ async def test_processes_are_shown_to_admins(gate: Gate) -> None:
         "loadS": None,
         "tokensPerS": 0.0,
         "adapters": ["formal"],
+        "engineLoad": {"running": 3.0, "waiting": 1.0, "cacheUsed": None},
     }

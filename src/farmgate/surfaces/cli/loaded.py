@@ -17,6 +17,8 @@ from farmgate.surfaces.cli.words import UNKNOWN, columns, duration, size
 __all__ = ["ps", "top"]
 
 HEAD = ("NAME", "PROVIDER", "VERSION", "STATE", "DEVICE", "MEMORY", "ANSWERING", "WAITING", "TOK/S", "LEAVES")
+TOLD_HEAD = ("BATCH", "QUEUE", "CACHE")
+"""What an engine tells of itself; columns that only some tables have."""
 DEVICE_HEAD = ("DEVICE", "MEMORY", "MODELS", "BUSY", "HEAT", "POWER", "WHAT")
 EVERY_S = 2.0
 CLEAR = "\x1b[2J\x1b[H"
@@ -35,7 +37,7 @@ def ps(session: Session) -> Exit:
         for model in others:
             session.out.record(record(model))
     elif rows := rows_of(processes, others):
-        session.out.table(HEAD, rows)
+        session.out.table(head_of(processes), rows)
     else:
         session.out.say("no model is loaded")
     return Exit.OK
@@ -53,7 +55,7 @@ def top(session: Session, *, once: bool) -> Exit:
         else:
             lines = [*columns(DEVICE_HEAD, list(map(device_row, devices))), ""]
             rows = rows_of(processes, others)
-            lines += columns(HEAD, rows) if rows else ["no model is loaded"]
+            lines += columns(head_of(processes), rows) if rows else ["no model is loaded"]
             session.out.data((CLEAR if goes_on else "") + "\n".join(lines))
         if not goes_on:
             return Exit.OK
@@ -73,10 +75,19 @@ def seen(session: Session, running: RemoteGate) -> tuple[Sequence[Entry], Sequen
     return processes, [model for model in loaded if model.provider != "local"]
 
 
-def rows_of(processes: Iterable[Entry], others: Iterable[ModelInfo]) -> list[Sequence[str]]:
-    rows: list[Sequence[str]] = [process_row(process) for process in processes]
+def is_told(processes: Sequence[Entry]) -> bool:
+    return any(process.get("engineLoad") for process in processes)
+
+
+def head_of(processes: Sequence[Entry]) -> Sequence[str]:
+    return (*HEAD, *TOLD_HEAD) if is_told(processes) else HEAD
+
+
+def rows_of(processes: Sequence[Entry], others: Iterable[ModelInfo]) -> list[Sequence[str]]:
+    more = is_told(processes)
+    rows: list[Sequence[str]] = [(*process_row(one), *(told_row(one) if more else ())) for one in processes]
     for model in others:
-        unknown = (UNKNOWN,) * 4
+        unknown = (UNKNOWN,) * (4 + more * len(TOLD_HEAD))
         rows.append((model.name, model.provider, UNKNOWN, "loaded", UNKNOWN, size(model.size_bytes), *unknown))
     return rows
 
@@ -97,6 +108,16 @@ def process_row(process: Entry) -> Sequence[str]:
         str(process["waiting"]),
         f"{process['tokensPerS']:.0f}",
         leaves(process),
+    )
+
+
+def told_row(process: Entry) -> Sequence[str]:
+    told: Entry = process.get("engineLoad") or {}
+    running, waiting, used = told.get("running"), told.get("waiting"), told.get("cacheUsed")
+    return (
+        UNKNOWN if running is None else f"{running:g}",
+        UNKNOWN if waiting is None else f"{waiting:g}",
+        UNKNOWN if used is None else f"{used:.0%}",
     )
 
 

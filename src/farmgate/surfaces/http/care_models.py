@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from farmgate.core.model import DeviceState, ModelState
+from farmgate.core.model import DeviceState, EngineLoad, ModelState
 from farmgate.surfaces.http.farm_answers import Told
 from farmgate.surfaces.http.farm_requests import Asked
 
-__all__ = ["DeviceEntry", "DevicesAnswer", "ProcessEntry", "ProcessesAnswer", "ReloadModelRequest"]
+__all__ = ["DeviceEntry", "DevicesAnswer", "EngineLoadEntry", "ProcessEntry", "ProcessesAnswer", "ReloadModelRequest"]
 
 
 class ReloadModelRequest(Asked):
@@ -64,9 +64,22 @@ class DevicesAnswer(Told):
         return self.model_dump_json().encode()
 
 
+class EngineLoadEntry(Told):
+    """What an engine tells of itself: requests it computes, those that wait in it, and how much of its cache is used,
+    from 0 to 1; null where it does not tell."""
+
+    running: float | None
+    waiting: float | None
+    cache_used: float | None
+
+    @classmethod
+    def of(cls, load: EngineLoad) -> EngineLoadEntry:
+        return cls(running=load.running, waiting=load.waiting, cache_used=load.cache_used)
+
+
 class ProcessEntry(Told):
     """One version of a model for one purpose. `answers`: callers of the name get it. `memory`: bytes by device.
-    `adapters`: those it has."""
+    `adapters`: those it has. `engine_load`: null where the engine tells nothing of itself."""
 
     name: str
     version: str
@@ -86,6 +99,7 @@ class ProcessEntry(Told):
     load_s: float | None
     tokens_per_s: float
     adapters: tuple[str, ...]
+    engine_load: EngineLoadEntry | None
 
     @classmethod
     def of(cls, state: ModelState) -> ProcessEntry:
@@ -108,6 +122,7 @@ class ProcessEntry(Told):
             load_s=state.load_s,
             tokens_per_s=round(state.tokens_per_s, 1),
             adapters=state.adapters,
+            engine_load=EngineLoadEntry.of(state.engine_load) if state.engine_load is not None else None,
         )
 
 

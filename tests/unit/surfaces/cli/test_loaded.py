@@ -73,6 +73,27 @@ def test_ps_tells_who_is_loaded_where_and_how_busy(shell: Shell, server: FakeSer
     assert records[0] == {**PROCESS, "provider": "local"}
 
 
+def test_ps_tells_what_engines_tell_of_themselves_where_one_does(shell: Shell, server: FakeServer) -> None:
+    busy = {**PROCESS, "name": "busy", "engineLoad": {"running": 7.0, "waiting": 2.0, "cacheUsed": 0.5}}
+    half = {**PROCESS, "name": "half", "engineLoad": {"running": 1.0, "waiting": None, "cacheUsed": None}}
+    silent = {**PROCESS, "name": "silent", "engineLoad": None}
+    server.routes["/api/ai/processes"] = [(200, {"processes": [busy, half, silent]})]
+    server.models = [{"name": "llama3.1", "provider": "ollama", "size": 4_700_000_000, "loaded": True}]
+    lines = [line.split() for line in shell("ps").out.splitlines()]
+    assert [(line[0], line[-3:]) for line in lines] == [
+        ("NAME", ["BATCH", "QUEUE", "CACHE"]),
+        ("busy", ["7", "2", "50%"]),
+        ("half", ["1", "-", "-"]),
+        ("silent", ["-", "-", "-"]),
+        ("llama3.1", ["-", "-", "-"]),
+    ]
+    server.routes["/api/ai/processes"] = [(200, {"processes": [silent]})]
+    assert "BATCH" not in shell("ps").out
+    server.routes["/api/ai/processes"] = [(200, {"processes": [busy]})]
+    server.routes["/api/ai/gpus"] = [(200, {"devices": [GPU]})]
+    assert shell("top", "--once").out.splitlines()[-2].split()[-3:] == ["7", "2", "50%"]
+
+
 def test_ps_with_an_ordinary_key_tells_what_it_may(shell: Shell, server: FakeServer) -> None:
     no = {"error": {"message": "no", "type": "permission_error", "code": "not_an_admin"}}
     server.routes["/api/ai/processes"] = [(403, no)]
