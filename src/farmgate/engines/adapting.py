@@ -19,6 +19,7 @@ from farmgate.engines.asking import NoAnswer, carry_out
 from farmgate.engines.engine import Engine, Launch, Spec
 from farmgate.engines.leases import Address, EngineLease
 from farmgate.engines.supervisor import Warm
+from farmgate.engines.surroundings import Sleeper
 from farmgate.telemetry import log
 
 __all__ = ["AGAIN_S", "Adaptation", "AdaptedLease", "CarryOut"]
@@ -65,7 +66,7 @@ class AdaptedLease:
 
 
 class Adaptation:
-    """For one supervisor, whose process it follows: `engine` and `warm` stand before its engine and its warming.
+    """For one supervisor, whose process it follows: `engine`, `warm` and `sleeper` stand before those it would have.
 
     `model`: the model's name, which stands before an adapter's; `path`: its files. Close it with the supervisor.
     """
@@ -136,6 +137,18 @@ class Adaptation:
                 await asyncio.wait({self._levelling})
 
         return both
+
+    def sleeper(self, sleeper: Sleeper | None) -> Sleeper | None:
+        """The same sleeper, and a process that is asked for no adapter from when it is to sleep until it is warmed
+        again: what was wanted meanwhile it is given then."""
+        return None if sleeper is None else AdaptedSleeper(sleeper, self._rest)
+
+    async def _rest(self) -> None:
+        """Returns when what was begun is done: given up, nobody would know whether it was."""
+        self._address = None
+        self._pulse()
+        if self._levelling is not None:
+            await asyncio.wait({self._levelling})
 
     async def close(self) -> None:
         """Whatever is under way is given up."""
@@ -224,7 +237,7 @@ class Adaptation:
         return task
 
     async def _level(self, address: Address) -> None:
-        while True:
+        while self._address is address:
             leaving = [one for one in self._there.values() if self._wanted.get(one.name) != one]
             idle = next((one for one in leaving if not self._uses[one.name]), None)
             missing = (one for one in self._wanted.values() if one.name not in {*self._there, *self._failed})
@@ -278,6 +291,21 @@ class Adaptation:
         """Whoever waits looks again."""
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+
+
+class AdaptedSleeper:
+    """A sleeper that has `rest` done first."""
+
+    def __init__(self, sleeper: Sleeper, rest: Callable[[], Awaitable[None]]) -> None:
+        self._sleeper = sleeper
+        self._rest = rest
+
+    async def sleep(self, address: Address) -> None:
+        await self._rest()
+        await self._sleeper.sleep(address)
+
+    async def wake(self, address: Address) -> None:
+        await self._sleeper.wake(address)
 
 
 class Adapted:

@@ -250,10 +250,12 @@ class Engines:
     def _new_supervisor(
         self, adaptation: Adaptation | None, version: Version, purpose: Purpose, keep: Keep
     ) -> Supervisor:
-        is_adapted = adaptation is not None and purpose is Purpose.GENERATE
+        engine, warm, sleeper = version.engine, self._warm, self._sleeper if version.sleeps else None
+        if adaptation is not None and purpose is Purpose.GENERATE:
+            engine, warm, sleeper = adaptation.engine(engine), adaptation.warm(warm), adaptation.sleeper(sleeper)
         return Supervisor(
             version.spec(purpose),
-            adaptation.engine(version.engine) if adaptation is not None and is_adapted else version.engine,
+            engine,
             log_file=(self._log_directory / log_name(version, purpose)).absolute(),
             environment=self._environment,
             settings=self._settings,
@@ -261,8 +263,8 @@ class Engines:
             sleep=self._sleep,
             keep=keep,
             room=partial(self._machine.room, engine=version.engine),
-            warm=adaptation.warm(self._warm) if adaptation is not None and is_adapted else self._warm,
-            sleeper=self._sleeper if version.sleeps else None,
+            warm=warm,
+            sleeper=sleeper,
         )
 
     def _declare_anew(self, name: str, before: Declared | None, now: Declared | None) -> None:

@@ -1,4 +1,4 @@
-"""Stands in for `vllm serve`: listens, answers completions who has its key, sleeps and wakes as its documentation says.
+"""Stands in for `vllm serve`: answers completions who has its key, sleeps, wakes and takes adapters as its docs say.
 
 python fake_vllm.py MODEL --port N ... ; VLLM_SERVER_DEV_MODE and --enable-sleep-mode open the routes of its sleep. A
 file `say` in the model's folder changes what it does: one word for each request that is to go wrong.
@@ -11,8 +11,10 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 FOLDER = Path(sys.argv[1])
+ADAPTS = os.environ.get("VLLM_ALLOW_RUNTIME_LORA_UPDATING") == "1"
 SLEEPS = "--enable-sleep-mode" in sys.argv and os.environ.get("VLLM_SERVER_DEV_MODE") == "1"
 
 # https://docs.vllm.ai/en/latest/usage/metrics.html, in pieces that end where they like.
@@ -35,6 +37,7 @@ def is_wrong(word: str) -> bool:
 class Server(http.server.BaseHTTPRequestHandler):
     is_sleeping = False
     asked = 0
+    adapters: ClassVar = {json.loads(word)["name"] for word in sys.argv if word.startswith('{"name"')}
 
     def do_GET(self) -> None:
         if self.path == "/health":
@@ -52,7 +55,7 @@ class Server(http.server.BaseHTTPRequestHandler):
             self.answer(404)
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"] or 0))
+        body = self.rfile.read(int(self.headers["content-length"] or 0))
         path = self.path.partition("?")[0]
         if path in ("/sleep", "/wake_up") and SLEEPS:
             note(self.path)
@@ -61,12 +64,23 @@ class Server(http.server.BaseHTTPRequestHandler):
                 return
             Server.is_sleeping, Server.asked = path == "/sleep", 0
             self.answer(200)
+        elif path in ("/v1/load_lora_adapter", "/v1/unload_lora_adapter") and ADAPTS:
+            self.adapt(path, json.loads(body)["lora_name"])
         elif path == "/v1/completions":
             has_key = self.headers["authorization"] == f"Bearer {os.environ['VLLM_API_KEY']}"
             note("answers" if has_key and not Server.is_sleeping else "refuses")
             self.answer(200 if has_key and not Server.is_sleeping else 401, b"{}")
         else:
             self.answer(404)
+
+    def adapt(self, path: str, name: str) -> None:
+        """Its memory is not there while it sleeps, and what it has it does not load twice."""
+        is_load = path == "/v1/load_lora_adapter"
+        note(f"{path} {name}{' asleep' if Server.is_sleeping else ''}")
+        is_right = not Server.is_sleeping and is_load is (name not in Server.adapters)
+        if is_right:
+            Server.adapters ^= {name}
+        self.answer(200 if is_right else 400)
 
     def answer(self, status: int, body: bytes = b"", *, in_pieces: bool = False) -> None:
         self.send_response(status)

@@ -12,10 +12,11 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from tests.unit.engines.adapting import folder_adapter
 from tests.unit.engines.fake_nvml import Card, FakeNvml
 from tests.unit.engines.fakes import FakeTime, becomes, until
 
-from farmgate.core.errors import ModelTooLarge
+from farmgate.core.errors import ModelNotFound, ModelTooLarge
 from farmgate.core.model import EngineLoad, ModelState
 from farmgate.engines.command import COMMANDS, Command
 from farmgate.engines.declared import Declared
@@ -85,7 +86,7 @@ class Bench:
         """Ask it something; the process that answered."""
         async with asyncio.timeout(20):
             (await self.engines.lease(name)).release(answered=True)
-        pid = self.state(name).pid
+        pid = self.state(name.partition(":")[0]).pid
         assert pid is not None
         return pid
 
@@ -218,6 +219,54 @@ async def test_one_too_large_is_refused_and_nobody_sleeps_for_it(bench: Bench) -
     with pytest.raises(ModelTooLarge):
         await bench.engines.lease("b")
     assert bench.state("a").state == "ready"
+
+
+# ----------------------------------------------------------------------------------- adapters that change meanwhile
+
+
+def adapting(told: list[str]) -> list[str]:
+    """What a server was asked of sleep and adapters, and answers between."""
+    return [line.replace("_lora_adapter", "").removeprefix("/v1") for line in told[1:]]
+
+
+async def test_adapters_that_change_while_it_sleeps_are_there_before_anybody_is_let_in(
+    bench: Bench, tmp_path: Path
+) -> None:
+    old, kept, new = (folder_adapter(tmp_path / name) for name in ("old", "kept", "new"))
+    bench.declare(a=bench.model("a", adapters=(old, kept)), b=bench.model("b"))
+    first = await bench.use("a:old")
+    await bench.use("b")
+    bench.declare(a=bench.model("a", adapters=(kept, new)), b=bench.model("b"))
+    assert bench.state("a").state == "asleep"
+    await bench.use("b")
+    assert adapting(bench.told("a")) == ["answers", "/sleep?level=1"], "who sleeps is not asked for anything"
+    assert await bench.use("a:new") == first
+    assert adapting(bench.told("a"))[2:] == ["/wake_up", "answers", "/load a:new", "/unload a:old"]
+    assert bench.state("a").adapters == ("kept", "new")
+    with pytest.raises(ModelNotFound):
+        await bench.engines.lease("a:old")
+
+
+async def test_a_change_that_is_under_way_is_over_before_it_sleeps(bench: Bench, tmp_path: Path) -> None:
+    one, other = folder_adapter(tmp_path / "one"), folder_adapter(tmp_path / "other")
+    bench.declare(a=bench.model("a", adapters=(one,)))
+    await bench.use("a")
+    bench.declare(a=bench.model("a", adapters=(other,)))
+    await bench.supervisor("a").leave(1.0, rest=True)
+    told = adapting(bench.told("a"))
+    assert (bench.state("a").state, told[-1]) == ("asleep", "/sleep?level=1")
+    assert await bench.use("a:other")
+    assert not any(line.endswith("asleep") for line in adapting(bench.told("a")))
+    assert sorted(line for line in adapting(bench.told("a")) if "load" in line) == ["/load a:other", "/unload a:one"]
+
+
+async def test_one_that_cannot_have_them_as_it_was_started_ends_for_a_new_one(bench: Bench, tmp_path: Path) -> None:
+    bench.declare(a=bench.model("a"), b=bench.model("b", 2))
+    first = await bench.use("a")
+    await bench.supervisor("a").leave(1.0, rest=True)
+    bench.declare(a=bench.model("a", adapters=(folder_adapter(tmp_path / "new"),)), b=bench.model("b", 2))
+    (await bench.engines.lease("a:new")).release(answered=True)
+    assert next(one for one in bench.engines.states() if one.answers).pid != first
 
 
 # --------------------------------------------------------------------------------------------------- how it is asked
