@@ -54,6 +54,7 @@ __all__ = [
 ]
 
 
+SLEEPERS = ("vllm", "sglang")
 ADAPTERLESS = ("tgi", "python", "onnx", "command")
 
 
@@ -304,7 +305,7 @@ class LocalModel(Section):
     sleep: bool = Field(
         False,
         description="Instead of leaving it sleeps, with its weights in the memory of the machine, and wakes when it is "
-        "asked; for vllm.",
+        "asked; for vllm and sglang.",
     )
     pin: bool = Field(False, description="It never leaves by itself, nor for another model.")
     priority: Whole = Field(0, ge=-100, le=100, description="Of two that could leave, the one with the lower does.")
@@ -326,8 +327,11 @@ class LocalModel(Section):
             raise ValueError("must name in `version` one of its `versions`")
         if (self.engine == "command") == (not self.command):
             raise ValueError("must have a `command` with `engine: command`, and with no other")
-        if self.sleep and self.engine != "vllm":
-            raise ValueError("must have `sleep` with `engine: vllm` alone: no other gives its GPU up without ending")
+        if self.sleep and self.engine not in SLEEPERS:
+            raise ValueError(
+                "must have `sleep` with `engine: vllm` or `engine: sglang` alone: no other gives its GPU up without "
+                "ending"
+            )
         if (self.dtype, self.quantize) != ("auto", "none") and not self._may_be_a_checkpoint:
             raise ValueError(
                 "must have `dtype` and `quantize` with folders of checkpoints and `engine: transformers` alone: "

@@ -16,7 +16,7 @@ from farmgate.engines.engine import Spec
 from farmgate.engines.leases import Address
 from farmgate.engines.process import EngineDied
 
-__all__ = ["NoAnswer", "ask", "carry_out", "check_answer", "check_status", "exchange", "warm"]
+__all__ = ["NoAnswer", "ask", "carry_out", "check_answer", "check_status", "exchange", "status_of", "warm"]
 
 ANSWER_BYTES = 1 << 20
 QUESTION_S = 120.0
@@ -126,14 +126,20 @@ def read_answer(answer: bytes) -> dict[str, object]:
     return told
 
 
+def status_of(answer: bytes) -> str:
+    """The status of an HTTP answer. Raises NoAnswer for what is none."""
+    status = answer.partition(b"\r\n")[0].split(None, 2)[1:2]
+    if not answer.startswith(b"HTTP/") or not status:
+        raise NoAnswer("answered nothing" if not answer else "did not answer in HTTP")
+    return status[0].decode("latin-1")[:8]
+
+
 def check_status(answer: bytes, begins: str) -> bytes:
     """The body of an HTTP answer whose status begins so. Raises NoAnswer for any other."""
+    status = status_of(answer)
     head, _, body = answer.partition(b"\r\n\r\n")
-    status = head.split(None, 2)[1:2]
-    if not head.startswith(b"HTTP/") or not status:
-        raise NoAnswer("answered nothing" if not answer else "did not answer in HTTP")
-    if not status[0].startswith(begins.encode()):
-        raise NoAnswer(f"answered HTTP {status[0].decode('latin-1')[:8]}: {body[:300].decode('utf-8', 'replace')}")
+    if not status.startswith(begins):
+        raise NoAnswer(f"answered HTTP {status}: {body[:300].decode('utf-8', 'replace')}")
     # Some servers send pieces to whoever they are asked by.
     return in_one_piece(body) if PIECES.search(head) is not None else body
 

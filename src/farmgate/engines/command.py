@@ -17,6 +17,8 @@ from farmgate.engines.engine import TEXT, Launch, Spec
 from farmgate.engines.folder import attention_heads
 from farmgate.engines.launching import read_address
 from farmgate.engines.served_adapters import SGLANG, VLLM, ServerAdapters
+from farmgate.engines.sleeping import SglangSleep, VllmSleep
+from farmgate.engines.surroundings import Sleeper
 
 __all__ = ["COMMANDS", "Command"]
 
@@ -42,13 +44,14 @@ class Command:
 
     `key_variable`: the variable the server takes its key from; without one it answers whoever reaches loopback.
     `sizes`: the flags, each with its other spellings, whose numbers multiplied say on how many GPUs it is.
-    `sleep_words`, `sleep_environment`: what lets it sleep.
+    `sleeper`: how it sleeps, where it can; `sleep_words`, `sleep_environment`: what lets it.
     """
 
     name: str
     argv: tuple[str, ...]
     automatic: tuple[Automatic, ...] = ()
     sizes: tuple[tuple[str, ...], ...] = ()
+    sleeper: Sleeper | None = None
     sleep_words: tuple[str, ...] = ()
     sleep_environment: tuple[tuple[str, str], ...] = ()
     ready: str = "/health"
@@ -176,6 +179,7 @@ COMMANDS: Mapping[str, Command] = {
             Automatic(words=("--gpu-memory-utilization", "{share}"), unless=("--gpu-memory-utilization",)),
         ),
         sizes=VLLM_SIZES,
+        sleeper=VllmSleep(),
         sleep_words=("--enable-sleep-mode",),
         # Without it there are no routes to sleep and wake by.
         sleep_environment=(("VLLM_SERVER_DEV_MODE", "1"),),
@@ -198,6 +202,9 @@ COMMANDS: Mapping[str, Command] = {
             Automatic(words=("--enable-metrics",), unless=("--enable-metrics",)),
         ),
         sizes=SGLANG_SIZES,
+        sleeper=SglangSleep(),
+        # Without the second it wakes without its weights.
+        sleep_words=("--enable-memory-saver", "--enable-weights-cpu-backup"),
         install="pip install sglang",
         taking=SGLANG,
     ),

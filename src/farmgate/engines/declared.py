@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from farmgate.engines.adapters import Adapter
 from farmgate.engines.engine import Batch, Dtype, Quantize
 from farmgate.engines.hours import Hours
-from farmgate.engines.supervisor import Keep
+from farmgate.engines.surroundings import Keep
 
 __all__ = ["KEPT_S", "QUEUE", "QUEUE_S", "Declared", "Question"]
 
@@ -34,7 +34,8 @@ class Declared:
     `engine`: by name; None: the one that its files are for. What is None is as the machine's own defaults say.
     `prewarm`: started before anybody asks. `hours`: when it is kept loaded; outside of them `keep` holds.
     `command` and `ready`: of the engine `command`, a server by its own words.
-    `dtype`, `quantize`: for transformers. `sleeps`: instead of leaving, for vllm.
+    `dtype`, `quantize`: for transformers. `sleeps`: instead of leaving, for vllm and
+    sglang.
     `batch`: for engines that batch here, and not in a library of theirs.
     """
 

@@ -74,7 +74,8 @@ class Spec:
     `device`: auto, cpu, gpu, or one device by its name. What a process sees of them is decided before it starts.
     `adapters`: those its command tells of. `arguments`: more for a server's command.
     `memory_bytes`: what it takes, where its owner knows better than its files tell.
-    `dtype`, `quantize`: of the numbers, for transformers. `sleeps`: instead of leaving, for vllm.
+    `dtype`, `quantize`: of the numbers, for transformers. `sleeps`: instead of leaving, for vllm
+    and sglang.
     `gpus`: known once it has its room, when it is launched.
     """
 

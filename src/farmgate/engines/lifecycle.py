@@ -27,10 +27,8 @@ from farmgate.engines.hearing import Hearing
 from farmgate.engines.memory import Machine
 from farmgate.engines.ours import ENGINES
 from farmgate.engines.release import Release, Version
-from farmgate.engines.sleeping import VllmSleep
 from farmgate.engines.states import State
 from farmgate.engines.supervisor import Keep, Settings, Supervisor, Warm
-from farmgate.engines.surroundings import Sleeper
 from farmgate.engines.timing import Sleep
 from farmgate.engines.versions import Files, Options, Versions
 from farmgate.telemetry import log
@@ -61,7 +59,6 @@ class Engines:
         environment: Mapping[str, str] = MappingProxyType({}),
         devices: Devices | None = None,
         warm: Warm = warm,
-        sleeper: Sleeper | None = None,
         clock: Clock = time.monotonic,
         wall: Callable[[], datetime] = local_time,
         sleep: Sleep = asyncio.sleep,
@@ -72,7 +69,6 @@ class Engines:
         self._settings = settings if settings is not None else Settings()
         self._environment = minimal_environment(environment)
         self._warm = warm
-        self._sleeper = sleeper if sleeper is not None else VllmSleep()
         self._clock = clock
         self._wall = wall
         self._sleep = sleep
@@ -250,7 +246,7 @@ class Engines:
     def _new_supervisor(
         self, adaptation: Adaptation | None, version: Version, purpose: Purpose, keep: Keep
     ) -> Supervisor:
-        engine, warm, sleeper = version.engine, self._warm, self._sleeper if version.sleeps else None
+        engine, warm, sleeper = version.engine, self._warm, version.sleeper
         if adaptation is not None and purpose is Purpose.GENERATE:
             engine, warm, sleeper = adaptation.engine(engine), adaptation.warm(warm), adaptation.sleeper(sleeper)
         return Supervisor(

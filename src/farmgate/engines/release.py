@@ -16,6 +16,7 @@ from farmgate.engines.adapting import Adaptation
 from farmgate.engines.engine import Batch, Dtype, Engine, Quantize, Spec
 from farmgate.engines.states import State
 from farmgate.engines.supervisor import Keep, Supervisor
+from farmgate.engines.surroundings import Sleeper, Sleeps
 
 __all__ = ["MakeSupervisor", "Release", "Version"]
 
@@ -46,6 +47,11 @@ class Version:
     dtype: Dtype = "auto"
     quantize: Quantize = "none"
     sleeps: bool = False
+
+    @property
+    def sleeper(self) -> Sleeper | None:
+        """How its processes sleep, where they are to and can."""
+        return self.engine.sleeper if self.sleeps and isinstance(self.engine, Sleeps) else None
 
     @property
     def first(self) -> Purpose:

@@ -1,25 +1,25 @@
-"""A process gives up its GPUs without ending, and takes them back: vLLM's sleep mode.
+"""A process gives up its GPUs without ending, and takes them back: the sleep of vLLM and of SGLang.
 
 https://docs.vllm.ai/en/latest/features/sleep_mode/
+https://docs.sglang.io/advanced_features/sglang_for_rl.html
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from urllib.parse import urlsplit
 
+from farmgate.engines.asking import NoAnswer, check_status, exchange, status_of
 from farmgate.engines.leases import Address
 from farmgate.engines.process import EngineDied, in_time
 from farmgate.engines.surroundings import Room, Sleeper
 from farmgate.engines.timing import Sleep
 
-__all__ = ["Rest", "VllmSleep"]
+__all__ = ["Rest", "SglangSleep", "VllmSleep"]
 
 LOOK_EVERY_S = 0.1
-ANSWER_BYTES = 65536
 
 
 class VllmSleep:
@@ -40,6 +40,23 @@ class VllmSleep:
         """Some versions answer before they have done it."""
         while await sleeps(address) is not is_sleeping:
             await self._sleep(LOOK_EVERY_S)
+
+
+class SglangSleep:
+    """Its weights go to the memory of the machine, as it was started to have them kept, keys and values are forgotten.
+    It answers when that is done."""
+
+    def __init__(self, sleep: Sleep = asyncio.sleep) -> None:
+        self._sleep = sleep
+
+    async def sleep(self, address: Address) -> None:
+        # It ends where it is asked while it computes, and it may not have noticed yet that somebody left.
+        while not await is_idle(address):
+            await self._sleep(LOOK_EVERY_S)
+        await call(address, "POST", "/release_memory_occupation", {})
+
+    async def wake(self, address: Address) -> None:
+        await call(address, "POST", "/resume_memory_occupation", {})
 
 
 class Rest:
@@ -96,7 +113,7 @@ class Rest:
 async def sleeps(address: Address) -> bool:
     body = await call(address, "GET", "/is_sleeping")
     try:
-        told = json.loads(body)
+        told = json.loads(body or b"")
     except (ValueError, RecursionError):
         told = None
     if not isinstance(told, dict) or not isinstance(told.get("is_sleeping"), bool):
@@ -104,27 +121,19 @@ async def sleeps(address: Address) -> bool:
     return told["is_sleeping"] is True
 
 
-async def call(address: Address, method: str, path: str) -> bytes:
-    """The body of its answer. Raises EngineDied for any status but 200."""
-    parts = urlsplit(address.url)
-    # HTTP/1.0: the answer comes in one piece and ends with the connection.
-    head = (
-        f"{method} {path} HTTP/1.0\r\nhost: {parts.netloc}\r\nauthorization: Bearer {address.key}\r\n"
-        "content-length: 0\r\n\r\n"
-    )
+async def is_idle(address: Address) -> bool:
+    """Whether SGLang computes nothing: only then does it forget its cache, and it says so."""
+    return await call(address, "POST", "/flush_cache", but_for="400") is not None
+
+
+async def call(
+    address: Address, method: str, path: str, body: Mapping[str, object] | None = None, *, but_for: str | None = None
+) -> bytes | None:
+    """The body of its answer; None for the status `but_for`. Raises EngineDied for any other but 200."""
     try:
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=ANSWER_BYTES)
-        try:
-            writer.write(head.encode())
-            answer = await reader.read(ANSWER_BYTES)
-            while piece := await reader.read(ANSWER_BYTES):
-                answer = (answer + piece)[:ANSWER_BYTES]
-        finally:
-            writer.close()
-    except OSError as error:
-        raise EngineDied(f"broke the connection when it was asked for {path} ({error})") from error
-    top, _, body = answer.partition(b"\r\n\r\n")
-    if top.split(b" ", 2)[1:2] != [b"200"]:
-        told = top.split(b"\r\n")[0][:100].decode("utf-8", "replace") or "nothing"
-        raise EngineDied(f"answered {told!r} when it was asked for {path}")
-    return body
+        answer = await exchange(address.url, address.key, method, path, body)
+        if but_for is not None and status_of(answer) == but_for:
+            return None
+        return check_status(answer, "200")
+    except NoAnswer as error:
+        raise EngineDied(f"{error} when it was asked for {path}") from error

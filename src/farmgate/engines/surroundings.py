@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from farmgate.core.errors import FarmError
 from farmgate.engines.backoff import Backoff
 from farmgate.engines.engine import Spec
 from farmgate.engines.leases import Address
 
-__all__ = ["Keep", "MakeRoom", "Room", "Settings", "Sleeper", "Warm", "again", "unasked", "unlimited"]
+__all__ = ["Keep", "MakeRoom", "Room", "Settings", "Sleeper", "Sleeps", "Warm", "again", "unasked", "unlimited"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +69,14 @@ class Sleeper(Protocol):
     async def sleep(self, address: Address) -> None: ...
 
     async def wake(self, address: Address) -> None: ...
+
+
+@runtime_checkable
+class Sleeps(Protocol):
+    """An engine whose processes may be able to sleep; `sleeper` None: those of this one cannot."""
+
+    @property
+    def sleeper(self) -> Sleeper | None: ...
 
 
 MakeRoom: TypeAlias = Callable[[Spec, Keep], AbstractAsyncContextManager[Room]]

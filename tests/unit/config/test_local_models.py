@@ -134,12 +134,15 @@ def test_who_has_no_use_for_such_numbers_refuses_them(folder: Folder, text: str)
     assert any("must have `dtype` and `quantize` with folders of checkpoints" in one for one in problems), problems
 
 
-def test_only_vllm_sleeps(folder: Folder) -> None:
-    told = declared_models(folder.load("models: {m: {source: ./m, engine: vllm, sleep: true}, n: n}\n"))
-    assert (told["m"].sleeps, told["n"].sleeps) == (True, False)
-    for engine in ("", ", engine: sglang"):
+def test_only_vllm_and_sglang_sleep(folder: Folder) -> None:
+    for engine in ("vllm", "sglang"):
+        told = declared_models(folder.load(f"models: {{m: {{source: ./m, engine: {engine}, sleep: true}}, n: n}}\n"))
+        assert (told["m"].sleeps, told["n"].sleeps) == (True, False)
+    for engine in ("", ", engine: tgi", ", engine: transformers"):
         problems = folder.problems(f"models: {{m: {{source: ./m, sleep: true{engine}}}}}\n")
-        assert any("must have `sleep` with `engine: vllm` alone" in one for one in problems), problems
+        assert any("must have `sleep` with `engine: vllm` or `engine: sglang` alone" in one for one in problems), (
+            problems
+        )
 
 
 @pytest.mark.parametrize("text", ["{engine: command}", "{command: [x]}", "{engine: vllm, command: [x]}"])

@@ -1,5 +1,5 @@
-"""Models of vLLM give their GPU up to each other and take it back, without ending; a server that behaves like it, on a
-GPU whose driver says so."""
+"""Models of vLLM and SGLang give their GPU up to each other and take it back, without ending; a server that behaves
+like them, on a GPU whose driver says so."""
 
 from __future__ import annotations
 
@@ -26,15 +26,18 @@ from farmgate.engines.leases import Address
 from farmgate.engines.lifecycle import Engines
 from farmgate.engines.process import EngineDied
 from farmgate.engines.pulling.weights import ModelStore
-from farmgate.engines.sleeping import VllmSleep
+from farmgate.engines.sleeping import LOOK_EVERY_S, SglangSleep, VllmSleep
 from farmgate.engines.states import State
 from farmgate.engines.supervisor import Keep, Supervisor
 
 GIB = 1 << 30
-FAKE = Path(__file__).with_name("fake_vllm.py")
-VLLM = replace(COMMANDS["vllm"], argv=(sys.executable, str(FAKE), *COMMANDS["vllm"].argv[2:]))
+FAKE = (sys.executable, str(Path(__file__).with_name("fake_sleeper.py")))
+SERVERS = {
+    "vllm": replace(COMMANDS["vllm"], argv=(*FAKE, "vllm", *COMMANDS["vllm"].argv[2:])),
+    "sglang": replace(COMMANDS["sglang"], argv=(*FAKE, "sglang", *COMMANDS["sglang"].argv[4:])),
+}
 OWN = Command(
-    name="own", argv=(sys.executable, str(FAKE), "{path}", "--port", "{port}"), runs_on=frozenset({"cpu"}),
+    name="own", argv=(*FAKE, "vllm", "{path}", "--port", "{port}"), runs_on=frozenset({"cpu"}),
     key_variable="VLLM_API_KEY",
 )  # fmt: skip
 NOON, EVENING = (datetime(2026, 11, 30, hour) for hour in (12, 18))  # noqa: DTZ001 - the machine's own clock
@@ -45,15 +48,16 @@ REST = 2 * GIB
 class Bench:
     """One GPU of 16 GiB, of which 14.4 are for models, and 8 GiB of the machine's memory, 7.2 of them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kind: str) -> None:
         self.folder = folder
+        self.kind = kind
         self.time = FakeTime()
         self.wall = NOON
         self.card = Card(total=16 * GIB, free=16 * GIB)
         self.engines = Engines(
             ModelStore(folder / "none", sources=()),
             log_directory=folder / "logs",
-            engines={"vllm": VLLM, "own": OWN},
+            engines={**SERVERS, "own": OWN},
             environment=dict(os.environ),
             devices=Devices(FakeNvml([self.card]), host=lambda: (8 * GIB, 8 * GIB)),
             clock=self.time.clock,
@@ -65,14 +69,14 @@ class Bench:
         self.engines.declare(models)
 
     def model(
-        self, name: str, gib: int = 12, *, weights_gib: int = 1, engine: str = "vllm", **more: object
+        self, name: str, gib: int = 12, *, weights_gib: int = 1, engine: str | None = None, **more: object
     ) -> Declared:
         path = self.folder / name
         path.mkdir(exist_ok=True)
         (path / "config.json").write_text("{}")
         with (path / "model.safetensors").open("wb") as weights:
             weights.truncate(weights_gib * GIB)
-        given = {"sleeps": engine == "vllm", "memory_bytes": gib * GIB, "engine": engine, **more}
+        given = {"sleeps": engine is None, "memory_bytes": gib * GIB, "engine": engine or self.kind, **more}
         return Declared(name=name, versions={"1": str(path)}, version="1", **given)  # type: ignore[arg-type]
 
     def told(self, name: str) -> list[str]:
@@ -97,9 +101,9 @@ class Bench:
         return next(one for one in self.engines.supervisors() if one.spec.model == name)
 
 
-@pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    bench = Bench(tmp_path)
+@pytest.fixture(params=SERVERS)
+async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
+    bench = Bench(tmp_path, request.param)
     yield bench
     await bench.engines.close()
 
@@ -116,8 +120,7 @@ async def test_two_that_have_no_room_beside_each_other_take_turns(bench: Bench) 
     assert bench.state("a").memory == {"gpu0": 12 * GIB}, "it has left the memory of the machine"
     assert bench.state("b").memory == {"gpu0": REST, "cpu": GIB}
     assert await bench.use("b") == second
-    assert "--enable-sleep-mode" in bench.told("a")[0]
-    assert bench.told("a")[1:] == ["answers", "/sleep?level=1", "/wake_up", "answers", "/sleep?level=1"]
+    assert bench.told("a")[1:] == ["answers", "sleep", "wake", "answers", "sleep"]
     books = {name: held for device in bench.engines.devices() for name, held in device.models.items()}
     assert set(books) == {"a@1 (generate)", "b@1 (generate)"}, "nothing is left of the room to wake in"
 
@@ -145,7 +148,8 @@ async def test_one_that_is_not_told_to_has_no_such_routes_and_leaves(bench: Benc
     await bench.use("a")
     await bench.use("b")
     assert bench.state("a").state == "on_disk"
-    assert "--enable-sleep-mode" not in bench.told("a")[0]
+    words = SERVERS[bench.kind].sleep_words
+    assert [word in bench.told("a")[0] for word in words] == [False] * len(words)
 
 
 async def test_where_its_weights_have_no_room_in_the_machine_it_leaves(bench: Bench) -> None:
@@ -190,7 +194,7 @@ async def test_one_that_cannot_wake_is_started_anew_for_who_waits(bench: Bench) 
     bench.declare(a=bench.model("a"), b=bench.model("b"))
     first = await bench.use("a")
     await bench.use("b")
-    bench.say("a", "/wake_up")
+    bench.say("a", "wake")
     asking = asyncio.create_task(bench.engines.lease("a"))
     await bench.time.until_asleep(0.5)
     assert "did not wake: it answered" in (bench.state("a").failure or "")
@@ -224,11 +228,6 @@ async def test_one_too_large_is_refused_and_nobody_sleeps_for_it(bench: Bench) -
 # ----------------------------------------------------------------------------------- adapters that change meanwhile
 
 
-def adapting(told: list[str]) -> list[str]:
-    """What a server was asked of sleep and adapters, and answers between."""
-    return [line.replace("_lora_adapter", "").removeprefix("/v1") for line in told[1:]]
-
-
 async def test_adapters_that_change_while_it_sleeps_are_there_before_anybody_is_let_in(
     bench: Bench, tmp_path: Path
 ) -> None:
@@ -239,9 +238,9 @@ async def test_adapters_that_change_while_it_sleeps_are_there_before_anybody_is_
     bench.declare(a=bench.model("a", adapters=(kept, new)), b=bench.model("b"))
     assert bench.state("a").state == "asleep"
     await bench.use("b")
-    assert adapting(bench.told("a")) == ["answers", "/sleep?level=1"], "who sleeps is not asked for anything"
+    assert bench.told("a")[1:] == ["answers", "sleep"], "who sleeps is not asked for anything"
     assert await bench.use("a:new") == first
-    assert adapting(bench.told("a"))[2:] == ["/wake_up", "answers", "/load a:new", "/unload a:old"]
+    assert bench.told("a")[3:] == ["wake", "answers", "load new", "unload old"]
     assert bench.state("a").adapters == ("kept", "new")
     with pytest.raises(ModelNotFound):
         await bench.engines.lease("a:old")
@@ -253,11 +252,10 @@ async def test_a_change_that_is_under_way_is_over_before_it_sleeps(bench: Bench,
     await bench.use("a")
     bench.declare(a=bench.model("a", adapters=(other,)))
     await bench.supervisor("a").leave(1.0, rest=True)
-    told = adapting(bench.told("a"))
-    assert (bench.state("a").state, told[-1]) == ("asleep", "/sleep?level=1")
+    assert (bench.state("a").state, bench.told("a")[-1]) == ("asleep", "sleep")
     assert await bench.use("a:other")
-    assert not any(line.endswith("asleep") for line in adapting(bench.told("a")))
-    assert sorted(line for line in adapting(bench.told("a")) if "load" in line) == ["/load a:other", "/unload a:one"]
+    assert not any(line.endswith("asleep") for line in bench.told("a")[1:])
+    assert sorted(line for line in bench.told("a")[1:] if "load" in line) == ["load other", "unload one"]
 
 
 async def test_one_that_cannot_have_them_as_it_was_started_ends_for_a_new_one(bench: Bench, tmp_path: Path) -> None:
@@ -272,23 +270,52 @@ async def test_one_that_cannot_have_them_as_it_was_started_ends_for_a_new_one(be
 # --------------------------------------------------------------------------------------------------- how it is asked
 
 
-async def test_it_is_asked_until_it_has_done_it_and_what_is_wrong_is_told(bench: Bench) -> None:
+@pytest.mark.parametrize("bench", ["vllm"], indirect=True)
+async def test_vllm_is_asked_until_it_has_done_it_and_what_is_wrong_is_told(bench: Bench) -> None:
     bench.declare(a=bench.model("a"))
     lease = await bench.engines.lease("a")
     address = Address(url=lease.url, key=lease.key)
     await VllmSleep().sleep(address)
     await VllmSleep().wake(address)
-    assert bench.told("a")[1:] == ["answers", "/sleep?level=1", "/wake_up"]
-    bench.say("a", "/sleep")
-    with pytest.raises(EngineDied, match=r"answered 'HTTP/1.0 500 Internal Server Error' when it was asked for /sleep"):
+    assert bench.told("a")[1:] == ["answers", "sleep", "wake"]
+    bench.say("a", "sleep")
+    with pytest.raises(EngineDied, match=r"answered HTTP 500: CUDA error when it was asked for /sleep"):
         await VllmSleep().sleep(address)
     bench.say("a", "unclear")
     with pytest.raises(EngineDied, match="does not say whether it sleeps"):
         await VllmSleep().sleep(address)
     lease.release()
     await bench.engines.unload("a")
-    with pytest.raises(EngineDied, match="broke the connection when it was asked for /wake_up"):
+    with pytest.raises(EngineDied, match=r"broke the connection \(.*\) when it was asked for /wake_up"):
         await VllmSleep().wake(address)
+
+
+@pytest.mark.parametrize("bench", ["sglang"], indirect=True)
+async def test_sglang_is_asked_once_it_computes_nothing_and_what_is_wrong_is_told(bench: Bench) -> None:
+    bench.declare(a=bench.model("a"))
+    lease = await bench.engines.lease("a")
+    address = Address(url=lease.url, key=lease.key)
+    bench.say("a", "busy")
+    sleeping = asyncio.create_task(SglangSleep(bench.time.sleep).sleep(address))
+    for _ in range(3):
+        await bench.time.until_asleep(LOOK_EVERY_S)
+        assert bench.told("a")[1:] == ["answers"], "it would end"
+        bench.time.advance(LOOK_EVERY_S)
+    await bench.time.until_asleep(LOOK_EVERY_S)
+    bench.say("a", "")
+    bench.time.advance(LOOK_EVERY_S)
+    await bench.time.until_asleep(LOOK_EVERY_S)
+    bench.time.advance(LOOK_EVERY_S)
+    await sleeping
+    await SglangSleep().wake(address)
+    assert bench.told("a")[1:] == ["answers", "sleep", "wake"]
+    bench.say("a", "sleep")
+    with pytest.raises(EngineDied, match=r"answered HTTP 500: CUDA error when it was asked for /release_memory"):
+        await SglangSleep().sleep(address)
+    lease.release()
+    await bench.engines.unload("a")
+    with pytest.raises(EngineDied, match=r"broke the connection \(.*\) when it was asked for /flush_cache"):
+        await SglangSleep().sleep(address)
 
 
 async def test_it_tells_how_busy_it_is_while_it_is_awake(bench: Bench) -> None:
