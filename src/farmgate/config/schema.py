@@ -55,7 +55,7 @@ __all__ = [
 
 
 SLEEPERS = ("vllm", "sglang")
-ADAPTERLESS = ("tgi", "python", "onnx", "command")
+ADAPTERLESS = ("python", "onnx", "command")
 
 
 class Server(Section):

@@ -16,7 +16,7 @@ from farmgate.core.ports import Purpose
 from farmgate.engines.engine import TEXT, Launch, Spec
 from farmgate.engines.folder import attention_heads
 from farmgate.engines.launching import read_address
-from farmgate.engines.served_adapters import SGLANG, VLLM, ServerAdapters
+from farmgate.engines.served_adapters import SGLANG, TGI, VLLM, ServerAdapters, TgiAdapters
 from farmgate.engines.sleeping import SglangSleep, VllmSleep
 from farmgate.engines.surroundings import Sleeper
 
@@ -60,7 +60,7 @@ class Command:
     runs_on: frozenset[str] = frozenset({"gpu"})
     gpu_bytes: int = SERVER_BYTES
     purposes: frozenset[Purpose] = TEXT
-    taking: ServerAdapters | None = None
+    taking: ServerAdapters | TgiAdapters | None = None
 
     def missing(self) -> str | None:
         program = self.argv[0]
@@ -220,6 +220,7 @@ COMMANDS: Mapping[str, Command] = {
         ),
         sizes=TGI_SIZES,
         key_variable="API_KEY",
+        taking=TGI,
         install="see huggingface.co/docs/text-generation-inference",
     ),
 }

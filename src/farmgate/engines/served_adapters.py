@@ -1,4 +1,4 @@
-"""How the servers of others take LoRA adapters: those there are with their command, others while they run.
+"""How the servers of others take LoRA adapters: those there are with their command and, but for TGI, more meanwhile.
 
 What a running server can take is bounded by what it was started with: the rank of its largest adapter and, for SGLang,
 the layers that its adapters change.
@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from farmgate.engines.adapters import PLAIN, Adapter, Order, check_folder, modules_of, rank_of
+from farmgate.engines.adapters import PLAIN, Adapter, CannotAdapt, Order, check_folder, modules_of, rank_of
 from farmgate.engines.engine import Spec
 
-__all__ = ["SGLANG", "VLLM", "ServerAdapters"]
+__all__ = ["SGLANG", "TGI", "VLLM", "ServerAdapters", "TgiAdapters"]
 
+TGI_SIGNS = ",=@"
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """What vLLM takes as the largest rank."""
 
@@ -73,6 +74,39 @@ class ServerAdapters:
         return self.called.format(model=model, name=adapter.name)
 
 
+@dataclass(frozen=True, slots=True)
+class TgiAdapters:
+    """TGI takes its adapters at its start alone, and an answer's from the name of its request's model. It reads any
+    other name as the model alone.
+
+    https://huggingface.co/docs/text-generation-inference/conceptual/lora
+    """
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    is_told_at_start: bool = True
+
+    def check(self, adapter: Adapter, model: Path) -> None:
+        check_folder(adapter.path)
+        if set(str(adapter.path)) & set(TGI_SIGNS):
+            raise CannotAdapt(f"{adapter.path} cannot be said to TGI, which splits it at any of {TGI_SIGNS}")
+
+    def arguments(self, spec: Spec) -> tuple[str, ...]:
+        said = ",".join(f"{spec.model}:{one.name}={one.path}" for one in spec.adapters)
+        return ("--lora-adapters", said) if said else ()
+
+    def can_become(self, given: Sequence[Adapter], wanted: Sequence[Adapter]) -> bool:
+        return set(given) == set(wanted)
+
+    def add(self, model: str, adapter: Adapter) -> Order:
+        raise NotImplementedError("TGI takes no adapter while it runs")
+
+    def remove(self, model: str, adapter: Adapter) -> Order:
+        raise NotImplementedError("TGI keeps its adapters while it runs")
+
+    def fields(self, given: Sequence[Adapter], name: str | None) -> Mapping[str, object]:
+        return PLAIN
+
+
 def rank_in(adapters: Sequence[Adapter]) -> int:
     return max((rank_of(one.path) for one in adapters), default=0)
 
@@ -113,3 +147,5 @@ SGLANG = ServerAdapters(
     environment={},
     is_bound_to_layers=True,
 )
+
+TGI = TgiAdapters()

@@ -200,14 +200,14 @@ def test_what_is_wrong_with_adapters_is_said(folder: Folder, adapters: str, said
     assert any(said in problem for problem in problems), problems
 
 
-@pytest.mark.parametrize("engine", ["tgi", "python", "onnx", "command"])
+@pytest.mark.parametrize("engine", ["python", "onnx", "command"])
 def test_an_engine_that_takes_no_adapters_is_given_none(folder: Folder, engine: str) -> None:
     command = ", command: [x]" if engine == "command" else ""
     (problem,) = folder.problems(f"models: {{m: {{source: a, engine: {engine}{command}, adapters: [./x]}}}}\n")
     assert f"must have no `adapters`: {engine} takes none" in problem
 
 
-@pytest.mark.parametrize("engine", ["transformers", "vllm", "sglang"])
+@pytest.mark.parametrize("engine", ["transformers", "vllm", "sglang", "tgi"])
 def test_an_engine_of_checkpoints_takes_folders(folder: Folder, engine: str) -> None:
     (problem,) = folder.problems(f"models: {{m: {{source: a, engine: {engine}, adapters: [./x.gguf]}}}}\n")
     assert "must have `adapters` that are folders as peft saves them, and './x.gguf' is none" in problem

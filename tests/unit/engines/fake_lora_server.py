@@ -1,7 +1,8 @@
-"""Stands in for vLLM and SGLang: python fake_lora_server.py KIND ARGUMENTS. What of adapters their documentation says.
+"""Stands in for vLLM, SGLang and TGI: python fake_lora_server.py KIND ARGUMENTS. What of adapters their documents say.
 
-Names and answers: https://docs.vllm.ai/en/latest/features/lora/, https://docs.sglang.io/advanced_features/lora.html. A
-folder whose name ends in `unloadable` cannot be loaded. It answers with the adapter that a request's model means.
+Names and answers: https://docs.vllm.ai/en/latest/features/lora/, https://docs.sglang.io/advanced_features/lora.html,
+https://huggingface.co/docs/text-generation-inference/conceptual/lora. A folder whose name ends in `unloadable` cannot
+be loaded. It answers with the adapter that a request's model means.
 """
 
 from __future__ import annotations
@@ -16,21 +17,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    parser.add_argument("kind", choices=["vllm", "sglang"])
+    parser.add_argument("kind", choices=["vllm", "sglang", "tgi"])
     parser.add_argument("model", nargs="?")
-    parser.add_argument("--model-path")
-    parser.add_argument("--host")
+    parser.add_argument("--model-path", "--model-id")
+    parser.add_argument("--host", "--hostname")
     parser.add_argument("--port", type=int)
     parser.add_argument("--served-model-name")
-    parser.add_argument("--max-model-len", "--context-length")
-    parser.add_argument("--max-num-seqs", "--max-running-requests")
-    parser.add_argument("--tensor-parallel-size", "--tp-size")
-    parser.add_argument("--gpu-memory-utilization", "--mem-fraction-static")
+    parser.add_argument("--max-model-len", "--context-length", "--max-total-tokens")
+    parser.add_argument("--max-num-seqs", "--max-running-requests", "--max-concurrent-requests")
+    parser.add_argument("--tensor-parallel-size", "--tp-size", "--num-shard")
+    parser.add_argument("--gpu-memory-utilization", "--mem-fraction-static", "--cuda-memory-fraction")
     parser.add_argument("--enable-metrics", action="store_true")
     parser.add_argument("--enable-lora", action="store_true")
     parser.add_argument("--max-lora-rank", type=int, choices=[8, 16, 32, 64, 128, 256, 320, 512])
     parser.add_argument("--lora-modules", nargs="+", default=[])
     parser.add_argument("--lora-paths", nargs="+", default=[])
+    parser.add_argument("--lora-adapters", default="")
     return parser.parse_args(argv)
 
 
@@ -44,7 +46,8 @@ class Server:
         self.changes: bool = given.enable_lora and is_allowed
         modules = [json.loads(one) for one in given.lora_modules]
         self.loaded: dict[str, str] = {one["name"]: one["path"] for one in modules}
-        self.loaded |= dict(one.split("=", 1) for one in given.lora_paths)
+        short = [*given.lora_paths, *(one for one in given.lora_adapters.split(",") if one)]
+        self.loaded |= dict(one.split("=", 1) for one in short)
         for name, path in self.loaded.items():
             if path.endswith("unloadable"):
                 sys.exit(f"RuntimeError: Failed to load LoRA {name}")
@@ -66,6 +69,9 @@ class Server:
 
     def meant(self, model: str) -> str | None:
         """The files of the adapter that a model's name means, empty for the model alone; None for no name of it."""
+        if self.kind == "tgi":
+            # Any other name is the model alone.
+            return self.loaded.get(model, "")
         if model == self.name:
             return ""
         base, _, adapter = model.partition(":")
@@ -84,7 +90,7 @@ def main(argv: Sequence[str]) -> None:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            key = os.environ.get("VLLM_API_KEY")
+            key = os.environ.get("VLLM_API_KEY") or os.environ.get("API_KEY")
             if key is not None and self.path.startswith("/v1/") and self.headers["authorization"] != f"Bearer {key}":
                 self.say(401, {"error": "Unauthorized"})
             elif self.path != "/v1/chat/completions":

@@ -12,7 +12,7 @@ import pytest
 from tests.unit.engines.adapting import folder_adapter
 from tests.unit.engines.fakes import until
 
-from farmgate.core.errors import EngineUnavailable
+from farmgate.core.errors import EngineUnavailable, ModelNotFound
 from farmgate.engines.adapters import Adapter
 from farmgate.engines.asking import ask
 from farmgate.engines.command import COMMANDS
@@ -33,7 +33,7 @@ class Bench:
         self.folder = folder
         self.a, self.b = folder_adapter(folder / "a"), folder_adapter(folder / "b")
         real = COMMANDS[kind]
-        own_words = real.argv[2:] if kind == "vllm" else real.argv[3:]
+        own_words = real.argv[{"vllm": 2, "sglang": 3, "tgi": 1}[kind] :]
         server = replace(real, argv=(sys.executable, SERVER, kind, *own_words), runs_on=frozenset({"cpu"}))
         self.engines = Engines(
             ModelStore(folder / "none", sources=()),
@@ -43,6 +43,8 @@ class Bench:
             warm=unasked,
         )
         self._kind = kind
+        self.changes = kind != "tgi"
+        """Whether it takes adapters while it runs."""
 
     def declare(self, *adapters: Adapter) -> None:
         versions = {"1": str(self.folder / "m")}
@@ -71,7 +73,7 @@ class Bench:
         return [one.adapters for one in self.engines.states() if one.answers]
 
 
-@pytest.fixture(params=["vllm", "sglang"])
+@pytest.fixture(params=["vllm", "sglang", "tgi"])
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
     bench = Bench(tmp_path, request.param)
     yield bench
@@ -88,7 +90,9 @@ async def test_those_of_its_start_and_those_of_later_answer_by_their_names(bench
     bench.declare(bench.b)
     await until(lambda: bench.adapters == [("b",)])
     assert (await bench.said("m"), await bench.said("m:b")) == ("", str(bench.b.path))
-    assert bench.pid == first
+    assert (bench.pid == first) is bench.changes
+    with pytest.raises(ModelNotFound):
+        await bench.said("m:a")
 
 
 async def test_other_files_under_a_name_take_the_place_of_the_first(bench: Bench) -> None:
@@ -96,8 +100,11 @@ async def test_other_files_under_a_name_take_the_place_of_the_first(bench: Bench
     assert await bench.said("m:a") == str(bench.a.path)
     first = bench.pid
     bench.declare(Adapter("a", bench.b.path))
+    if not bench.changes:
+        assert await bench.said("m:a") == str(bench.a.path), "until the next process is there"
+        await until(lambda: bench.pid != first)
     assert await bench.said("m:a") == str(bench.b.path)
-    assert bench.pid == first
+    assert (bench.pid == first) is bench.changes
 
 
 async def test_the_first_one_takes_a_new_start_beside(bench: Bench) -> None:
@@ -130,9 +137,10 @@ async def test_one_that_cannot_be_loaded_is_told_and_the_others_answer(
         await bench.said("m:none")
     bad = folder_adapter(bench.folder / "unloadable")
     bench.declare(bench.a, bad)
-    with pytest.raises(EngineUnavailable, match="m:unloadable could not be loaded"):
+    why = "m:unloadable could not be loaded" if bench.changes else "m runs without the adapter unloadable"
+    with pytest.raises(EngineUnavailable, match=why):
         await bench.said("m:unloadable")
-    assert "answered HTTP 400" in caplog.text
+    assert ("answered HTTP 400" if bench.changes else "Failed to load LoRA m:unloadable") in caplog.text
     assert await bench.said("m:a") == str(bench.a.path)
     assert bench.pid == first
 
@@ -146,3 +154,16 @@ async def test_one_that_was_started_again_has_those_of_now(bench: Bench) -> None
     await bench.engines.unload("m")
     assert await bench.said("m:b") == str(bench.b.path)
     assert bench.pid != first
+
+
+@pytest.mark.parametrize("bench", ["tgi"], indirect=True)
+async def test_what_tgi_would_read_as_something_else_is_not_said_to_it(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = [folder_adapter(bench.folder / name) for name in ("x,y", "x=y", "x@y")]
+    bench.declare(bench.a, *(Adapter(f"odd{at}", one.path) for at, one in enumerate(odd)))
+    assert await bench.said("m:a") == str(bench.a.path)
+    assert bench.adapters == [("a",)]
+    with pytest.raises(EngineUnavailable, match="m:odd1 could not be loaded"):
+        await bench.said("m:odd1")
+    assert "which splits it at any of ,=@" in caplog.text
