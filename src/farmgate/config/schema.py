@@ -271,7 +271,7 @@ class LocalModel(Section):
     adapters: Adapters = Field(
         default_factory=dict,
         description="LoRA adapters by name, each asked for as `model:name`: GGUF files for llamacpp, folders as peft "
-        "saves them for transformers, vllm and sglang. A list of paths names each after its folder or file.",
+        "saves them for transformers, vllm, sglang and tgi. A list of paths names each after its folder or file.",
     )
     memory_mib: Whole | None = Field(
         None, ge=1, le=1 << 30, description="Memory it takes, in MiB. None: reckoned from its files."
