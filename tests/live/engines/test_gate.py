@@ -60,6 +60,8 @@ def test_a_checkpoint_lives_its_whole_life(gate: RealGate) -> None:
     pieces = [choice["delta"].get("content") or "" for frame in frames for choice in json.loads(frame)["choices"]]
     assert "".join(pieces) == everything(1).answer
     assert len([piece for piece in pieces if piece]) > 20, "word by word"
+    told_load = {"running": 0.0, "waiting": 0.0, "cacheUsed": None}
+    assert gate.comes(lambda: processes(gate)[0]["engineLoad"] == told_load, within_s=20), "it is heard on that"
     assert end == "[DONE]"
 
     vectors = gate.call("POST", "/v1/embeddings", {"model": "guide", "input": ["a gateway", "a gateway", "a cow"]})
