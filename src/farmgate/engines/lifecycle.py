@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 import zlib
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -73,6 +73,8 @@ class Engines:
         self._wall = wall
         self._sleep = sleep
         self._deployments: dict[str, Deployment] = {}
+        self._leaving: set[Deployment] = set()
+        """Whose models are no more: they end what they have begun."""
         self._machine = Machine(
             devices if devices is not None else Devices(),
             supervisors=self.supervisors,
@@ -167,7 +169,7 @@ class Engines:
                 self._declare_anew(name, before.get(name), models.get(name))
         for name, declared in models.items():
             if declared.prewarm and before.get(name) != declared:
-                self._soon(self._prewarm(name))
+                self._soon(partial(self.load, name, ignore))
         self._machine.stir()
 
     # ------------------------------------------------------------------------------------------------ what there is
@@ -178,9 +180,8 @@ class Engines:
 
     def states(self) -> tuple[ModelState, ...]:
         """Every process there is or was, by model."""
-        return tuple(
-            self._state(one, supervisor) for _, one in sorted(self._deployments.items()) for supervisor in one.processes
-        )
+        every = (*(one for _, one in sorted(self._deployments.items())), *self._leaving)
+        return tuple(self._state(one, supervisor) for one in every for supervisor in one.processes)
 
     def devices(self) -> tuple[DeviceState, ...]:
         return self._machine.states()
@@ -200,13 +201,14 @@ class Engines:
 
     def supervisors(self) -> tuple[Supervisor, ...]:
         """One for each version and purpose that was ever asked for: what runs, who uses it, since when not."""
-        return tuple(one for deployment in self._deployments.values() for one in deployment.processes)
+        every = (*self._deployments.values(), *self._leaving)
+        return tuple(one for deployment in every for one in deployment.processes)
 
     async def close(self) -> None:
         self._closed = True
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*(deployment.close() for deployment in self._deployments.values()))
+        await asyncio.gather(*(deployment.close() for deployment in (*self._deployments.values(), *self._leaving)))
         self._machine.close()
 
     # ---------------------------------------------------------------------------------------------------- the inside
@@ -270,7 +272,8 @@ class Engines:
         except FarmError:
             # Its files are gone, or nobody declares it any more: what it has begun, it ends.
             del self._deployments[name]
-            self._soon(deployment.leave())
+            self._leaving.add(deployment)
+            self._soon(partial(self._leave, deployment))
             return
         deployment.kept_s = now.kept_s if now is not None else KEPT_S
         deployment.set_keep(now.keep if now is not None else Keep())
@@ -282,9 +285,14 @@ class Engines:
         if version == running or (running.is_but_for_adapters(version) and deployment.adapt(version.adapters)):
             return
         deployment.expect()
-        self._soon(
-            self._declare_later(deployment, before) if deployment.is_changing else self._replace(deployment, version)
-        )
+        if deployment.is_changing:
+            self._soon(partial(self._declare_later, deployment, before))
+        else:
+            self._soon(partial(self._replace, deployment, version))
+
+    async def _leave(self, deployment: Deployment) -> None:
+        await deployment.leave()
+        self._leaving.discard(deployment)
 
     async def _declare_later(self, deployment: Deployment, before: Declared | None) -> None:
         """When the change that is under way is over."""
@@ -309,24 +317,21 @@ class Engines:
             is_due = any(hours.hold(now) for hours in declared.hours)
             if is_due and name not in self._due:
                 self._due.add(name)
-                self._soon(self._prewarm(name))
+                self._soon(partial(self.load, name, ignore))
             elif not is_due and name in self._due:
                 self._due.discard(name)
                 if not declared.keep.pinned and name in self._deployments:
-                    self._soon(self._deployments[name].unload(DRAIN_S, rest=True))
+                    self._soon(partial(self._deployments[name].unload, DRAIN_S, rest=True))
             if (deployment := self._deployments.get(name)) is not None:
                 deployment.set_keep(replace(declared.keep, pinned=declared.keep.pinned or is_due))
         self._due &= self._versions.declared.keys()
 
-    async def _prewarm(self, name: str) -> None:
-        await self.load(name, ignore)
-
-    def _soon(self, work: Coroutine[None, None, None]) -> None:
+    def _soon(self, work: Callable[[], Awaitable[None]]) -> None:
         """In the background; what goes wrong is logged."""
 
         async def run() -> None:
             try:
-                await work
+                await work()
             except FarmError as error:
                 log.warning("model_not_changed", code=error.code, reason=error.message)
 

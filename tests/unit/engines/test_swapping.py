@@ -431,6 +431,24 @@ async def test_nothing_is_lent_after_the_end(bench: Bench) -> None:
         await bench.engines.swap("m", "1", ignore)
 
 
+async def test_the_end_waits_for_no_one_and_leaves_nothing_of_a_model_that_was_taken_out(bench: Bench) -> None:
+    await bench.engines.lease("m")
+    process = bench.process("1")
+    bench.engines.declare({})
+    await bench.time.until_asleep(DRAIN_S)
+    assert [(one.state, one.answers) for one in bench.engines.states()] == [("draining", False)], "it is still seen"
+    await bench.engines.close()
+    assert process.state is State.ON_DISK
+
+
+async def test_a_model_that_is_taken_out_at_the_very_end_ends_too(bench: Bench) -> None:
+    await bench.engines.lease("m")
+    process = bench.process("1")
+    bench.engines.declare({})
+    await bench.engines.close()
+    assert process.state is State.ON_DISK
+
+
 async def test_every_purpose_that_runs_is_swapped(bench: Bench) -> None:
     (await bench.engines.lease("m")).release()
     (await bench.engines.lease("m", purpose=Purpose.EMBED)).release()
