@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from tests.fakes.care import DEVICES, PROCESS
 
+from farmgate.core.model import EngineLoad
 from farmgate.telemetry import Pace, Telemetry
 
 
@@ -40,6 +41,24 @@ def test_models_and_devices_are_told_as_they_are_when_asked() -> None:
     assert "farmgate_model_engine_cache_used{" not in told, "none tells"
     assert f'farmgate_model_engine_running{{{of}"2"}}' not in told, "it tells nothing"
     assert f'farmgate_model_load_seconds{{{of}"2"}}' not in told, "it never came up"
+
+
+def test_two_processes_of_the_same_names_are_one_line() -> None:
+    telemetry = Telemetry()
+    telemetry.see_models = lambda: [
+        replace(PROCESS, answers=False, state="draining", in_flight=2, load_s=9.0),
+        replace(PROCESS, starts=1, in_flight=3, load_s=0.5, engine_load=EngineLoad(running=4)),
+    ]
+    told = telemetry.render().decode().splitlines()
+    of = '{model="guide",purpose="generate",version="1"}'
+    assert [line for line in told if of in line] == [
+        f"farmgate_model_up{of} 1.0",
+        f"farmgate_model_starts_total{of} {PROCESS.starts + 1.0}",
+        f"farmgate_model_load_seconds{of} 0.5",
+        f"farmgate_model_in_flight{of} 5.0",
+        f"farmgate_model_engine_running{of} 4.0",
+    ]
+    assert 'farmgate_model_memory_bytes{device="cpu",model="guide",purpose="generate",version="1"} 14.0' in told
 
 
 def test_a_pace_is_what_there_was_lately() -> None:

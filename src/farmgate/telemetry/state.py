@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
@@ -26,20 +26,29 @@ def model_metrics(states: Iterable[ModelState]) -> Iterator[Metric]:
     cache = GaugeMetricFamily(
         "farmgate_model_engine_cache_used", "How much of its cache an engine says is used, from 0 to 1.", labels=labels
     )
-    for state in states:
-        names = (state.name, state.version, state.purpose)
-        told = state.engine_load if state.engine_load is not None else EngineLoad()
-        for family, value in ((running, told.running), (waiting, told.waiting), (cache, told.cache_used)):
+    for names, alike in by_names(states).items():
+        told = next((state.engine_load for state in alike if state.engine_load is not None), EngineLoad())
+        load_s = next((state.load_s for state in alike if state.load_s is not None), None)
+        for family, value in (
+            *((running, told.running), (waiting, told.waiting), (cache, told.cache_used)),
+            (load, load_s),
+        ):
             if value is not None:
                 family.add_metric(names, value)
-        up.add_metric(names, state.state == "ready")
-        starts.add_metric(names, state.starts)
-        busy.add_metric(names, state.in_flight)
-        if state.load_s is not None:
-            load.add_metric(names, state.load_s)
-        for device, count in state.memory.items():
-            memory.add_metric((*names, device), count)
+        up.add_metric(names, any(state.state == "ready" for state in alike))
+        starts.add_metric(names, sum(state.starts for state in alike))
+        busy.add_metric(names, sum(state.in_flight for state in alike))
+        for device in dict.fromkeys(device for state in alike for device in state.memory):
+            memory.add_metric((*names, device), sum(state.memory.get(device, 0) for state in alike))
     yield from (up, memory, starts, load, busy, running, waiting, cache)
+
+
+def by_names(states: Iterable[ModelState]) -> Mapping[tuple[str, str, str], list[ModelState]]:
+    """A version that is started anew beside itself has the same names: the one that answers first."""
+    found: dict[tuple[str, str, str], list[ModelState]] = {}
+    for state in sorted(states, key=lambda state: not state.answers):
+        found.setdefault((state.name, state.version, state.purpose), []).append(state)
+    return found
 
 
 def device_metrics(states: Iterable[DeviceState]) -> Iterator[Metric]:
