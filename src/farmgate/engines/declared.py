@@ -10,13 +10,7 @@ from farmgate.engines.engine import Batch, Dtype, Quantize
 from farmgate.engines.hours import Hours
 from farmgate.engines.surroundings import Keep
 
-__all__ = ["KEPT_S", "QUEUE", "QUEUE_S", "Declared", "Question"]
-
-QUEUE = 128
-QUEUE_S = 60.0
-"""How many requests wait for their turn at a model, and how many seconds at most."""
-KEPT_S = 600.0
-"""How long a version that was replaced stays loaded, so that going back to it is instant."""
+__all__ = ["UNDECLARED", "Declared", "Question"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +27,8 @@ class Declared:
 
     `engine`: by name; None: the one that its files are for. What is None is as the machine's own defaults say.
     `prewarm`: started before anybody asks. `hours`: when it is kept loaded; outside of them `keep` holds.
+    `kept_s`: how long a version that was replaced stays loaded, so that going back to it is instant.
+    `queue`, `queue_s`: how many requests wait for their turn at it, and how many seconds at most.
     `command` and `ready`: of the engine `command`, a server by its own words.
     `dtype`, `quantize`: for transformers. `sleeps`: instead of leaving, for vllm and
     sglang.
@@ -53,13 +49,17 @@ class Declared:
     parallel: int | None = None
     threads: int | None = None
     keep: Keep = field(default_factory=Keep)
-    kept_s: float = KEPT_S
+    kept_s: float = 600.0
     question: Question | None = None
     prewarm: bool = False
     hours: tuple[Hours, ...] = ()
-    queue: int = QUEUE
-    queue_s: float = QUEUE_S
+    queue: int = 128
+    queue_s: float = 60.0
     batch: Batch = field(default_factory=Batch)
     dtype: Dtype = "auto"
     quantize: Quantize = "none"
     sleeps: bool = False
+
+
+UNDECLARED = Declared(name="", versions={}, version="")
+"""What holds for a pulled model that no entry names."""

@@ -19,7 +19,7 @@ from farmgate.core.ports import Clock, Lease, Places, Progress, Purpose, Report
 from farmgate.engines.adapters import TakesAdapters
 from farmgate.engines.adapting import Adaptation
 from farmgate.engines.asking import check_answer, warm
-from farmgate.engines.declared import KEPT_S, Declared
+from farmgate.engines.declared import Declared
 from farmgate.engines.deployment import Check, Deployment
 from farmgate.engines.devices import Devices
 from farmgate.engines.engine import Engine, Spec, minimal_environment
@@ -219,10 +219,9 @@ class Engines:
         found = self._deployments.get(model)
         version = None if found is not None else self._versions.current(model)
         if version is not None:
-            declared = self._versions.declared.get(model)
-            keep = declared.keep if declared is not None else Keep()
-            kept_s = declared.kept_s if declared is not None else KEPT_S
-            found = Deployment(self._release(version, keep), keep=keep, kept_s=kept_s, drain_s=DRAIN_S)
+            entry = self._versions.entry(model)
+            release = self._release(version, entry.keep)
+            found = Deployment(release, keep=entry.keep, kept_s=entry.kept_s, drain_s=DRAIN_S)
             self._deployments[model] = found
         assert found is not None
         return found
@@ -275,12 +274,13 @@ class Engines:
             self._leaving.add(deployment)
             self._soon(partial(self._leave, deployment))
             return
-        deployment.kept_s = now.kept_s if now is not None else KEPT_S
-        deployment.set_keep(now.keep if now is not None else Keep())
+        entry = self._versions.entry(name)
+        deployment.kept_s = entry.kept_s
+        deployment.set_keep(entry.keep)
         asks_for_another = before is None or now is None or before.version != now.version
         if not asks_for_another:
             # Who swapped to another version by hand keeps it, in its new size.
-            version = replace(self._versions.labelled(name, deployment.current.version.label), name=name)
+            version = self._versions.labelled(name, deployment.current.version.label)
         running = deployment.current.version
         if version == running or (running.is_but_for_adapters(version) and deployment.adapt(version.adapters)):
             return
@@ -346,8 +346,7 @@ class Engines:
             raise InvalidValue(f"{model} is an adapter of {name} and runs in its process: name {name}.", param="model")
 
     def _check(self, model: str) -> Check | None:
-        declared = self._versions.declared.get(model)
-        question = declared.question if declared is not None else None
+        question = self._versions.entry(model).question
         return None if question is None else partial(check_answer, model=model, question=question)
 
     def _answers(self, spec: Spec) -> bool:

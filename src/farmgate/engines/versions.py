@@ -15,7 +15,7 @@ from farmgate.core.ports import Places
 from farmgate.engines.abilities import lacks_of_found
 from farmgate.engines.adapters import Adapter, adapters_bytes
 from farmgate.engines.command import Command
-from farmgate.engines.declared import QUEUE, QUEUE_S, Declared
+from farmgate.engines.declared import UNDECLARED, Declared
 from farmgate.engines.engine import Engine
 from farmgate.engines.found import Found, engine_for, find_source
 from farmgate.engines.release import Version
@@ -99,78 +99,78 @@ class Versions:
         is_adapter = any(one.name == adapter for one in self.adapters(model))
         return (model, adapter) if is_adapter else (name, None)
 
+    def entry(self, name: str) -> Declared:
+        """What is said of a model; where nobody declares it, what holds for every one."""
+        return self.declared.get(name, UNDECLARED)
+
     def adapters(self, model: str) -> tuple[Adapter, ...]:
         """Those of a model, as its entry names them."""
-        declared = self.declared.get(model)
-        return declared.adapters if declared is not None else ()
+        return self.entry(model).adapters
 
     def places(self, name: str, version: Version | None) -> Places | None:
         """How many requests a model takes; `version`: the one that answers, where one ever did."""
-        declared = self.declared.get(name)
-        if version is None and declared is None and self._weights.known(name) is None:
+        entry = self.entry(name)
+        if version is None and entry is UNDECLARED and self._weights.known(name) is None:
             return None
-        wanted = declared.parallel if declared is not None else None
         return Places(
             model=name,
-            parallel=version.parallel if version is not None else wanted or self._options.parallel,
-            queue=declared.queue if declared is not None else QUEUE,
-            patience_s=declared.queue_s if declared is not None else QUEUE_S,
+            parallel=version.parallel if version is not None else entry.parallel or self._options.parallel,
+            queue=entry.queue,
+            patience_s=entry.queue_s,
         )
 
     def current(self, name: str) -> Version:
         """What a name stands for by itself. Raises ModelNotFound, and EngineUnavailable."""
-        declared = self.declared.get(name)
-        if declared is not None:
-            return self._of(declared, declared.version)
+        if name in self.declared:
+            return self._of(name, self.declared[name].version)
         path = self._weights.known(name)
         if path is None:
             raise ModelNotFound(f"there is no model {name!r} on this machine: farmgate pull starter gets a small one")
-        return self._version(Declared(name=name, versions={}, version=name), name, pulled(path))
+        return self._version(name, name, pulled(path))
 
     def labelled(self, name: str, label: str) -> Version:
         """One version of a model: of those in its entry, or a pulled model. Raises InvalidValue for any other."""
-        declared = self.declared.get(name)
-        if declared is not None and label in declared.versions:
-            return self._of(declared, label)
+        entry = self.entry(name)
+        if label in entry.versions:
+            return self._of(name, label)
         path = self._weights.known(label)
-        if path is None or (declared is not None and declared.engine in WORDLESS):
-            there = [
-                *(declared.versions if declared is not None else ()),
-                *(one.name for one in self._weights.models()),
-            ]
+        if path is None or entry.engine in WORDLESS:
+            there = [*entry.versions, *(one.name for one in self._weights.models())]
             raise InvalidValue(
                 f"{name} has no version {label[:100]!r}: there is {', '.join(dict.fromkeys(there)) or 'none'}.",
                 param="version",
             )
-        return self._version(declared or Declared(name=name, versions={}, version=label), label, pulled(path))
+        return self._version(name, label, pulled(path))
 
-    def _of(self, declared: Declared, label: str) -> Version:
-        text = declared.versions[label]
-        found = find_source(text, declared.engine, self._weights.source)
+    def _of(self, name: str, label: str) -> Version:
+        entry = self.declared[name]
+        text = entry.versions[label]
+        found = find_source(text, entry.engine, self._weights.source)
         if found is None:
-            raise ModelNotFound(why_not_there(declared.name, label, text))
-        return self._version(declared, label, found)
+            raise ModelNotFound(why_not_there(name, label, text))
+        return self._version(name, label, found)
 
-    def _version(self, declared: Declared, label: str, found: Found) -> Version:
-        path, engine = found.path, declared.engine or found.engine
+    def _version(self, name: str, label: str, found: Found) -> Version:
+        entry = self.entry(name)
+        path, engine = found.path, entry.engine or found.engine
         return Version(
-            name=declared.name,
+            name=name,
             label=label,
             path=path.absolute(),
             attribute=found.attribute,
-            engine=self._engine(declared, engine),
-            context_tokens=self._context_tokens(declared.context_tokens, self._weights.context_tokens(path)),
-            parallel=declared.parallel or self._options.parallel,
-            threads=declared.threads or self._options.threads,
-            device=declared.device,
-            adapters=declared.adapters,
-            arguments=declared.arguments,
-            memory_bytes=declared.memory_bytes,
-            batch=declared.batch,
+            engine=self._engine(name, engine),
+            context_tokens=self._context_tokens(entry.context_tokens, self._weights.context_tokens(path)),
+            parallel=entry.parallel or self._options.parallel,
+            threads=entry.threads or self._options.threads,
+            device=entry.device,
+            adapters=entry.adapters,
+            arguments=entry.arguments,
+            memory_bytes=entry.memory_bytes,
+            batch=entry.batch,
             lacks=lacks_of_found(found, engine),
-            dtype=declared.dtype,
-            quantize=declared.quantize,
-            sleeps=declared.sleeps,
+            dtype=entry.dtype,
+            quantize=entry.quantize,
+            sleeps=entry.sleeps,
         )
 
     def missing(self) -> str | None:
@@ -196,16 +196,17 @@ class Versions:
         found = find_source(declared.versions[declared.version], declared.engine, self._weights.source)
         return declared.engine or (found.engine if found is not None else None)
 
-    def _engine(self, declared: Declared, name: str) -> Engine:
+    def _engine(self, model: str, name: str) -> Engine:
+        entry = self.entry(model)
         if name == "command":
-            engine: Engine | None = Command(name="command", argv=declared.command, ready=declared.ready, runs_on=ANY)
+            engine: Engine | None = Command(name="command", argv=entry.command, ready=entry.ready, runs_on=ANY)
         else:
             engine = self._engines.get(name)
         if engine is None:
             raise EngineUnavailable(f"there is no engine {name!r}: there is {', '.join(self._engines)}")
-        if name != "transformers" and (declared.dtype, declared.quantize) != ("auto", "none"):
+        if name != "transformers" and (entry.dtype, entry.quantize) != ("auto", "none"):
             # The file of a pulled model, whose engine the configuration alone does not tell.
-            raise EngineUnavailable(f"{declared.name} is served by {engine.name}: take `dtype` and `quantize` away")
+            raise EngineUnavailable(f"{model} is served by {engine.name}: take `dtype` and `quantize` away")
         if (missing := engine.missing()) is not None:
             raise EngineUnavailable(missing)
         return engine
