@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -253,7 +251,7 @@ class Engines:
         return Supervisor(
             version.spec(purpose),
             engine,
-            log_file=(self._log_directory / log_name(version, purpose)).absolute(),
+            log_file=(self._log_directory / version.log_name(purpose)).absolute(),
             environment=self._environment,
             settings=self._settings,
             clock=self._clock,
@@ -383,10 +381,3 @@ def is_ready(deployment: Deployment) -> bool:
 
 def ignore(_: Progress) -> None:
     """Nobody watches."""
-
-
-def log_name(version: Version, purpose: Purpose) -> str:
-    told = version.name if version.label == version.name else f"{version.name}@{version.label}"
-    plain = re.sub(r"[^A-Za-z0-9._@-]", "-", told)[:80]
-    suffix = "" if plain == told else f"-{zlib.crc32(told.encode()):08x}"
-    return f"engine-{plain}{suffix}-{purpose}.log"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -94,6 +96,13 @@ class Version:
             quantize=self.quantize,
             sleeps=self.sleeps,
         )
+
+    def log_name(self, purpose: Purpose) -> str:
+        """What the log of its process for that is called: a name may hold what no file's may, and two stay two."""
+        told = self.name if self.label == self.name else f"{self.name}@{self.label}"
+        plain = re.sub(r"[^A-Za-z0-9._@-]", "-", told)[:80]
+        suffix = "" if plain == told else f"-{zlib.crc32(told.encode()):08x}"
+        return f"engine-{plain}{suffix}-{purpose}.log"
 
 
 MakeSupervisor: TypeAlias = Callable[[Version, Purpose, Keep], Supervisor]
