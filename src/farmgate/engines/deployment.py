@@ -62,7 +62,8 @@ class Deployment:
 
     @property
     def is_changing(self) -> bool:
-        return self._coming is not None
+        """Whether another release is on its way, or is to be."""
+        return self._coming is not None or self._expected > 0
 
     async def lease(self, purpose: Purpose, adapter: str | None = None) -> Lease:
         while True:

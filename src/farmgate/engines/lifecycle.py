@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -164,7 +165,7 @@ class Engines:
         before, self._versions.declared = self._versions.declared, dict(models)
         for name in before.keys() | models.keys():
             if before.get(name) != models.get(name) and name in self._deployments:
-                self._declare_anew(name, before.get(name), models.get(name))
+                self._declare_anew(name, before.get(name))
         for name, declared in models.items():
             if declared.prewarm and before.get(name) != declared:
                 self._soon(partial(self.load, name, ignore))
@@ -262,10 +263,10 @@ class Engines:
             sleeper=sleeper,
         )
 
-    def _declare_anew(self, name: str, before: Declared | None, now: Declared | None) -> None:
+    def _declare_anew(self, name: str, before: Declared | None) -> None:
         deployment = self._deployments[name]
         try:
-            version = self._versions.current(name)
+            version = self._wanted(deployment, before)
         except FarmError:
             # Its files are gone, or nobody declares it any more: what it has begun, it ends.
             del self._deployments[name]
@@ -275,39 +276,36 @@ class Engines:
         entry = self._versions.entry(name)
         deployment.kept_s = entry.kept_s
         deployment.set_keep(entry.keep)
-        asks_for_another = before is None or now is None or before.version != now.version
-        if not asks_for_another:
-            # Who swapped to another version by hand keeps it, in its new size.
-            version = self._versions.labelled(name, deployment.current.version.label)
-        running = deployment.current.version
-        if version == running or (running.is_but_for_adapters(version) and deployment.adapt(version.adapters)):
-            return
-        deployment.expect()
-        if deployment.is_changing:
-            self._soon(partial(self._declare_later, deployment, before))
-        else:
-            self._soon(partial(self._replace, deployment, version))
+        if not is_there(deployment, version) or deployment.is_changing:
+            deployment.expect()
+            self._soon(partial(self._follow, deployment, before))
 
-    async def _leave(self, deployment: Deployment) -> None:
-        await deployment.leave()
-        self._leaving.discard(deployment)
+    def _wanted(self, deployment: Deployment, before: Declared | None) -> Version:
+        """The version that a model is to have now; `before`: what was said of it last. Raises FarmError."""
+        name, label = deployment.current.version.name, deployment.current.version.label
+        now = self._versions.declared.get(name)
+        version = self._versions.current(name)
+        if before is not None and now is not None and before.version == now.version:
+            # Who swapped to another version by hand keeps it, in its new size, as long as there is one.
+            with suppress(FarmError):
+                return self._versions.labelled(name, label)
+        return version
 
-    async def _declare_later(self, deployment: Deployment, before: Declared | None) -> None:
-        """When the change that is under way is over."""
+    async def _follow(self, deployment: Deployment, before: Declared | None) -> None:
+        """Bring a model to what is said of it by then, when no other change is under way."""
         name = deployment.current.version.name
         try:
             await deployment.settled()
             if self._deployments.get(name) is deployment:
-                self._declare_anew(name, before, self._versions.declared.get(name))
+                version = self._wanted(deployment, before)
+                if not is_there(deployment, version):
+                    await deployment.swap(self._release(version, deployment.keep), ignore, check=self._check(name))
         finally:
             deployment.over()
 
-    async def _replace(self, deployment: Deployment, version: Version) -> None:
-        release = self._release(version, deployment.keep)
-        try:
-            await deployment.swap(release, ignore, check=self._check(version.name))
-        finally:
-            deployment.over()
+    async def _leave(self, deployment: Deployment) -> None:
+        await deployment.leave()
+        self._leaving.discard(deployment)
 
     def _look_at_the_clock(self) -> None:
         now = self._wall()
@@ -377,6 +375,12 @@ class Engines:
 
 def is_ready(deployment: Deployment) -> bool:
     return any(one.state is State.READY for one in deployment.current.supervisors.values())
+
+
+def is_there(deployment: Deployment, version: Version) -> bool:
+    """Whether this version answers, at the latest once its process has other adapters: it is told of them."""
+    running = deployment.current.version
+    return version == running or (running.is_but_for_adapters(version) and deployment.adapt(version.adapters))
 
 
 def ignore(_: Progress) -> None:

@@ -334,6 +334,33 @@ async def test_a_new_version_in_the_configuration_takes_over(bench: Bench) -> No
     assert bench.states == {"2": "ready", "1": "ready"}
 
 
+async def test_a_version_that_is_taken_back_while_it_comes_up_does_not_stay(bench: Bench) -> None:
+    (await bench.engines.lease("m")).release()
+    bench.engines.declare({"m": bench.declared(version="2")})
+    await until(lambda: bench.states == {"1": "ready", "2": "starting"})
+    bench.engines.declare({"m": bench.declared()})
+    await until(lambda: not bench.engines._tasks)
+    assert bench.answering() == "1"
+
+
+async def test_a_version_that_is_taken_back_at_once_is_not_started(bench: Bench) -> None:
+    (await bench.engines.lease("m")).release()
+    bench.engines.declare({"m": bench.declared(version="2")})
+    bench.engines.declare({"m": bench.declared()})
+    await until(lambda: not bench.engines._tasks)
+    assert bench.states == {"1": "ready"}
+
+
+async def test_where_the_version_chosen_by_hand_is_no_more_that_of_the_configuration_answers(bench: Bench) -> None:
+    versions = {"1": "one", "b": "two"}
+    bench.engines.declare({"m": bench.declared(versions=versions)})
+    (await bench.engines.lease("m")).release()
+    await bench.engines.swap("m", "b", ignore)
+    bench.engines.declare({"m": bench.declared(versions={"1": "one"})})
+    await until(lambda: not bench.engines._tasks)
+    assert bench.answering() == "1"
+
+
 async def test_a_new_version_that_does_not_come_up_leaves_the_old_one(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
