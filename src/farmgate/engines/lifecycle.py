@@ -163,6 +163,7 @@ class Engines:
         """Serve models as a new configuration says. Those it says nothing new of go on as they are; one that changed
         is replaced as by a swap, in the background. Adapters come and go in the process there is, where it can."""
         before, self._versions.declared = self._versions.declared, dict(models)
+        self._due &= models.keys()
         for name in before.keys() | models.keys():
             if before.get(name) != models.get(name) and name in self._deployments:
                 self._declare_anew(name, before.get(name))
@@ -218,9 +219,8 @@ class Engines:
         found = self._deployments.get(model)
         version = None if found is not None else self._versions.current(model)
         if version is not None:
-            entry = self._versions.entry(model)
-            release = self._release(version, entry.keep)
-            found = Deployment(release, keep=entry.keep, kept_s=entry.kept_s, drain_s=DRAIN_S)
+            keep, kept_s = self._keep(model), self._versions.entry(model).kept_s
+            found = Deployment(self._release(version, keep), keep=keep, kept_s=kept_s, drain_s=DRAIN_S)
             self._deployments[model] = found
         assert found is not None
         return found
@@ -263,6 +263,11 @@ class Engines:
             sleeper=sleeper,
         )
 
+    def _keep(self, model: str) -> Keep:
+        """How long it stays, now: in its hours as long as they last."""
+        keep = self._versions.entry(model).keep
+        return replace(keep, pinned=keep.pinned or model in self._due)
+
     def _declare_anew(self, name: str, before: Declared | None) -> None:
         deployment = self._deployments[name]
         try:
@@ -273,9 +278,8 @@ class Engines:
             self._leaving.add(deployment)
             self._soon(partial(self._leave, deployment))
             return
-        entry = self._versions.entry(name)
-        deployment.kept_s = entry.kept_s
-        deployment.set_keep(entry.keep)
+        deployment.kept_s = self._versions.entry(name).kept_s
+        deployment.set_keep(self._keep(name))
         if not is_there(deployment, version) or deployment.is_changing:
             deployment.expect()
             self._soon(partial(self._follow, deployment, before))
@@ -319,8 +323,7 @@ class Engines:
                 if not declared.keep.pinned and name in self._deployments:
                     self._soon(partial(self._deployments[name].unload, DRAIN_S, rest=True))
             if (deployment := self._deployments.get(name)) is not None:
-                deployment.set_keep(replace(declared.keep, pinned=declared.keep.pinned or is_due))
-        self._due &= self._versions.declared.keys()
+                deployment.set_keep(self._keep(name))
 
     def _soon(self, work: Callable[[], Awaitable[None]]) -> None:
         """In the background; what goes wrong is logged."""

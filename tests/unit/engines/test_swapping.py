@@ -408,6 +408,17 @@ async def test_it_is_kept_loaded_in_its_hours_and_leaves_behind_them(bench: Benc
     keeping.cancel()
 
 
+async def test_in_its_hours_it_stays_from_the_first_moment_and_through_a_new_configuration(bench: Bench) -> None:
+    hours, keep = (parse_hours("07:00-18:00"),), Keep(ttl_s=1.0)
+    bench.engines.declare({"m": bench.declared(hours=hours, keep=keep)})
+    keeping = asyncio.create_task(bench.engines.keep_hours())
+    await until(lambda: bench.states == {"1": "ready"})
+    assert bench.process("1").left_s() is None
+    bench.engines.declare({"m": bench.declared(hours=hours, keep=keep, queue=3)})
+    assert bench.process("1").left_s() is None
+    keeping.cancel()
+
+
 async def test_files_that_are_not_there_are_told(bench: Bench) -> None:
     bench.engines.declare({"m": bench.declared(versions={"1": "nowhere.gguf"})})
     with pytest.raises(ModelNotFound, match=r"the files of m 1 are not there: models.m names 'nowhere.gguf'"):
