@@ -58,7 +58,7 @@ class Leases:
         self._in_flight = 0
         self._expected = 0
         self._last_used: float | None = None
-        self.answered_at: float | None = None
+        self._answered_at: float | None = None
         """When somebody last was answered whole, on the clock."""
         self._idle = asyncio.Event()
         self._idle.set()
@@ -81,6 +81,10 @@ class Leases:
         """Seconds since the last lease ended; 0 while one is out, None when there never was one."""
         used = self.last_used
         return None if used is None else self._clock() - used
+
+    def answered_since(self, at: float | None) -> bool:
+        """Whether somebody has been answered whole since then; None: since never."""
+        return at is not None and self._answered_at is not None and self._answered_at >= at
 
     async def until_idle(self) -> None:
         """Return when no lease is out."""
@@ -105,6 +109,6 @@ class Leases:
         self._in_flight -= 1
         self._last_used = self._clock()
         if answered:
-            self.answered_at = self._last_used
+            self._answered_at = self._last_used
         if not self._in_flight:
             self._idle.set()

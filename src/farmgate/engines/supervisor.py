@@ -59,6 +59,8 @@ class Supervisor:
         self._room = room if room is not None else unlimited
         self._warm = warm if warm is not None else unasked
         self._sleeper = sleeper
+        self._drains = 0
+        """How many wait until those who are at it are done."""
         self._is_tired = False
         """Whether those who were at it are done, and it is to sleep."""
         self._is_called = False
@@ -163,20 +165,28 @@ class Supervisor:
     async def leave(self, within_s: float, *, rest: bool = False) -> None:
         """Lend no more, let those who are at it end within that time, and stop. A later lease starts a new process.
 
-        `rest`: sleep instead, if it can; a later lease wakes it.
+        `rest`: sleep instead, if it can; a later lease wakes it. Of several who want it gone each waits its own time.
         """
+        owner = self._owner
         if self._state is State.READY:
             self._move(State.DRAINING)
-            idle = asyncio.ensure_future(self.leases.until_idle())
-            try:
-                await either(idle, self._sleep(within_s))
-            except asyncio.CancelledError:
-                self._stay()
-                raise
-            finally:
-                idle.cancel()
-        if not (rest and await self._rests()):
+        if self._state is State.DRAINING:
+            await self._drain(within_s)
+        if self._owner is owner and not (rest and await self._rests()):
             await self.stop()
+
+    async def _drain(self, within_s: float) -> None:
+        self._drains += 1
+        idle = asyncio.ensure_future(self.leases.until_idle())
+        try:
+            await either(idle, self._sleep(within_s))
+        except asyncio.CancelledError:
+            if self._drains == 1:
+                self._stay()
+            raise
+        finally:
+            idle.cancel()
+            self._drains -= 1
 
     async def stop(self) -> None:
         """Returns when the process is gone. A later lease starts a new one."""
@@ -199,7 +209,7 @@ class Supervisor:
 
     def _stay(self) -> None:
         """Who wanted it gone no longer does."""
-        if self._state is State.DRAINING:
+        if self._state is State.DRAINING and not self._is_tired:
             self._move(State.READY)
             self.keep = self._keep
 
@@ -368,24 +378,18 @@ class Supervisor:
         now = self._clock()
         ready_s = now - self._ready_at if self._ready_at is not None else 0.0
         # One that answered is no engine that cannot start: others need not wait long because of the last one's end.
-        before = 0 if self._has_answered() else self._crashes
+        before = 0 if self.leases.answered_since(self._ready_at) else self._crashes
         pause = after_crash(before, ready_s, self._settings.backoff)
         self._slept = self._state is State.ASLEEP
         self._crashes, self._failure, self._not_before = pause.crashes, failure, now + pause.wait_s
         log.warning("engine_crashed", model=self.spec.model, reason=failure, wait_s=pause.wait_s)
         self._move(State.FAILED)
 
-    def _has_answered(self) -> bool:
-        """Whether this process, since it came up, has answered somebody whole."""
-        answered_at = self.leases.answered_at
-        return self._ready_at is not None and answered_at is not None and answered_at >= self._ready_at
-
     def _is_wanted(self) -> bool:
         idle_s = self.leases.idle_s()
         # One that slept had made room for others, and its own end is no reason to take it back.
         lately = not self._slept and idle_s is not None and idle_s <= self._settings.wanted_s
-        is_used = self.leases.expected > 0 or lately
-        return self._lends and is_used
+        return self._lends and (self.leases.expected > 0 or lately)
 
     def _unavailable(self) -> EngineUnavailable:
         left_s = max(0.0, self._not_before - self._clock())

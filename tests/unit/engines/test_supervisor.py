@@ -411,6 +411,39 @@ async def test_one_that_leaves_lends_no_more_and_lets_those_at_it_end(make: Make
     assert supervisor.starts == 2, "who came while it left has a new process"
 
 
+async def test_two_who_want_it_gone_both_let_those_at_it_end(make: Make) -> None:
+    supervisor = make("serves")
+    lease = await supervisor.lease()
+    first, second = (asyncio.create_task(supervisor.leave(30.0)) for _ in range(2))
+    await becomes(supervisor, State.DRAINING)
+    for _ in range(9):
+        await asyncio.sleep(0)
+    assert supervisor.state is State.DRAINING
+    first.cancel()
+    await asyncio.wait({first})
+    assert supervisor.state is State.DRAINING, "the other still wants it gone"
+    lease.release()
+    await second
+    await becomes(supervisor, State.ON_DISK)
+
+
+async def test_who_has_less_patience_ends_it_first_and_the_other_ends_nothing_more(make: Make, time: FakeTime) -> None:
+    supervisor = make("serves")
+    lease = await supervisor.lease()
+    patient = asyncio.create_task(supervisor.leave(600.0))
+    await time.until_asleep(600.0)
+    hurried = asyncio.create_task(supervisor.leave(1.0))
+    await time.until_asleep(1.0)
+    time.advance(1.0)
+    await hurried
+    other = await supervisor.lease()
+    lease.release()
+    time.advance(600.0)
+    await patient
+    assert supervisor.state is State.READY, "that is another process"
+    other.release()
+
+
 async def test_one_that_is_not_let_go_leaves_when_the_time_is_up(make: Make, time: FakeTime) -> None:
     supervisor = make("serves")
     await supervisor.lease()
