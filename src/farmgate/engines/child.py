@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-__all__ = ["bind_to_parent", "bound_to_us"]
+__all__ = ["bind_to_parent", "bound_to_us", "end_group"]
 
 PR_SET_PDEATHSIG = 1
 LOG_LOOK_EVERY_S = 60.0
@@ -51,6 +51,17 @@ def bind_to_parent(parent: int) -> str:
     line = _first_line()
     threading.Thread(target=_until_end_of_input, daemon=True, name="parent-watch").start()
     return line
+
+
+def end_group(leader: int) -> None:
+    """What a process that has ended started and left behind ends too, where it led a group.
+
+    At once after its end: as long as there is one of them, the number is nobody else's.
+    """
+    try:
+        os.killpg(leader, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
 
 
 def _first_line() -> str:

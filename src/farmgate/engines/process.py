@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import PIPE, Process, SubprocessStreamProtocol
 from collections.abc import Awaitable, Callable
 from io import BufferedWriter
 from pathlib import Path
 from typing import TypeVar
 
+from farmgate.engines.child import end_group
 from farmgate.engines.engine import Launch
 from farmgate.engines.timing import Sleep, either
 
 __all__ = ["EngineDied", "EngineProcess", "how_it_ended", "in_time", "last_lines", "tail"]
 
 T = TypeVar("T")
+LINE_BYTES = 65536
 LOG_TAIL_BYTES = 4096
 LOG_TAIL_LINES = 3
 
@@ -24,18 +26,34 @@ class EngineDied(Exception):
     """The process ended or never began; the text says how."""
 
 
+class Watched(SubprocessStreamProtocol):
+    """Tells of the end of the process itself. `Process.wait` may wait for that of its pipes, as Python 3.11 does, and
+    whatever the process started holds them open for as long as it likes."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(limit=LINE_BYTES, loop=loop)
+        self.over = asyncio.Event()
+
+    def process_exited(self) -> None:
+        super().process_exited()
+        self.over.set()
+
+
 class EngineProcess:
     """Made by `start`. Whoever has one calls `stop`, also after it died by itself."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, over: asyncio.Event) -> None:
         self._process = process
+        self._over = over
 
     @classmethod
     async def start(cls, launch: Launch, log: Path) -> EngineProcess:
         """Its errors go to `log`; the log of the process before it becomes `log` + ".1". Raises EngineDied."""
+        loop = asyncio.get_running_loop()
         try:
             with _new_log(log) as errors:
-                process = await asyncio.create_subprocess_exec(
+                transport, watched = await loop.subprocess_exec(
+                    lambda: Watched(loop),
                     *launch.command,
                     stdin=PIPE,
                     stdout=PIPE,
@@ -43,14 +61,16 @@ class EngineProcess:
                     env=dict(launch.environment),
                     cwd=log.parent,
                     close_fds=True,
-                    # Ctrl-C in the terminal is for the gate, which then ends its engines in order.
+                    # Ctrl-C in the terminal is for the gate, which then ends its engines in order. And so it leads a
+                    # group of its own, of all that it starts.
                     start_new_session=True,
                 )
         except OSError as error:
             raise EngineDied(f"could not be started: {error}") from error
+        process = Process(transport, watched, loop)
         assert process.stdin is not None
         process.stdin.write(launch.key.encode() + b"\n")
-        return cls(process)
+        return cls(process, watched.over)
 
     @property
     def pid(self) -> int:
@@ -65,18 +85,29 @@ class EngineProcess:
                     return url
         except ValueError:
             raise EngineDied("printed a line without an end instead of its address") from None
-        raise EngineDied(how_it_ended(await self._process.wait()))
+        raise EngineDied(how_it_ended(await self._code()))
 
     async def ended(self) -> int:
         """Its exit code, negative for a signal. Reads away what it prints, which would block it otherwise."""
+        reading = asyncio.ensure_future(self._read_away())
+        try:
+            return await self._code()
+        finally:
+            reading.cancel()
+
+    async def _code(self) -> int:
+        await self._over.wait()
+        assert self._process.returncode is not None
+        return self._process.returncode
+
+    async def _read_away(self) -> None:
         assert self._process.stdout is not None
         while await self._process.stdout.read(65536):
             pass
-        return await self._process.wait()
 
     async def stop(self, grace_s: float, sleep: Sleep) -> None:
-        """SIGTERM, and SIGKILL after `grace_s` or when cancelled."""
-        ending = asyncio.ensure_future(self._process.wait())
+        """SIGTERM, and SIGKILL after `grace_s` or when cancelled; SIGKILL to what it started and left behind."""
+        ending = asyncio.ensure_future(self._over.wait())
         try:
             self._signal(signal.SIGTERM)
             if not ending.done():
@@ -84,6 +115,7 @@ class EngineProcess:
         finally:
             self._signal(signal.SIGKILL)
             await asyncio.wait({ending})
+            end_group(self._process.pid)
             if self._process.stdin is not None:
                 self._process.stdin.close()
 

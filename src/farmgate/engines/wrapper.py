@@ -1,5 +1,8 @@
 """The parent of a server that knows nothing of Farmgate: gives it a port and a key, tells when it answers, and does not
-outlive it, nor it the gate. Run as `python -m farmgate.engines.wrapper --parent PID --ready PATH -- COMMAND...`.
+outlive it, nor it the gate.
+
+Run as `python -m farmgate.engines.wrapper --parent PID --ready PATH -- COMMAND...`. It leads the group of all that the
+server starts, which the gate ends behind it.
 """
 
 from __future__ import annotations
@@ -33,14 +36,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = [argument.replace("{port}", str(port)) for argument in given.command]
     environment = dict(os.environ) | ({given.key_variable: key} if given.key_variable else {})
     server = subprocess.Popen(  # noqa: S603 - the operator's own command
-        bound_to_us(command), stdin=subprocess.DEVNULL, stdout=2, env=environment, process_group=0
+        bound_to_us(command), stdin=subprocess.DEVNULL, stdout=2, env=environment
     )
     signal.signal(signal.SIGTERM, lambda number, frame: pass_on(server, number, frame))
     if until_ready(server, port, given.ready, key):
         sys.stdout.write(json.dumps({"url": f"http://{LOOPBACK}:{port}"}) + "\n")
         sys.stdout.flush()
     code = server.wait()
-    end_group(server)
     return code if code >= 0 else 128 - code
 
 
@@ -84,14 +86,6 @@ def pass_on(server: subprocess.Popen[bytes], number: int, _: FrameType | None) -
     """What ends us ends the server; it may take its time, and the gate kills us when it takes too long."""
     if server.poll() is None:
         server.send_signal(number)
-
-
-def end_group(server: subprocess.Popen[bytes]) -> None:
-    """What the server started and left behind goes too."""
-    try:
-        os.killpg(server.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return
 
 
 if __name__ == "__main__":

@@ -25,8 +25,10 @@ from farmgate.engines.supervisor import unasked
 
 GIB = 1 << 30
 SERVER = """
-import http.server, os, subprocess, sys
+import http.server, os, signal, subprocess, sys
 port, mode = int(sys.argv[1]), sys.argv[2]
+if mode == "deaf":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if mode == "refuses":
     sys.exit("no GPU here")
 print("loading", flush=True)
@@ -224,9 +226,19 @@ async def test_where_it_is_killed_all_of_it_goes_and_it_comes_back(bench: Bench)
 async def test_where_its_wrapper_is_killed_the_server_goes_too(bench: Bench) -> None:
     (await bench.engines.lease("m")).release()
     (supervisor,) = bench.engines.supervisors()
-    server = int(Path(f"/proc/{bench.helper}/stat").read_text().split()[3])
+    helper = bench.helper
+    server = int(Path(f"/proc/{helper}/stat").read_text().split()[3])
     os.kill(supervisor.pid or 0, signal.SIGKILL)
     await gone(server)
+    await gone(helper)
+
+
+async def test_one_that_will_not_end_leaves_nothing_behind(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "deaf")
+    await bench.engines.lease("m")
+    helper = bench.helper
+    await bench.engines.close()
+    await gone(helper)
 
 
 async def test_one_that_does_not_come_up_says_why(tmp_path: Path) -> None:

@@ -219,6 +219,28 @@ async def test_what_an_engine_prints_later_does_not_block_it(make: Make) -> None
     await until(lambda: "said it all" in supervisor._log_file.read_text())
 
 
+def worker_of(supervisor: Supervisor) -> int:
+    """A process that the engine has started, and that holds its output open."""
+    return int(supervisor._log_file.read_text().rpartition("worker ")[2])
+
+
+async def test_its_end_is_noticed_and_told_whatever_it_has_started(make: Make) -> None:
+    supervisor = make("forks")
+    await supervisor.lease()
+    worker = worker_of(supervisor)
+    os.kill(pid_of(supervisor), signal.SIGKILL)
+    await becomes(supervisor, State.FAILED)
+    await until(lambda: is_gone(worker))
+
+
+async def test_what_it_has_started_goes_with_it(make: Make) -> None:
+    supervisor = make("forks")
+    await supervisor.lease()
+    worker = worker_of(supervisor)
+    await supervisor.stop()
+    await until(lambda: is_gone(worker))
+
+
 async def test_a_crash_in_use_is_repaired_after_the_pause_and_waited_for(make: Make, time: FakeTime) -> None:
     supervisor = make("serves")
     (await supervisor.lease()).release(answered=True)
