@@ -126,14 +126,21 @@ class Worker:
                 return False
             if result.set_running_or_notify_cancel():
                 try:
-                    if unused is not None and self._adapter == unused:
-                        self._use(None)
-                    result.set_result(call())
-                    # What `call` changed may have moved the model to another adapter.
-                    self._steps.use(self._adapter)
+                    told = called()
                 except Exception as error:  # noqa: BLE001 - it is whoever waits for the result who acts on it
                     result.set_exception(error)
+                else:
+                    result.set_result(told)
             return True
+
+        def called() -> T:
+            if unused is not None and self._adapter == unused:
+                self._use(None)
+            try:
+                return call()
+            finally:
+                # What `call` changed, also where it failed, may have moved the model to another adapter.
+                self._steps.use(self._adapter)
 
         with self._news:
             self._calls.append(attempt)

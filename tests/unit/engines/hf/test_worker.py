@@ -187,6 +187,24 @@ def test_what_is_called_between_steps_gives_its_result_and_leaves_the_adapter_as
     worker.turn()
     with pytest.raises(ZeroDivisionError):
         failing.result(timeout=0)
+    assert steps.used == ["law", "law", "law"]
+
+
+def test_where_the_adapter_cannot_be_used_again_it_is_told_and_nobody_else_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steps = Echo()
+    worker = Worker(steps, deliver=Heard())
+    adding, after = worker.between_steps(lambda: 5), worker.between_steps(lambda: 6)
+
+    def use(_: str | None) -> None:
+        monkeypatch.undo()
+        raise MemoryError
+
+    monkeypatch.setattr(steps, "use", use)
+    worker.turn()
+    assert isinstance(adding.exception(timeout=0), MemoryError)
+    assert after.result(timeout=0) == 6
 
 
 def test_an_adapter_is_taken_away_only_when_nobody_uses_or_waits_for_it() -> None:
