@@ -85,7 +85,8 @@ class Embedder:
         longest = 0
         while self._waiting and len(batch) < MOST_TEXTS:
             item = self._waiting[0]
-            if item.job.result.cancelled():
+            if item.job.result.done():
+                # Nobody waits for it any more, or another of its texts failed.
                 self._waiting.popleft()
                 continue
             longest = max(longest, len(item.ids))
