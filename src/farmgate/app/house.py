@@ -161,14 +161,11 @@ class House:
         has_engine = self.has_engine() or bool(config.models)
         entries = await find_entries(config, has_models=has_models, has_engine=has_engine)
         take_back = shared.declare(config)
-        gate = Gate(config, entries, shared)
         try:
-            await gate.start()
+            return await started(Gate(config, entries, shared))
         except BaseException:
-            await gate.stop()
             take_back()
             raise
-        return gate
 
     @contextlib.asynccontextmanager
     async def _shared(
@@ -214,6 +211,16 @@ class House:
             result = stop()
             if asyncio.iscoroutine(result):
                 await result
+
+
+async def started(gate: Gate) -> Gate:
+    """The gate, once it knows what its providers have; stopped where that fails."""
+    try:
+        await gate.start()
+    except BaseException:
+        await gate.stop()
+        raise
+    return gate
 
 
 def hub_of(config: Config) -> Hub:
