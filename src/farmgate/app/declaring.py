@@ -38,7 +38,7 @@ def declared(name: str, entry: LocalModel, folder: Path) -> Declared:
         engine=engine,
         # Nobody knows whether code uses a GPU but who wrote it.
         device="cpu" if engine == "python" and entry.device == "auto" else entry.device,
-        adapters=tuple(Adapter(called, folder / Path(path).expanduser()) for called, path in entry.adapters.items()),
+        adapters=tuple(Adapter(called, beside(path, folder)) for called, path in entry.adapters.items()),
         command=entry.command,
         ready=entry.ready,
         arguments=entry.arguments,
@@ -66,7 +66,16 @@ def placed(source: str, folder: Path) -> str:
         return source
     is_file = source.endswith((".gguf", GRAPH)) or CODE.fullmatch(source) is not None
     is_path = is_file or "/" in source or source.startswith("~")
-    return str(folder / Path(source).expanduser()) if is_path else source
+    return str(beside(source, folder)) if is_path else source
+
+
+def beside(text: str, folder: Path) -> Path:
+    path = Path(text)
+    try:
+        return folder / path.expanduser()
+    except RuntimeError:
+        # Somebody who has no home here: there is no such file, which is told when it is asked for.
+        return folder / path
 
 
 def engine_of(sources: Collection[str]) -> str | None:

@@ -18,6 +18,7 @@ __all__ = [
     "Order",
     "TakesAdapters",
     "Taking",
+    "adapter_bytes",
     "adapters_bytes",
     "check_folder",
     "check_gguf",
@@ -83,11 +84,16 @@ class TakesAdapters(Protocol):
 
 def adapters_bytes(adapters: Sequence[Adapter]) -> int:
     """What their files hold. Those that are not there count as nothing."""
-    total = 0
-    for adapter in adapters:
+    return sum(adapter_bytes(adapter) or 0 for adapter in adapters)
+
+
+def adapter_bytes(adapter: Adapter) -> int | None:
+    """None where there are no files that may be read."""
+    try:
         files = adapter.path.glob("*.safetensors") if adapter.path.is_dir() else (adapter.path,)
-        total += sum(file.stat().st_size for file in files if file.is_file())
-    return total
+        return sum(file.stat().st_size for file in files)
+    except OSError:
+        return None
 
 
 def check_folder(folder: Path) -> None:

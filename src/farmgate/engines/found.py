@@ -30,12 +30,20 @@ class Found:
 def find_source(text: str, engine: str | None, known: Callable[[str], Path | None]) -> Found | None:
     """None where there is no such file. `engine`: whose it is to be, where that is said; `known`: finds a pulled model,
     a GGUF file or a checkpoint."""
+    try:
+        return sought(text, engine, known)
+    except (OSError, RuntimeError, ValueError):
+        # A folder that may not be looked into, a name too long, no home for `~`: no such file, in other words.
+        return None
+
+
+def sought(text: str, engine: str | None, known: Callable[[str], Path | None]) -> Found | None:
     code = CODE.fullmatch(text)
     if code is not None and engine in (None, "python"):
         file = Path(code["file"]).expanduser()
         return Found(path=file.resolve(), engine="python", attribute=code["name"]) if file.is_file() else None
     graph = graph_at(Path(text).expanduser())
-    if engine == "onnx" or (engine is None and graph is not None and is_for_graph(graph, text)):
+    if engine == "onnx" or (engine is None and graph is not None and is_for_graph(text)):
         return None if graph is None else Found(path=graph, engine="onnx")
     path = None if engine == "python" else known(text)
     return None if path is None else Found(path=path, engine=engine_for(path))
@@ -54,8 +62,9 @@ def graph_at(path: Path) -> Path | None:
     return graphs[0].resolve() if len(graphs) == 1 else None
 
 
-def is_for_graph(graph: Path, text: str) -> bool:
-    """A folder with other weights too is a checkpoint, unless its engine is said."""
+def is_for_graph(text: str) -> bool:
+    """Whether what holds a graph is there for it: a folder with other weights too is a checkpoint, unless its engine is
+    said."""
     folder = Path(text).expanduser()
     return not folder.is_dir() or not any(folder.glob("*.safetensors"))
 

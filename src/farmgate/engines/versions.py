@@ -13,7 +13,7 @@ from farmgate.core.locator import is_remote
 from farmgate.core.model import Capability, ModelInfo
 from farmgate.core.ports import Places
 from farmgate.engines.abilities import lacks_of_found
-from farmgate.engines.adapters import Adapter, adapters_bytes
+from farmgate.engines.adapters import Adapter, adapter_bytes
 from farmgate.engines.command import Command
 from farmgate.engines.declared import UNDECLARED, Declared
 from farmgate.engines.engine import Engine
@@ -81,12 +81,12 @@ class Versions:
     def _adapted(self, model: ModelInfo) -> Iterator[ModelInfo]:
         """A model with each of its adapters whose files are there."""
         for adapter in self.adapters(model.name):
-            if adapter.path.exists():
+            if (size_bytes := adapter_bytes(adapter)) is not None:
                 yield replace(
                     model,
                     name=f"{model.name}:{adapter.name}",
                     parent=model.name,
-                    size_bytes=adapters_bytes([adapter]),
+                    size_bytes=size_bytes,
                     description=f"adapter of {model.name}",
                     lacks=model.lacks | TEXT_ALONE,
                 )
@@ -222,14 +222,19 @@ class Versions:
         if found is None:
             return None
         path, engine = found.path, declared.engine or found.engine
+        try:
+            size_bytes, changed = weights_bytes(path), path.stat().st_mtime
+        except OSError:
+            # It goes at this very moment, or one of its files is not there.
+            return None
         context_tokens = self._context_tokens(declared.context_tokens, self._weights.context_tokens(path))
         return ModelInfo(
             name=name,
             provider="local",
-            size_bytes=weights_bytes(path),
+            size_bytes=size_bytes,
             description=f"version {declared.version}",
             context_tokens=declared.context_tokens if engine in WORDLESS else context_tokens,
-            created_unix=int(path.stat().st_mtime),
+            created_unix=int(changed),
             lacks=lacks_of_found(found, engine),
         )
 

@@ -143,6 +143,20 @@ def test_code_that_is_not_there_is_told_and_not_listed(here: Here) -> None:
     assert [one.name for one in here.versions.models()] == ["code", "pulled", "text"]
 
 
+@pytest.mark.parametrize("text", ["~nobody-is-called-so/m.gguf", "~nobody-is-called-so/m.py:Model", "x" * 256, "a\0b"])
+def test_what_cannot_even_be_looked_for_is_not_there_and_hides_no_other(here: Here, folder: Path, text: str) -> None:
+    here.versions.declared = declared_of(folder, strange={"source": text})
+    assert [one.name for one in here.versions.models()] == ["pulled"]
+    with pytest.raises(ModelNotFound, match="the files of strange 1 are not there"):
+        here.versions.current("strange")
+
+
+def test_a_model_that_lacks_one_of_its_files_is_in_no_list_and_hides_no_other(here: Here, folder: Path) -> None:
+    (folder / "half-00001-of-00002.gguf").write_bytes(gguf())
+    here.versions.declared = declared_of(folder, half={"source": "./half-00001-of-00002.gguf"})
+    assert [one.name for one in here.versions.models()] == ["pulled"]
+
+
 def test_of_code_no_context_is_known_and_what_its_file_rules_out(here: Here) -> None:
     by_name = {one.name: one for one in here.versions.models()}
     assert by_name["code"].context_tokens is None
