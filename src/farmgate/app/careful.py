@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from farmgate.core.errors import FarmError, UpstreamError, UpstreamTimeout
 from farmgate.core.event import Event
-from farmgate.core.model import Health, HealthStatus, ModelInfo
+from farmgate.core.model import EngineLoad, Health, HealthStatus, ModelInfo
 from farmgate.core.reply import Reply
 from farmgate.core.request import Request
-from farmgate.providers.provider import Learner, Provider
+from farmgate.providers.provider import Learner, Provider, TellsLoad
 from farmgate.telemetry import log
 
-__all__ = ["CarefulSource", "CarefulTarget", "careful_close", "careful_health", "careful_kinds"]
+__all__ = ["CarefulSource", "CarefulTarget", "careful_close", "careful_health", "careful_kinds", "careful_load"]
 
 
 class CarefulTarget:
@@ -88,6 +88,17 @@ async def careful_health(provider: Provider) -> Health:
         log.traceback(error)
         detail = f"It could not tell how it is: {type(error).__name__}."
         return Health(name=provider.name, status=HealthStatus.UNHEALTHY, detail=detail)
+
+
+async def careful_load(name: str, provider: TellsLoad) -> EngineLoad | None:
+    """How busy a provider's engine is; of one that cannot tell it nothing is known."""
+    try:
+        return await provider.engine_load()
+    except FarmError:
+        return None
+    except Exception as error:  # noqa: BLE001 - see above
+        log.warning("engine_load_unknown", provider=name, reason=type(error).__name__)
+        return None
 
 
 async def careful_close(provider: Provider) -> None:

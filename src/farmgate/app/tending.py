@@ -4,12 +4,11 @@ and hears how busy engines are, where a route goes by it."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 
+from farmgate.app.careful import careful_load
 from farmgate.app.gate import Gate
-from farmgate.core.errors import FarmError
 from farmgate.core.model import EngineLoad
 from farmgate.core.ports import Clock
 from farmgate.flow.health import Health, State
@@ -82,8 +81,7 @@ class Tending:
         there: object = gate.providers.get(provider)
         load: EngineLoad | None = None
         if isinstance(there, TellsLoad):
-            with contextlib.suppress(FarmError):
-                load = await there.engine_load()
+            load = await careful_load(provider, there)
         gate.means.ward.tell_load(provider, load)
 
 
