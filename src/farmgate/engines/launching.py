@@ -1,6 +1,7 @@
 """What the gate says to an engine that is a program of ours, and the one line that it says back.
 
-The arguments carry a Spec; the answer, on standard output, is the address once the model can be asked.
+The arguments carry a Spec; the answer, on standard output, is the address once the model can be asked. One that cannot
+load its model says why in its log.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,9 +18,22 @@ from farmgate.core.ports import Purpose
 from farmgate.engines.adapters import Adapter
 from farmgate.engines.engine import Batch, Gpus, Spec
 
-__all__ = ["LOOPBACK", "announce", "arguments", "command", "keep_output", "read_address", "read_spec"]
+__all__ = [
+    "CANNOT_LOAD",
+    "LOOPBACK",
+    "announce",
+    "arguments",
+    "command",
+    "give_up",
+    "keep_output",
+    "read_address",
+    "read_spec",
+    "read_why",
+]
 
 LOOPBACK = "127.0.0.1"
+CANNOT_LOAD = "cannot load the model: "
+WHY = re.compile(rf"^{CANNOT_LOAD}(.+)$", re.MULTILINE)
 
 
 def command(module: str, spec: Spec, *more: str) -> tuple[str, ...]:
@@ -110,3 +125,15 @@ def read_address(line: bytes) -> str | None:
         return None
     url = said.get("url") if isinstance(said, dict) else None
     return url if isinstance(url, str) and urlsplit(url).hostname == LOOPBACK else None
+
+
+def give_up(why: object) -> int:
+    """Tell in the log why there is no model; gives the exit code."""
+    sys.stderr.write(f"{CANNOT_LOAD}{why}\n")
+    return 1
+
+
+def read_why(log: str) -> str | None:
+    """What `give_up` told, where that stands at the end of a log."""
+    found = WHY.search(log)
+    return None if found is None else found[1].strip()

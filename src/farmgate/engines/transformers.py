@@ -6,7 +6,6 @@ The gate imports only `Transformers`; torch and transformers are loaded in the c
 from __future__ import annotations
 
 import importlib.util
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,16 +13,13 @@ from pathlib import Path
 from farmgate.core.ports import Purpose
 from farmgate.engines.adapters import PLAIN, Adapter, Order, check_folder
 from farmgate.engines.engine import CONTEXT_BYTES, TEXT, Launch, Spec
-from farmgate.engines.launching import command, read_address
+from farmgate.engines.launching import command, read_address, read_why
 
-__all__ = ["CANNOT_LOAD", "MODULE", "Transformers"]
+__all__ = ["MODULE", "Transformers"]
 
 MODULE = "farmgate.engines.hf"
 NEEDED = ("torch", "transformers", "safetensors")
 
-CANNOT_LOAD = "cannot load the model: "
-"""How the child begins the one line of its log that tells why."""
-WHY = re.compile(rf"^{CANNOT_LOAD}(.+)$", re.MULTILINE)
 
 # It reads a folder and asks nobody. Tokenizers fork no threads of their own: one thread is all that uses them. And a
 # thread that has nothing to do sleeps: by default it spins, and two engines on two cores then write a seventh each.
@@ -95,5 +91,5 @@ class Transformers:
         return read_address(line)
 
     def complaint(self, log: str) -> str | None:
-        found = WHY.search(log)
-        return None if found is None else f"transformers could not load the model: {found[1].strip()}"
+        why = read_why(log)
+        return None if why is None else f"transformers could not load the model: {why}"

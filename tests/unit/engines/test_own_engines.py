@@ -12,8 +12,8 @@ import pytest
 
 from farmgate.core.ports import Purpose
 from farmgate.engines.engine import Batch, Engine, Spec
-from farmgate.engines.launching import arguments, read_spec
-from farmgate.engines.onnx.engine import CANNOT_LOAD, Onnx
+from farmgate.engines.launching import CANNOT_LOAD, arguments, read_spec
+from farmgate.engines.onnx.engine import Onnx
 from farmgate.engines.python.engine import Python
 
 SPEC = Spec(

@@ -15,9 +15,9 @@ from farmgate.engines.hf.house import House
 from farmgate.engines.hf.loading import Loaded, load, log
 from farmgate.engines.hf.server import app_of
 from farmgate.engines.hf.tokens import Tokens
-from farmgate.engines.launching import announce, arguments, keep_output, read_spec
+from farmgate.engines.launching import announce, arguments, give_up, keep_output, read_spec
 from farmgate.engines.serving.running import run, serve
-from farmgate.engines.transformers import CANNOT_LOAD, MODULE
+from farmgate.engines.transformers import MODULE
 
 __all__ = ["main"]
 
@@ -34,8 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         loaded = load(spec, dtype=given.dtype, quantize=given.quantize)
         make = prepare(spec, loaded)
     except CannotLoad as error:
-        sys.stderr.write(f"{CANNOT_LOAD}{error.message}\n")
-        return 1
+        return give_up(error.message)
     run(serve(lambda: app_of(make(), key=key), lambda url: announce(answer, url)))
     return 0
 

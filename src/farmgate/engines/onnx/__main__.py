@@ -8,8 +8,8 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 
 from farmgate.engines.child import bind_to_parent
 from farmgate.engines.engine import Spec
-from farmgate.engines.launching import announce, arguments, keep_output, read_spec
-from farmgate.engines.onnx.engine import CANNOT_LOAD, MODULE
+from farmgate.engines.launching import announce, arguments, give_up, keep_output, read_spec
+from farmgate.engines.onnx.engine import MODULE
 from farmgate.engines.onnx.graph import CannotLoad, Graph, Inferring
 from farmgate.engines.onnx.texts import Embedding, Encoder, encoder_beside
 from farmgate.engines.serving.app import App
@@ -31,8 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         graph = Graph(spec.path, threads=spec.threads)
         encoder = encoder_beside(graph, spec.path, context_tokens=spec.context_tokens)
     except CannotLoad as error:
-        sys.stderr.write(f"{CANNOT_LOAD}{error}\n")
-        return 1
+        return give_up(error)
     thread = ThreadPoolExecutor(1, thread_name_prefix="graph")
     run(serve(lambda: app_of(spec, graph, encoder, thread, key), lambda url: announce(answer, url)))
     return 0

@@ -6,21 +6,17 @@ The gate imports only `Onnx`; onnxruntime is loaded in the child alone.
 from __future__ import annotations
 
 import importlib.util
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from farmgate.core.ports import Purpose
 from farmgate.engines.engine import CONTEXT_BYTES, Launch, Spec
-from farmgate.engines.launching import command, read_address
+from farmgate.engines.launching import command, read_address, read_why
 
-__all__ = ["CANNOT_LOAD", "MODULE", "Onnx"]
+__all__ = ["MODULE", "Onnx"]
 
 MODULE = "farmgate.engines.onnx"
 NEEDED = ("onnxruntime", "numpy", "tokenizers")
-CANNOT_LOAD = "cannot load the model: "
-"""How the child begins the one line of its log that tells why."""
-WHY = re.compile(rf"^{CANNOT_LOAD}(.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,5 +48,5 @@ class Onnx:
         return read_address(line)
 
     def complaint(self, log: str) -> str | None:
-        found = WHY.search(log)
-        return None if found is None else f"ONNX Runtime could not load the graph: {found[1].strip()}"
+        why = read_why(log)
+        return None if why is None else f"ONNX Runtime could not load the graph: {why}"

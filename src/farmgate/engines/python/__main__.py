@@ -9,9 +9,9 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 
 from farmgate.engines.child import bind_to_parent
 from farmgate.engines.engine import Spec
-from farmgate.engines.launching import announce, arguments, keep_output, read_spec
+from farmgate.engines.launching import announce, arguments, give_up, keep_output, read_spec
 from farmgate.engines.python.code import CannotLoad, Code, load
-from farmgate.engines.python.engine import CANNOT_LOAD, MODULE
+from farmgate.engines.python.engine import MODULE
 from farmgate.engines.python.model import Embedding, Predicting
 from farmgate.engines.python.texts import TextDoor
 from farmgate.engines.serving.app import App
@@ -32,8 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = thread.submit(load, spec.path, spec.attribute, model=spec.model).result()
     except CannotLoad as error:
-        sys.stderr.write(f"{CANNOT_LOAD}{error}\n")
-        return 1
+        return give_up(error)
     run(serve(lambda: app_of(spec, code, thread, key), lambda url: announce(answer, url)))
     return 0
 

@@ -5,20 +5,16 @@ The gate imports only `Python`; the operator's file is loaded in the child alone
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from farmgate.core.ports import Purpose
 from farmgate.engines.engine import CONTEXT_BYTES, Launch, Spec
-from farmgate.engines.launching import command, read_address
+from farmgate.engines.launching import command, read_address, read_why
 
-__all__ = ["CANNOT_LOAD", "MODULE", "Python"]
+__all__ = ["MODULE", "Python"]
 
 MODULE = "farmgate.engines.python"
-CANNOT_LOAD = "cannot load the model: "
-"""How the child begins the one line of its log that tells why."""
-WHY = re.compile(rf"^{CANNOT_LOAD}(.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,5 +44,5 @@ class Python:
         return read_address(line)
 
     def complaint(self, log: str) -> str | None:
-        found = WHY.search(log)
-        return None if found is None else f"the class could not be used: {found[1].strip()}"
+        why = read_why(log)
+        return None if why is None else f"the class could not be used: {why}"

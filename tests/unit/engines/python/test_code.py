@@ -10,8 +10,9 @@ from typing import Any, cast
 import pytest
 
 from farmgate.core.errors import InvalidValue, ModelFailed
+from farmgate.engines.launching import CANNOT_LOAD
 from farmgate.engines.python.code import CannotLoad, Code, load
-from farmgate.engines.python.engine import CANNOT_LOAD, Python
+from farmgate.engines.python.engine import Python
 
 
 @pytest.fixture(autouse=True)
