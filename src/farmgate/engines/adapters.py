@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
+from farmgate.engines.folder import read_json
 from farmgate.engines.gguf import NotGguf, read_header
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "rank_of",
 ]
 
-MOST_CONFIG_BYTES = 16 << 20
 PLAIN: Mapping[str, object] = MappingProxyType({})
 """The fields of a request that names no adapter, where nothing must be said of that."""
 
@@ -137,11 +136,4 @@ def modules_of(folder: Path) -> frozenset[str]:
 
 
 def config_of(folder: Path) -> Mapping[str, object] | None:
-    path = folder / "adapter_config.json"
-    try:
-        if path.stat().st_size > MOST_CONFIG_BYTES:
-            return None
-        told = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return told if isinstance(told, dict) else None
+    return read_json(folder / "adapter_config.json")

@@ -9,13 +9,16 @@ from typing import Any
 __all__ = [
     "NUMBER_BYTES",
     "attention_heads",
+    "config_of",
     "folder_bytes",
     "folder_context_tokens",
     "folder_token_bytes",
     "number_bytes",
+    "read_json",
     "vocabulary_numbers",
 ]
 
+MOST_JSON_BYTES = 16 << 20
 NUMBER_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
@@ -68,11 +71,17 @@ def vocabulary_numbers(folder: Path) -> int:
 
 def config_of(folder: Path) -> dict[str, Any]:
     """Its configuration; empty where there is none that can be read. A model of several parts has one for its text."""
-    try:
-        told = json.loads((folder / "config.json").read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(told, dict):
-        return {}
+    told = read_json(folder / "config.json") or {}
     text = told.get("text_config")
     return {**told, **text} if isinstance(text, dict) else told
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a file; None where there is none that can be read."""
+    try:
+        if path.stat().st_size > MOST_JSON_BYTES:
+            return None
+        told = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return told if isinstance(told, dict) else None

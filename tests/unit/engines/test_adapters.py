@@ -51,6 +51,9 @@ def test_a_folder_is_an_adapter_of_lora_in_safetensors(tmp_path: Path) -> None:
         check_folder(good.path)
     with pytest.raises(CannotAdapt, match="of type IA3: only LORA"):
         check_folder(folder_adapter(tmp_path / "other", peft_type="IA3").path)
+    (good.path / "adapter_config.json").write_text("[" * 100_000)
+    with pytest.raises(CannotAdapt, match="that can be read"):
+        check_folder(good.path)
 
 
 def test_a_gguf_file_is_an_adapter_for_a_model_of_its_architecture(tmp_path: Path) -> None:

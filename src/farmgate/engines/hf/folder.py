@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 
 from farmgate.core.errors import FarmError
 from farmgate.engines.adapters import CannotAdapt, check_folder
+from farmgate.engines.folder import read_json
 
 __all__ = ["CannotLoad", "Pooling", "adapter_name", "check_adapter", "check_checkpoint", "pooling_of"]
-
-MOST_CONFIG_BYTES = 16 << 20
 
 
 class CannotLoad(FarmError):
@@ -77,13 +74,3 @@ def pooling_of(folder: Path) -> Pooling:
     if len(modes) != 1 or not found:
         raise CannotLoad(f"{folder} is pooled by {', '.join(sorted(modes)) or 'nothing'}: only mean, cls and lasttoken")
     return found[0]
-
-
-def read_json(path: Path) -> Mapping[str, object] | None:
-    try:
-        if path.stat().st_size > MOST_CONFIG_BYTES:
-            return None
-        told = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return told if isinstance(told, dict) else None
