@@ -23,7 +23,7 @@ from farmgate.engines.deployment import Check, Deployment
 from farmgate.engines.devices import Devices
 from farmgate.engines.engine import Engine, Spec, minimal_environment
 from farmgate.engines.hearing import Hearing
-from farmgate.engines.memory import Machine
+from farmgate.engines.machine import Machine
 from farmgate.engines.ours import ENGINES
 from farmgate.engines.release import Release, Version
 from farmgate.engines.states import State

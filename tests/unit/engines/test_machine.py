@@ -19,7 +19,7 @@ from farmgate.engines.devices import Devices
 from farmgate.engines.engine import Gpus, Spec
 from farmgate.engines.eviction import Tenant
 from farmgate.engines.ledger import Ledger, Memory
-from farmgate.engines.memory import Machine, NoSuchDevice, Place, allowed
+from farmgate.engines.machine import Machine, NoSuchDevice, Place, allowed
 from farmgate.engines.needs import expected_bytes
 from farmgate.engines.rooms import Held, Rooms
 from farmgate.engines.supervisor import Keep, Supervisor
