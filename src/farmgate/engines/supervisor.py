@@ -181,8 +181,10 @@ class Supervisor:
         try:
             await either(idle, self._sleep(within_s))
         except asyncio.CancelledError:
-            if self._drains == 1:
-                self._stay()
+            if self._drains == 1 and self._state is State.DRAINING and not self._is_tired:
+                # Nobody wants it gone any more.
+                self._move(State.READY)
+                self._stir()
             raise
         finally:
             idle.cancel()
@@ -206,12 +208,6 @@ class Supervisor:
         while self._is_tired:
             await self._changed.wait()
         return self._state is State.ASLEEP
-
-    def _stay(self) -> None:
-        """Who wanted it gone no longer does."""
-        if self._state is State.DRAINING and not self._is_tired:
-            self._move(State.READY)
-            self.keep = self._keep
 
     def _begin(self) -> None:
         self._refusal = None
@@ -306,7 +302,9 @@ class Supervisor:
         stays = asyncio.ensure_future(self._stays(rest))
         try:
             await asyncio.wait({ended, stays}, return_when=asyncio.FIRST_COMPLETED)
-            return how_it_ended(ended.result()) if ended.done() else stays.result()
+            # One that dies in the very moment in which it was to end has not crashed.
+            has_crashed = ended.done() and self._state is not State.STOPPING
+            return how_it_ended(ended.result()) if has_crashed else stays.result()
         finally:
             ended.cancel()
             stays.cancel()

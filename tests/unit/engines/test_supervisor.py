@@ -75,6 +75,14 @@ def is_gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
 
 
+def has_died(pid: int) -> bool:
+    """Whoever waits for it may not know yet."""
+    try:
+        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return True
+
+
 @pytest.mark.parametrize(("now", "to"), list(itertools.product(State, State)))
 def test_every_pair_of_states_is_in_the_table_or_refused(now: State, to: State) -> None:
     allowed = {
@@ -524,6 +532,23 @@ async def test_unused_for_its_time_it_ends_and_the_time_begins_with_the_end_of_t
     assert supervisor.failure is None
     (await supervisor.lease()).release()
     assert supervisor.starts == 2
+
+
+async def test_one_that_dies_in_the_moment_in_which_it_was_to_end_has_not_crashed(make: Make, time: FakeTime) -> None:
+    supervisor = make("serves", keep=Keep(ttl_s=9.0))
+    (await supervisor.lease()).release()
+    await time.until_asleep(9.0)
+    owner = supervisor._owner
+    assert owner is not None
+    pid = pid_of(supervisor)
+    os.kill(pid, signal.SIGKILL)
+    while not has_died(pid):
+        # The loop hears of it later: it has no turn in between.
+        os.sched_yield()
+    time.advance(9.0)
+    await becomes(supervisor, State.ON_DISK)
+    assert owner.exception() is None
+    assert supervisor.failure is None
 
 
 async def test_one_that_nobody_ever_used_ends_too(make: Make, time: FakeTime) -> None:
