@@ -37,7 +37,6 @@ WARNINGS = 2
 # sleep at once, a model alone is four times slower.
 SURROUNDINGS = {"GOMP_SPINCOUNT": "1000"}
 
-# What llama.cpp logs when it gives up on a file; a line or two on, it only says that it failed.
 ALL_LAYERS = 9999
 GPU_BYTES = 2**30
 """What it has on a GPU beside weights, keys and values: context, and what the largest vocabularies take for a batch."""
@@ -48,6 +47,7 @@ print(*("CUDA" for one in xllamacpp.get_device_info() if one["name"].startswith(
 """
 ASK_WITHIN_S = 60.0
 
+# What llama.cpp logs when it gives up on a file; a line or two on, it only says that it failed.
 LOAD_ERROR = re.compile(r"error loading model: (.+)")
 
 

@@ -48,8 +48,8 @@ def test_an_adapter_answers_beside_the_model_alone(
     plain, other = reference.chat(QUESTION, most_tokens=60)[0], adapted.chat(QUESTION, most_tokens=60)[0]
     assert plain != other
     with starting(MODELS / "guide-1", tmp_path) as running:
-        running.post("/adapters", {"path": str(folder)})
-        names = ["guide-1", "guide-1:law-1-2"] * 4
+        running.post("/adapters", {"path": str(folder), "name": "law"})
+        names = ["guide-1", "guide-1:law"] * 4
         told = at_once([lambda name=name: said(running, name) for name in names])  # type: ignore[misc]
         assert told == [plain, other] * 4
 
@@ -84,7 +84,7 @@ def test_what_is_no_adapter_of_this_model_changes_nothing(
     shutil.copytree(law[1], folder)
     weights = folder / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:500])
-    status, told = guide.call("POST", "/adapters", {"path": str(folder)})
+    status, told = guide.call("POST", "/adapters", {"path": str(folder), "name": "wrong"})
     assert (status, told["error"]["code"]) == (400, "cannot_load")
-    assert guide.call("POST", "/adapters", {"path": str(tmp_path / "none")})[0] == 400
+    assert guide.call("POST", "/adapters", {"path": str(tmp_path / "none"), "name": "none"})[0] == 400
     assert guide.said(QUESTION) == reference.chat(QUESTION)[0]

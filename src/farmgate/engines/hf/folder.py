@@ -9,7 +9,7 @@ from farmgate.core.errors import FarmError
 from farmgate.engines.adapters import CannotAdapt, check_folder
 from farmgate.engines.folder import read_json
 
-__all__ = ["CannotLoad", "Pooling", "adapter_name", "check_adapter", "check_checkpoint", "pooling_of"]
+__all__ = ["CannotLoad", "Pooling", "check_adapter", "check_checkpoint", "pooling_of"]
 
 
 class CannotLoad(FarmError):
@@ -49,11 +49,6 @@ def check_adapter(folder: Path) -> None:
         check_folder(folder)
     except CannotAdapt as error:
         raise CannotLoad(str(error)) from error
-
-
-def adapter_name(folder: Path) -> str:
-    """The name of an adapter that was given without one. peft takes no dots in it."""
-    return folder.name.replace(".", "-")
 
 
 def pooling_of(folder: Path) -> Pooling:

@@ -67,7 +67,7 @@ class House:
     async def tokenize(self, text: str, *, special: bool) -> list[int]:
         return await self.off_loop(lambda: self.tokens.count(text, special=special))
 
-    async def add_adapter(self, name: str | None, folder: Path) -> str:
+    async def add_adapter(self, name: str, folder: Path) -> str:
         raise NotSupported("This process has no use for adapters.")
 
     async def remove_adapter(self, name: str) -> None:

@@ -82,7 +82,7 @@ class Paths:
         path, name = fields.get("path"), fields.get("name")
         if not isinstance(path, str):
             raise InvalidType("`path` must be the folder of an adapter.", param="path")
-        if name is not None and not isinstance(name, str):
+        if not isinstance(name, str):
             raise InvalidType("`name` must be a string.", param="name")
         await exchange.answer({"id": await self._house.add_adapter(name, Path(path))})
 

@@ -16,7 +16,6 @@ from farmgate.core.request import Kind
 from farmgate.engines.engine import Spec
 from farmgate.engines.hf.adapters import Adapters
 from farmgate.engines.hf.choosing import Habits, chooser
-from farmgate.engines.hf.folder import adapter_name
 from farmgate.engines.hf.house import House
 from farmgate.engines.hf.pieces import Decode
 from farmgate.engines.hf.speech import Plain, Speech
@@ -95,8 +94,7 @@ class TextHouse(House):
             leaving.cancel()
             self._worker.cancel(writing)
 
-    async def add_adapter(self, name: str | None, folder: Path) -> str:
-        name = adapter_name(folder) if name is None else name
+    async def add_adapter(self, name: str, folder: Path) -> str:
         if not NAME.fullmatch(name):
             raise InvalidValue("An adapter's name has letters, digits, - and _ only, 64 at most.", param="name")
         async with self._changing:

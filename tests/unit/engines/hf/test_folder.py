@@ -8,7 +8,6 @@ import pytest
 from farmgate.engines.hf.folder import (
     CannotLoad,
     Pooling,
-    adapter_name,
     check_adapter,
     check_checkpoint,
     pooling_of,
@@ -63,10 +62,6 @@ def test_an_adapter_is_one_of_lora_in_safetensors(tmp_path: Path) -> None:
         check_adapter(tmp_path)
     put(tmp_path, "adapter_model.safetensors", "")
     check_adapter(tmp_path)
-
-
-def test_an_adapter_is_named_after_its_folder_without_dots() -> None:
-    assert adapter_name(Path("/adapters/law-v1.2")) == "law-v1-2"
 
 
 @pytest.mark.parametrize(

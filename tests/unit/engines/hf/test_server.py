@@ -190,7 +190,8 @@ async def test_whoever_has_no_key_is_told_nothing_but_the_health(key: str) -> No
         ("POST", "/adapters", {"name": "a"}, 400, "invalid_type"),
         ("POST", "/adapters", {"path": "/a", "name": 3}, 400, "invalid_type"),
         ("POST", "/adapters", {"path": "/a", "name": "a/b"}, 400, "invalid_value"),
-        ("POST", "/adapters", {"path": "/broken"}, 400, "cannot_load"),
+        ("POST", "/adapters", {"path": "/a"}, 400, "invalid_type"),
+        ("POST", "/adapters", {"path": "/broken", "name": "b"}, 400, "cannot_load"),
         ("DELETE", "/adapters/none", None, 404, "model_not_found"),
     ],
 )
@@ -273,8 +274,8 @@ async def test_a_failure_after_it_is_the_last_frame() -> None:
 async def test_adapters_are_models_of_their_own_while_they_are_there() -> None:
     adapters, steps = NoAdapters(), Echo()
     here = house(steps, adapters)
-    assert (await ask("POST", "/adapters", {"path": "/a/law-v1.2"}, of=here)).json == {"id": "echo:law-v1-2"}
-    again = await ask("POST", "/adapters", {"path": "/a/law-v1.2"}, of=here)
+    assert (await ask("POST", "/adapters", {"path": "/a", "name": "law-v1-2"}, of=here)).json == {"id": "echo:law-v1-2"}
+    again = await ask("POST", "/adapters", {"path": "/a", "name": "law-v1-2"}, of=here)
     assert (again.status, again.json["error"]["code"]) == (400, "invalid_value")
     listed = (await ask("GET", "/v1/models", of=here)).json["data"]
     assert [(each["id"], each.get("parent")) for each in listed] == [("echo", None), ("echo:law-v1-2", "echo")]
