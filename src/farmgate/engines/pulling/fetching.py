@@ -14,7 +14,7 @@ import msgspec
 from farmgate.core.ports import Progress, Report
 from farmgate.engines.gguf import is_gguf
 from farmgate.engines.pulling.plan import Origin, Piece, Plan
-from farmgate.engines.pulling.sources import CHUNK_BYTES, SourceFailed, size_of, sync
+from farmgate.engines.pulling.sources import CHUNK_BYTES, SourceFailed, matches, size_of, sync
 from farmgate.engines.threads import in_daemon_thread
 
 __all__ = ["Fetching", "waiting"]
@@ -147,12 +147,9 @@ def walked(folder: Path) -> Iterable[Path]:
 
 def is_right(path: Path, piece: Piece) -> bool:
     """Whether the file is what it should be, as far as anybody said what that is. Blocking: reads it whole."""
-    if size_of(path) != piece.size_bytes:
-        return False
     if piece.sha256 is not None:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == piece.sha256
-    return piece.blob_sha1 is None or blob_sha1(path) == piece.blob_sha1
+        return matches(path, size_bytes=piece.size_bytes, sha256=piece.sha256)
+    return size_of(path) == piece.size_bytes and (piece.blob_sha1 is None or blob_sha1(path) == piece.blob_sha1)
 
 
 def blob_sha1(path: Path) -> str:
