@@ -100,6 +100,13 @@ def test_room_is_made_on_several_where_one_is_too_small() -> None:
     assert {one.name for one in found.leaving} == {"old", "older"}
 
 
+def test_one_that_takes_all_of_a_device_has_it_once_the_others_left() -> None:
+    ledger, old = Ledger(), Tenant(name="old", held={"gpu0": 10})
+    ledger.settle("old", old.held)
+    full = Memory(device="gpu0", total=10, free=0)
+    assert place(10, [full], ledger, [old]) == Placement(shares={"gpu0": 10}, leaving=(old,))
+
+
 def test_the_refusal_of_one_that_splits_tells_every_way() -> None:
     two = [Memory(device=f"gpu{at}", total=10 << 20, free=0) for at in range(2)]
     with pytest.raises(NeverFits, match=r"it needs 30 MiB or 15 MiB on each of 2; with .* 10 MiB on gpu0, 10 MiB on"):
