@@ -126,10 +126,14 @@ class Visit:
     def open(self, url: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
         """The caller closes it. Raises HTTPError, OSError, HTTPException, and SourceFailed for a bad redirect."""
         told = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers}
-        request = urllib.request.Request(url, headers=told)  # noqa: S310  http(s) only: whoever makes an address checks
-        if self._web.token is not None:
-            self._web.token.put_on(request)
-        response: http.client.HTTPResponse = self._opener.open(request)
+        try:
+            request = urllib.request.Request(url, headers=told)  # noqa: S310  http(s) only: whoever makes one checks
+            if self._web.token is not None:
+                self._web.token.put_on(request)
+            response: http.client.HTTPResponse = self._opener.open(request)
+        except ValueError as error:
+            # A port beyond all, brackets without an end, a host that no name server could know.
+            raise SourceFailed("it leads to an address that is none") from error
         return response
 
     def pause(self, tried: int, told_s: float | None) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from farmgate.engines.pulling.hub import Hub
 from farmgate.engines.pulling.sources import SourceFailed
-from farmgate.engines.pulling.web import Busy, Redirects, Token, busy_or, origin_of
+from farmgate.engines.pulling.web import Busy, Redirects, Token, Visit, Web, busy_or, origin_of
 
 HUB = "https://hub.example"
 TOKEN = Token(origin=origin_of(HUB), value="hf_secret")
@@ -76,6 +76,13 @@ def test_a_redirect_to_another_place_takes_the_range_and_leaves_the_token(to: st
 
 def test_a_redirect_within_the_hub_takes_both() -> None:
     assert redirected(f"{HUB}/old", f"{HUB}/new").get_header("Authorization") == "Bearer hf_secret"
+
+
+@pytest.mark.parametrize("url", ["http://a..b/x", "http://[::1/x", f"{HUB}:99999999/x"])
+def test_an_address_that_is_none_is_told_as_every_failure(url: str) -> None:
+    visit = Visit(Web(token=TOKEN), connected=lambda: None, pausing=lambda _: None)
+    with pytest.raises(SourceFailed, match="leads to an address that is none"):
+        visit.open(url, {})
 
 
 @pytest.mark.parametrize("to", ["http://hub.example/x", "http://127.0.0.1/x", "ftp://hub.example/x"])
