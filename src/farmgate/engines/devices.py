@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,11 +38,15 @@ class Device:
 
 
 class Devices:
-    """Reads them anew each time. `nvml`: the module of nvidia-ml-py, or what behaves like it; None looks for it."""
+    """Reads them anew each time. `nvml`: the module of nvidia-ml-py, or what behaves like it; None looks for it.
+    `visible`: what the gate's own CUDA_VISIBLE_DEVICES says, if it is there: others are not for it."""
 
-    def __init__(self, nvml: Any = None, *, host: Callable[[], tuple[int, int]] | None = None) -> None:
+    def __init__(
+        self, nvml: Any = None, *, host: Callable[[], tuple[int, int]] | None = None, visible: str | None = None
+    ) -> None:
         self._nvml = nvml if nvml is not None else found_nvml()
         self._host = host if host is not None else host_memory
+        self._visible = None if visible is None else visible_in(visible)
         self._started = False
 
     def read(self) -> tuple[Device, ...]:
@@ -89,7 +94,9 @@ class Devices:
     def _gpu(self, at: int) -> Device | None:
         nvml = self._nvml
         handle = self._asked(nvml.nvmlDeviceGetHandleByIndex, at)
-        memory = self._asked(nvml.nvmlDeviceGetMemoryInfo, handle) if handle is not None else None
+        if handle is None or not self._is_visible(at, handle):
+            return None
+        memory = self._asked(nvml.nvmlDeviceGetMemoryInfo, handle)
         if memory is None:
             return None
         rates = self._asked(nvml.nvmlDeviceGetUtilizationRates, handle)
@@ -105,11 +112,30 @@ class Devices:
             power_w=None if milliwatts is None else milliwatts / 1000,
         )
 
+    def _is_visible(self, at: int, handle: object) -> bool:
+        if self._visible is None or str(at) in self._visible:
+            return True
+        uuid = self._asked(self._nvml.nvmlDeviceGetUUID, handle) or ""
+        told = uuid.decode() if isinstance(uuid, bytes) else str(uuid)
+        return any(told.startswith(one) for one in self._visible if one.startswith("GPU-"))
+
     def _asked(self, ask: Callable[..., T], *arguments: object) -> T | None:
         """What the driver answers; None where this device cannot tell, or fell off the bus."""
         with suppress(self._nvml.NVMLError):
             return ask(*arguments)
         return None
+
+
+def visible_in(told: str) -> frozenset[str] | None:
+    """Numbers, as the driver counts, and beginnings of names; None: all, where parts of GPUs are meant, which have no
+    names here. What is behind an entry that is none does not count.
+
+    Source: https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#env-vars
+    """
+    entries = [one.strip() for one in told.split(",")]
+    if any(one.startswith("MIG-") for one in entries):
+        return None
+    return frozenset(takewhile(lambda one: one.isdecimal() or one.startswith("GPU-"), entries))
 
 
 def found_nvml() -> Any:

@@ -75,7 +75,7 @@ class Engines:
         self._leaving: set[Deployment] = set()
         """Whose models are no more: they end what they have begun."""
         self._machine = Machine(
-            devices if devices is not None else Devices(),
+            devices if devices is not None else Devices(visible=self._environment.get("CUDA_VISIBLE_DEVICES")),
             supervisors=self.supervisors,
             answers=self._answers,
             clock=clock,

@@ -27,6 +27,7 @@ class Card:
     heat: int | None = 55
     milliwatts: int | None = 120_500
     is_lost: bool = False
+    uuid: str | None = None
     processes: list[Running] | None = None
 
 
@@ -71,6 +72,11 @@ class FakeNvml:
         if self.cards[at].is_lost:
             raise NVMLError("GPU is lost")
         return self.cards[at]
+
+    def nvmlDeviceGetUUID(self, card: Card) -> str:
+        if card.uuid is None:
+            raise NVMLError("Not Supported")
+        return card.uuid
 
     def nvmlDeviceGetMemoryInfo(self, card: Card) -> Numbers:
         return Numbers(total=card.total, free=card.free)

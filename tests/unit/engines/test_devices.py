@@ -49,6 +49,27 @@ def test_a_gpu_that_fell_off_the_bus_leaves_the_others_their_names() -> None:
     assert names == ["gpu1", "cpu"]
 
 
+@pytest.mark.parametrize(
+    ("visible", "names"),
+    [
+        (None, ["gpu0", "gpu1", "gpu2"]),
+        ("1", ["gpu1"]),
+        ("2, 0", ["gpu0", "gpu2"]),
+        ("", []),
+        ("-1", []),
+        ("1,-1,2", ["gpu1"]),
+        ("GPU-bb", ["gpu1"]),
+        ("GPU-", ["gpu0", "gpu1"]),
+        ("7", []),
+        ("MIG-cc", ["gpu0", "gpu1", "gpu2"]),
+    ],
+)
+def test_those_that_are_hidden_from_the_gate_are_not_for_its_models(visible: str | None, names: list[str]) -> None:
+    cards = [Card(uuid="GPU-aa11"), Card(uuid="GPU-bb22"), Card()]
+    devices = Devices(FakeNvml(cards), host=host, visible=visible)
+    assert [device.name for device in devices.read()] == [*names, "cpu"]
+
+
 def test_without_a_driver_there_is_the_machine_and_it_is_asked_for_once() -> None:
     nvml = FakeNvml([Card()], has_driver=False)
     devices = Devices(nvml, host=host)

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from tests.unit.engines.fake_nvml import Card, FakeNvml
 from tests.unit.engines.fakes import FakeEngine, FakeTime, becomes, gguf
 
 from farmgate.core.errors import EngineUnavailable, ModelNotFound, ShuttingDown
@@ -168,6 +169,15 @@ async def test_engines_see_where_libraries_are_and_no_secret(make: Make) -> None
     engines = make(engine, {"PATH": "/bin", "OPENAI_API_KEY": "secret", "LD_LIBRARY_PATH": "/lib"})
     (await engines.lease("tiny")).release()
     assert engine.launched[0].environment == {"PATH": "/bin", "LD_LIBRARY_PATH": "/lib"}
+
+
+async def test_gpus_that_are_hidden_from_the_gate_are_hidden_from_its_models(
+    store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("farmgate.engines.devices.found_nvml", lambda: FakeNvml([Card(), Card()]))
+    engines = Engines(store, log_directory=tmp_path, environment={"CUDA_VISIBLE_DEVICES": "1"})
+    assert [device.name for device in engines.devices()] == ["gpu1", "cpu"]
+    await engines.close()
 
 
 def test_threads_are_at_least_one_and_at_most_sixteen() -> None:
