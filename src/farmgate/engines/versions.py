@@ -143,12 +143,14 @@ class Versions:
         return self._version(name, label, pulled(path))
 
     def _of(self, name: str, label: str) -> Version:
-        entry = self.declared[name]
-        text = entry.versions[label]
-        found = find_source(text, entry.engine, self._weights.source)
+        found = self._found(name, label)
         if found is None:
-            raise ModelNotFound(why_not_there(name, label, text))
+            raise ModelNotFound(why_not_there(name, label, self.declared[name].versions[label]))
         return self._version(name, label, found)
+
+    def _found(self, name: str, label: str) -> Found | None:
+        entry = self.declared[name]
+        return find_source(entry.versions[label], entry.engine, self._weights.source)
 
     def _version(self, name: str, label: str, found: Found) -> Version:
         entry = self.entry(name)
@@ -193,7 +195,7 @@ class Versions:
 
     def _engine_of(self, name: str) -> str | None:
         declared = self.declared[name]
-        found = find_source(declared.versions[declared.version], declared.engine, self._weights.source)
+        found = self._found(name, declared.version)
         return declared.engine or (found.engine if found is not None else None)
 
     def _engine(self, model: str, name: str) -> Engine:
@@ -218,7 +220,7 @@ class Versions:
 
     def _info(self, name: str) -> ModelInfo | None:
         declared = self.declared[name]
-        found = find_source(declared.versions[declared.version], declared.engine, self._weights.source)
+        found = self._found(name, declared.version)
         if found is None:
             return None
         path, engine = found.path, declared.engine or found.engine
