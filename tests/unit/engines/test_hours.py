@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -25,6 +25,9 @@ MONDAY = datetime(2026, 11, 30)  # noqa: DTZ001 - the machine's own clock
         ("Sat-Mon 08:00-09:00", 6, 8, 30, True),
         ("Sat-Mon 08:00-09:00", 0, 8, 30, True),
         ("Sat-Mon 08:00-09:00", 1, 8, 30, False),
+        ("08:00-18:59", 0, 18, 58, True),
+        ("22:00-06:00", 2, 22, 0, True),
+        ("22:00-06:00", 2, 21, 59, False),
         ("22:00-06:00", 2, 23, 0, True),
         ("22:00-06:00", 2, 5, 59, True),
         ("22:00-06:00", 2, 6, 0, False),
@@ -34,13 +37,23 @@ MONDAY = datetime(2026, 11, 30)  # noqa: DTZ001 - the machine's own clock
     ],
 )
 def test_when_they_hold(text: str, day: int, hour: int, minute: int, holds: bool) -> None:
-    now = MONDAY.replace(day=30, hour=hour, minute=minute)
-    now = now.fromordinal(MONDAY.toordinal() + day).replace(hour=hour, minute=minute)
+    now = MONDAY + timedelta(days=day, hours=hour, minutes=minute)
     assert parse_hours(text).hold(now) is holds
 
 
 @pytest.mark.parametrize(
-    "text", ["", "8-18", "08:00", "25:00-26:00", "08:60-09:00", "Foo 08:00-09:00", "Mon-Xyz 08:00-09:00", "08:00-24:01"]
+    "text",
+    [
+        "",
+        "8-18",
+        "08:00",
+        "25:00-26:00",
+        "08:60-09:00",
+        "08:00-09:60",
+        "Foo 08:00-09:00",
+        "Mon-Xyz 08:00-09:00",
+        "08:00-24:01",
+    ],
 )
 def test_what_is_no_hours_is_told_with_what_they_look_like(text: str) -> None:
     with pytest.raises(NotHours, match="must"):
