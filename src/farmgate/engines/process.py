@@ -78,6 +78,15 @@ class EngineProcess:
 
     async def ready(self, address: Callable[[bytes], str | None]) -> str:
         """The first answer of `address` to a line of its output. Raises EngineDied when it ends before that."""
+        reading = asyncio.ensure_future(self._read_until(address))
+        try:
+            if await either(reading, self._over.wait()) and (url := reading.result()) is not None:
+                return url
+        finally:
+            reading.cancel()
+        raise EngineDied(how_it_ended(await self._code()))
+
+    async def _read_until(self, address: Callable[[bytes], str | None]) -> str | None:
         assert self._process.stdout is not None
         try:
             while line := await self._process.stdout.readline():
@@ -85,7 +94,7 @@ class EngineProcess:
                     return url
         except ValueError:
             raise EngineDied("printed a line without an end instead of its address") from None
-        raise EngineDied(how_it_ended(await self._code()))
+        return None
 
     async def ended(self) -> int:
         """Its exit code, negative for a signal. Reads away what it prints, which would block it otherwise."""

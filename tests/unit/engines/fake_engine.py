@@ -24,11 +24,13 @@ def main(mode: str, parent: int) -> None:
             threading.Event().wait()
         case "deaf":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        case "forks":
+        case "forks" | "forks_and_exits":
             worker = os.fork()
             if not worker:
                 threading.Event().wait()
             print(f"worker {worker}", file=sys.stderr, flush=True)
+            if mode == "forks_and_exits":
+                sys.exit(3)
     os.write(1, b"warming up\n" + json.dumps({"url": "http://127.0.0.1:1"}).encode() + b"\n")
     if mode == "babbles":
         os.write(1, b"tokens\n" * 100_000)

@@ -241,6 +241,13 @@ async def test_its_end_is_noticed_and_told_whatever_it_has_started(make: Make) -
     await until(lambda: is_gone(worker))
 
 
+async def test_a_start_that_fails_is_told_at_once_whatever_it_has_started(make: Make) -> None:
+    supervisor = make("forks_and_exits")
+    with pytest.raises(EngineUnavailable, match="exited with code 3 at its start"):
+        await supervisor.lease()
+    await until(lambda: is_gone(worker_of(supervisor)))
+
+
 async def test_what_it_has_started_goes_with_it(make: Make) -> None:
     supervisor = make("forks")
     await supervisor.lease()
