@@ -308,6 +308,20 @@ async def test_unloading_waits_for_those_who_are_at_it(bench: Bench) -> None:
     await unloading
 
 
+async def test_unloading_waits_for_versions_that_are_on_their_way_out(bench: Bench) -> None:
+    lease = await bench.engines.lease("m")
+    first = bench.process("1")
+    await bench.engines.swap("m", "2", ignore)
+    await bench.engines.swap("m", "other", ignore)
+    await becomes(first, State.DRAINING)
+    unloading = asyncio.create_task(bench.engines.unload("m"))
+    await until(lambda: bench.states == {"1": "draining", "2": "on_disk", "other": "on_disk"})
+    assert not unloading.done()
+    lease.release()
+    await unloading
+    assert first.state is State.ON_DISK
+
+
 # ------------------------------------------------------------------------------------------- a new configuration
 
 
