@@ -14,7 +14,7 @@ from farmgate.engines.declared import Declared, Question
 from farmgate.engines.engine import Batch
 from farmgate.engines.found import CODE, GRAPH, find_source
 from farmgate.engines.hours import parse_hours
-from farmgate.engines.supervisor import Keep
+from farmgate.engines.surroundings import Keep
 
 __all__ = ["declared_models"]
 

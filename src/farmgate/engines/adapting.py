@@ -18,8 +18,7 @@ from farmgate.engines.adapters import Adapter, CannotAdapt, Order, Taking
 from farmgate.engines.asking import NoAnswer, carry_out
 from farmgate.engines.engine import Engine, Launch, Spec
 from farmgate.engines.leases import Address, EngineLease
-from farmgate.engines.supervisor import Warm
-from farmgate.engines.surroundings import Sleeper
+from farmgate.engines.surroundings import Sleeper, Warm
 from farmgate.telemetry import log
 
 __all__ = ["AGAIN_S", "Adaptation", "AdaptedLease", "CarryOut"]

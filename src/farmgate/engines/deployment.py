@@ -12,7 +12,8 @@ from farmgate.core.ports import Lease, Progress, Purpose, Report
 from farmgate.engines.adapters import Adapter
 from farmgate.engines.release import Release
 from farmgate.engines.states import State
-from farmgate.engines.supervisor import Keep, Supervisor
+from farmgate.engines.supervisor import Supervisor
+from farmgate.engines.surroundings import Keep
 from farmgate.telemetry import log
 
 __all__ = ["Check", "Deployment"]

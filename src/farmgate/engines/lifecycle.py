@@ -27,7 +27,8 @@ from farmgate.engines.machine import Machine
 from farmgate.engines.ours import ENGINES
 from farmgate.engines.release import Release, Version
 from farmgate.engines.states import State
-from farmgate.engines.supervisor import Keep, Settings, Supervisor, Warm
+from farmgate.engines.supervisor import Supervisor
+from farmgate.engines.surroundings import Keep, Settings, Warm
 from farmgate.engines.timing import Sleep
 from farmgate.engines.versions import Files, Options, Versions
 from farmgate.telemetry import log

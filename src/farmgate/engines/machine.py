@@ -17,7 +17,8 @@ from farmgate.engines.needs import expected_bytes, family, resident_bytes
 from farmgate.engines.rooms import Held, Rooms, Want
 from farmgate.engines.shards import weights_bytes
 from farmgate.engines.states import State
-from farmgate.engines.supervisor import Keep, Supervisor
+from farmgate.engines.supervisor import Supervisor
+from farmgate.engines.surroundings import Keep
 from farmgate.engines.threads import in_daemon_thread
 from farmgate.engines.timing import Sleep
 

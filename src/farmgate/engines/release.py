@@ -17,8 +17,8 @@ from farmgate.engines.adapters import Adapter
 from farmgate.engines.adapting import Adaptation
 from farmgate.engines.engine import Batch, Dtype, Engine, Quantize, Spec
 from farmgate.engines.states import State
-from farmgate.engines.supervisor import Keep, Supervisor
-from farmgate.engines.surroundings import Sleeper, Sleeps
+from farmgate.engines.supervisor import Supervisor
+from farmgate.engines.surroundings import Keep, Sleeper, Sleeps
 
 __all__ = ["MakeSupervisor", "Release", "Version"]
 

@@ -22,7 +22,7 @@ from farmgate.engines.surroundings import Keep, MakeRoom, Room, Settings, Sleepe
 from farmgate.engines.timing import Sleep, either
 from farmgate.telemetry import log
 
-__all__ = ["Keep", "MakeRoom", "Room", "Settings", "Supervisor", "Warm", "unasked", "unlimited"]
+__all__ = ["Supervisor"]
 
 MOMENT_S = 2.0
 """A pause up to which callers wait for the next start, instead of being told of it."""

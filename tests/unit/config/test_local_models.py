@@ -12,7 +12,7 @@ from farmgate.config.changes import differences
 from farmgate.engines.adapters import Adapter
 from farmgate.engines.declared import Question
 from farmgate.engines.hours import parse_hours
-from farmgate.engines.supervisor import Keep
+from farmgate.engines.surroundings import Keep
 
 
 def test_a_source_alone_is_enough(folder: Folder) -> None:

@@ -21,7 +21,7 @@ from farmgate.engines.declared import Declared
 from farmgate.engines.devices import Devices
 from farmgate.engines.lifecycle import Engines
 from farmgate.engines.pulling.weights import ModelStore
-from farmgate.engines.supervisor import unasked
+from farmgate.engines.surroundings import unasked
 from farmgate.engines.versions import Options
 
 MIB = 2**20

@@ -16,7 +16,7 @@ from farmgate.engines.adapters import Adapter
 from farmgate.engines.adapting import AGAIN_S, Adaptation
 from farmgate.engines.engine import Spec
 from farmgate.engines.leases import Address, Leases
-from farmgate.engines.supervisor import unasked
+from farmgate.engines.surroundings import unasked
 
 ADDRESS = Address(url="http://127.0.0.1:1", key="k")
 A, B = Adapter("a", Path("/a")), Adapter("b", Path("/b"))

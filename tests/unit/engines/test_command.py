@@ -21,7 +21,7 @@ from farmgate.engines.engine import Gpus, Spec
 from farmgate.engines.lifecycle import Engines
 from farmgate.engines.pulling.weights import ModelStore
 from farmgate.engines.states import State
-from farmgate.engines.supervisor import unasked
+from farmgate.engines.surroundings import unasked
 
 GIB = 1 << 30
 SERVER = """

@@ -20,7 +20,7 @@ from farmgate.core.ports import Lender, Progress, Purpose, Weights
 from farmgate.engines.lifecycle import Engines
 from farmgate.engines.pulling.weights import ModelStore
 from farmgate.engines.states import State
-from farmgate.engines.supervisor import unasked
+from farmgate.engines.surroundings import unasked
 from farmgate.engines.versions import Options, default_threads
 
 Make = Callable[..., Engines]
@@ -189,7 +189,7 @@ import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from farmgate.engines.lifecycle import Engines
-from farmgate.engines.supervisor import unasked
+from farmgate.engines.surroundings import unasked
 from farmgate.engines.pulling.weights import ModelStore
 from tests.unit.engines.fakes import FakeEngine
 

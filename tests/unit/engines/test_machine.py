@@ -22,7 +22,8 @@ from farmgate.engines.ledger import Ledger, Memory
 from farmgate.engines.machine import Machine, NoSuchDevice, Place, allowed
 from farmgate.engines.needs import expected_bytes
 from farmgate.engines.rooms import Held, Rooms
-from farmgate.engines.supervisor import Keep, Supervisor
+from farmgate.engines.supervisor import Supervisor
+from farmgate.engines.surroundings import Keep
 
 BOTH = frozenset({"cpu", "gpu"})
 THERE = ("gpu0", "gpu1", "cpu")

@@ -19,7 +19,7 @@ from farmgate.engines.command import COMMANDS
 from farmgate.engines.declared import Declared
 from farmgate.engines.lifecycle import Engines
 from farmgate.engines.pulling.weights import ModelStore
-from farmgate.engines.supervisor import unasked
+from farmgate.engines.surroundings import unasked
 
 SERVER = str(Path(__file__).with_name("fake_lora_server.py"))
 

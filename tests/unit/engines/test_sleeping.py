@@ -28,7 +28,8 @@ from farmgate.engines.process import EngineDied
 from farmgate.engines.pulling.weights import ModelStore
 from farmgate.engines.sleeping import LOOK_EVERY_S, SglangSleep, VllmSleep
 from farmgate.engines.states import State
-from farmgate.engines.supervisor import Keep, Supervisor
+from farmgate.engines.supervisor import Supervisor
+from farmgate.engines.surroundings import Keep
 
 GIB = 1 << 30
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_sleeper.py")))

@@ -19,7 +19,8 @@ from farmgate.engines.engine import Spec
 from farmgate.engines.leases import Address
 from farmgate.engines.process import EngineDied
 from farmgate.engines.states import TRANSITIONS, IllegalTransition, State, check_transition
-from farmgate.engines.supervisor import Keep, Settings, Supervisor
+from farmgate.engines.supervisor import Supervisor
+from farmgate.engines.surroundings import Keep, Settings
 
 Make = Callable[..., Supervisor]
 

@@ -22,7 +22,8 @@ from farmgate.engines.lifecycle import DRAIN_S, Engines
 from farmgate.engines.pulling.weights import ModelStore
 from farmgate.engines.release import Release
 from farmgate.engines.states import State
-from farmgate.engines.supervisor import Keep, Supervisor, unasked
+from farmgate.engines.supervisor import Supervisor
+from farmgate.engines.surroundings import Keep, unasked
 from farmgate.engines.versions import Options
 
 MIB = 2**20
