@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,20 @@ def test_one_process_of_code_does_all_that_its_class_can(here: Here) -> None:
     assert text.purpose(Purpose.EMBED) is Purpose.EMBED
     with pytest.raises(ModelNotCapable, match="takes no tensors"):
         text.purpose(Purpose.INFER)
+
+
+@pytest.mark.parametrize(
+    ("lacks", "purpose"),
+    [
+        ({Capability.RERANK}, Purpose.GENERATE),
+        ({Capability.CHAT, Capability.RERANK}, Purpose.EMBED),
+        ({Capability.CHAT, Capability.EMBEDDING}, Purpose.RERANK),
+    ],
+)
+def test_before_anybody_asks_it_is_started_for_what_it_can(
+    here: Here, lacks: set[Capability], purpose: Purpose
+) -> None:
+    assert replace(here.versions.current("text"), lacks=frozenset(lacks)).first is purpose
 
 
 def test_a_pulled_file_is_no_version_of_code(here: Here) -> None:
