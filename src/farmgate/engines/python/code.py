@@ -47,7 +47,7 @@ class Code:
             return act()
         except BadRequest:
             raise
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody else's code: whatever it is, it is theirs
+        except BaseException as error:  # noqa: BLE001 - somebody else's code, in a thread no signal comes to: it is theirs
             # Its words may hold anything, also what other callers sent: they are for the log alone.
             traceback.print_exception(error)
             kind = type(error).__name__
@@ -109,7 +109,7 @@ def attempt(act: Callable[[], T], path: Path, what: str) -> T:
     """Raises CannotLoad, with what was raised in the log."""
     try:
         return act()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
+    except BaseException as error:  # noqa: BLE001 - as above
         traceback.print_exception(error)
         told = f"{what} raised {type(error).__name__} at {place(error, path)}"
     raise CannotLoad(told)

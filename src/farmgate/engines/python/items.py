@@ -7,9 +7,9 @@ from collections.abc import Hashable, Sequence
 from typing import cast
 
 from farmgate.core.errors import InvalidValue
-from farmgate.wire.triton.tensors import Datatype, Tensor, Value
+from farmgate.wire.triton.tensors import MOST_DIMENSIONS, Datatype, Tensor, Value
 
-__all__ = ["NoTensor", "form_of", "items_of", "plain", "tensors_of"]
+__all__ = ["NoTensor", "form_of", "is_unicode", "items_of", "plain", "tensors_of"]
 
 OUTPUT = "output"
 INT64 = (-(1 << 63), (1 << 63) - 1)
@@ -75,9 +75,14 @@ def tensors_of(results: Sequence[object]) -> list[Tensor]:
 
 
 def tensor_of(name: str, rows: list[object]) -> Tensor:
+    if not is_unicode(name):
+        raise NoTensor(f"{name!r} is no name: half a character is in it")
     shape = [len(rows)]
     level = rows
     while level and isinstance(level[0], list):
+        if len(shape) == MOST_DIMENSIONS:
+            # A list that holds itself has no end.
+            raise NoTensor(f"{name!r} has more than {MOST_DIMENSIONS} dimensions")
         size = len(level[0])
         if not all(isinstance(row, list) and len(row) == size for row in level):
             raise NoTensor(f"the rows of {name!r} are not of one size")
@@ -90,6 +95,8 @@ def datatype_of(name: str, values: Sequence[object]) -> Datatype:
     kinds = set(map(type, values))
     match kinds:
         case _ if kinds <= {str}:
+            if not is_unicode(name, *cast("Sequence[str]", values)):
+                raise NoTensor(f"{name!r} holds a text with half a character in it, which is no Unicode")
             return Datatype.BYTES
         case _ if kinds == {bool}:
             return Datatype.BOOL
@@ -102,3 +109,12 @@ def datatype_of(name: str, values: Sequence[object]) -> Datatype:
             return Datatype.FP64
     told = ", ".join(sorted(kind.__name__ for kind in kinds))
     raise NoTensor(f"{name!r} holds {told}: a tensor is of numbers, of texts, or of true and false")
+
+
+def is_unicode(*texts: str) -> bool:
+    """Whether texts can be sent: Python's own may hold half of a pair of surrogates."""
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

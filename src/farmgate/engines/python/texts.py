@@ -17,6 +17,7 @@ from farmgate.core.request import Kind
 from farmgate.core.words import Complete
 from farmgate.engines.engine import Spec
 from farmgate.engines.python.code import Code
+from farmgate.engines.python.items import is_unicode
 from farmgate.engines.python.model import BYTES_PER_TOKEN
 from farmgate.engines.serving.app import Routes
 from farmgate.engines.serving.exchange import Exchange, first
@@ -214,6 +215,8 @@ class Writing:
             return None
         if not isinstance(piece, str):
             raise self._code.failed(f"{wanted.method} gave {type(piece).__name__}, where text should be")
+        if not is_unicode(piece):
+            raise self._code.failed(f"{wanted.method} gave a text with half a character in it, which is no Unicode")
         return piece
 
     def _begun(self, said: object) -> Iterator[object]:

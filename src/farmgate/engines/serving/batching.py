@@ -127,7 +127,19 @@ class Batcher(Generic[P, R]):
 
     async def _computed(self, together: Sequence[Waiting[P, R]]) -> Sequence[R]:
         payloads = [one.payload for one in together]
-        return await self._loop.run_in_executor(self._thread, self._compute, payloads)
+        return await self._loop.run_in_executor(self._thread, self._results, payloads)
+
+    def _results(self, payloads: Sequence[P]) -> Sequence[R]:
+        """In the thread. Raises nothing that a future cannot hold, or that would end more than this batch."""
+        try:
+            return self._compute(payloads)
+        except Exception as error:
+            if isinstance(error, StopIteration):
+                raise RuntimeError("StopIteration") from error
+            raise
+        except BaseException as error:
+            # A panic of a library in Rust is one, and no signal of ours reaches this thread.
+            raise RuntimeError(type(error).__name__) from error
 
 
 def tell(one: Waiting[P, R], result: R | None = None, *, error: Exception | None = None) -> None:

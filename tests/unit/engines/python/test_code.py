@@ -75,6 +75,7 @@ def test_a_file_beside_it_can_be_imported_and_hides_no_library(tmp_path: Path) -
         ("import nowhere_at_all\n", "importing own_model.py raised ModuleNotFoundError at own_model.py:1"),
         ("class Model\n", "importing own_model.py raised SyntaxError at own_model.py:1"),
         ("\nraise SystemExit(3)", "importing own_model.py raised SystemExit at own_model.py:2"),
+        ("raise KeyboardInterrupt", "importing own_model.py raised KeyboardInterrupt at own_model.py:1"),
         ("class Model:\n    def __init__(self): 1 / 0", "Model() raised ZeroDivisionError at own_model.py:2"),
         (
             "class Model:\n    def load(self):\n        open('/its/secret')\n    predict = load",
@@ -108,11 +109,17 @@ class Raises:
     def embed(self, texts: list[str]) -> list[object]:
         raise StopIteration
 
+    def panic(self, _: object) -> None:
+        raise GeneratorExit
+
 
 CODE = Code(Raises(), model="m", path=Path(__file__))
 
 
-@pytest.mark.parametrize(("method", "kind"), [("predict", "KeyError"), ("chat", "SystemExit"), ("embed", "StopIter")])
+@pytest.mark.parametrize(
+    ("method", "kind"),
+    [("predict", "KeyError"), ("chat", "SystemExit"), ("embed", "StopIter"), ("panic", "GeneratorExit")],
+)
 def test_what_code_raises_is_told_by_its_kind_and_logged_whole(
     method: str, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,10 @@ def tensor(*data: Value, shape: tuple[int, ...], name: str = "x", datatype: Data
     return Tensor(name=name, datatype=datatype, shape=shape, data=data)
 
 
+LOOP: list[object] = []
+LOOP.append(LOOP)
+
+
 class Array:
     """What numpy's arrays have of a list."""
 
@@ -100,6 +104,9 @@ def test_dicts_are_a_tensor_for_each_name() -> None:
         [{"a": 1}, {"b": 1}],
         [{"a": 1}, 1],
         [{"a": {"b": 1}}],
+        [LOOP],
+        ["half \ud800"],
+        [{"half \ud800": 1}],
     ],
 )
 def test_what_makes_no_tensor_is_told_so(results: list[object]) -> None:

@@ -108,6 +108,12 @@ async def test_what_is_no_text_is_the_class_s_fault(said: object) -> None:
     assert "where text should be" in answer["error"]["message"]
 
 
+async def test_half_a_character_is_the_class_s_fault_and_no_mistake_of_the_engine() -> None:
+    status, answer = told(await asking(Writes("half \ud800")))
+    assert (status, answer["error"]["code"]) == (502, "model_failed")
+    assert "half a character" in answer["error"]["message"]
+
+
 def test_hints_that_are_not_taken_are_announced_and_the_rest_is_refused() -> None:
     code = code_of(Streams())
 

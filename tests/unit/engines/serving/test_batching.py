@@ -109,3 +109,17 @@ async def test_a_batcher_goes_on_after_a_failure() -> None:
     with pytest.raises(ValueError, match="unlucky"):
         await batcher.ask(13, rows=1)
     assert await asked(batcher, 4) == [8]
+
+
+@pytest.mark.parametrize("kind", [StopIteration, GeneratorExit, KeyboardInterrupt, SystemExit, asyncio.CancelledError])
+async def test_whatever_is_raised_breaks_one_batch_and_no_more(kind: type[BaseException]) -> None:
+    def compute(payloads: Sequence[int]) -> Sequence[int]:
+        if 13 in payloads:
+            raise kind
+        return payloads
+
+    batcher = Batcher(compute, batch=Batch(most=2, wait_ms=1000), thread=THREAD, sleep=never)
+    broken, other = await asked(batcher, 13, 2)
+    assert isinstance(broken, RuntimeError)
+    assert (str(broken), other) == (kind.__name__, 2)
+    assert await asked(batcher, 3, 4) == [3, 4]
