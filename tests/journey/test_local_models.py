@@ -75,3 +75,21 @@ def test_the_engine_of_a_model_tells_how_busy_it_is(gate: RealGate) -> None:
     # No request asks for it: it is heard every five seconds.
     assert gate.comes(lambda: told() == {"running": 0.0, "waiting": 0.0, "cacheUsed": None}, within_s=20)
     assert gate.metric("farmgate_model_engine_running") == 0.0
+
+
+def test_a_model_whose_files_are_not_there_is_told_and_stops_no_other(tmp_path: Path) -> None:
+    sources = {"gone": "./gone.gguf", "long": f"{'x' * 251}.gguf", "nobody": "~nobody-at-all/x", "chat": "./chat.gguf"}
+    gate = RealGate(tmp_path, config={**CONFIG, "models": sources})
+    shutil.copy(MODELS / "guide-1.gguf", tmp_path / "chat.gguf")
+    with gate.start():
+        said = "".join(gate.log)
+        assert "the files of gone 1 are not there: models.gone names" in said
+        assert "which is not there" in said
+        assert gate.call("POST", "/v1/chat/completions", {**asked(1, "hi"), "model": "chat"}).status == 200
+        for name in ("gone", "long", "nobody"):
+            refused = gate.call("POST", "/v1/chat/completions", {**asked(1, "hi"), "model": name})
+            assert refused.status == 404
+            assert f"{name} is configured, and its files are not there" in refused.error["message"]
+    code, out, _ = gate.command("doctor")
+    assert "the files of gone 1 are not there" in out
+    assert code == 0

@@ -74,6 +74,7 @@ class ModelCatalog:
         beside: Beside | None = None,
         wall_clock: Clock = time.time,
         left_out: Iterable[str] = (),
+        configured: Iterable[str] = (),
         routes: Mapping[str, Route] | None = None,
         falls_back: bool = True,
         region: str | None = None,
@@ -81,6 +82,7 @@ class ModelCatalog:
         """`beside`: what is known of models from others than their providers; `wall_clock` is in seconds since 1970."""
         self._providers = dict(providers)
         self._left_out = frozenset(left_out)
+        self._configured = frozenset(configured)
         self._routes = routes or {}
         self._falls_back = falls_back
         self._region = region
@@ -228,6 +230,7 @@ class ModelCatalog:
             default_provider=self._default,
             facts=self._facts(),
             left_out=self._left_out,
+            configured=self._configured,
             routes=self._routes,
             falls_back=self._falls_back,
             region=self._region,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from farmgate.config import Config
@@ -15,8 +15,9 @@ from farmgate.engines.engine import Batch
 from farmgate.engines.found import CODE, GRAPH, find_source
 from farmgate.engines.hours import parse_hours
 from farmgate.engines.surroundings import Keep
+from farmgate.engines.versions import why_not_there
 
-__all__ = ["declared_models"]
+__all__ = ["absent_models", "declared_models"]
 
 BATCHED = ("python", "onnx")
 BATCHES = 2
@@ -26,6 +27,14 @@ BATCHES = 2
 def declared_models(config: Config) -> Mapping[str, Declared]:
     folder = config.source.parent if config.source is not None else Path.cwd()
     return {name: declared(name, entry, folder) for name, entry in config.models.items()}
+
+
+def absent_models(models: Mapping[str, Declared], known: Callable[[str], Path | None]) -> Iterator[str]:
+    """Why versions of them cannot be served, a line each: their files are not there. `known`: finds what is pulled."""
+    for name, model in models.items():
+        for label, source in model.versions.items():
+            if find_source(source, model.engine, known) is None:
+                yield why_not_there(name, label, source)
 
 
 def declared(name: str, entry: LocalModel, folder: Path) -> Declared:

@@ -102,6 +102,7 @@ class Gate:
             default_provider=entries.default,
             clock=time.monotonic,
             left_out=config.left_out,
+            configured=config.models,
             beside=known_beside(config),
             routes=routes_of(config),
             falls_back=config.ai.features.fallback,

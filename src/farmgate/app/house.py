@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from farmgate.admin.prices import Beside
-from farmgate.app.declaring import declared_models
+from farmgate.app.declaring import absent_models, declared_models
 from farmgate.app.entries import check_entries, find_entries
 from farmgate.app.gate import Gate, Shared
 from farmgate.app.known import known_beside
@@ -72,7 +72,7 @@ class House:
         return self.weights(config).register(path)
 
     def check(self, config: Config) -> tuple[str, ...]:
-        return check_entries(config)
+        return (*check_entries(config), *absent_models(declared_models(config), self.weights(config).source))
 
     def calls(self, config: Config) -> Iterator[Call]:
         return read_calls(config.home / "journal")
@@ -194,7 +194,7 @@ class House:
                 fetch=weights.fetch,
                 is_draining=is_draining,
                 administration=administration,
-                declare=partial(declare, engines),
+                declare=partial(declare, engines, weights),
             )
         finally:
             for task in tending:
@@ -232,9 +232,12 @@ def hub_of(config: Config) -> Hub:
         raise ConfigError(f"HF_ENDPOINT or HF_TOKEN cannot be used: {error}") from error
 
 
-def declare(engines: Engines, config: Config) -> Callable[[], None]:
-    before = engines.declared
-    engines.declare(declared_models(config))
+def declare(engines: Engines, weights: ModelStore, config: Config) -> Callable[[], None]:
+    """Gives what takes it back. Models whose files are not there are told: the others are served."""
+    before, now = engines.declared, declared_models(config)
+    for reason in absent_models(now, weights.source):
+        log.warning("model_left_out", reason=reason)
+    engines.declare(now)
     return lambda: engines.declare(before)
 
 

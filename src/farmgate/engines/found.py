@@ -4,12 +4,13 @@ code. Only the operator's configuration is looked up here; what a caller sends n
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CODE", "GRAPH", "Found", "engine_for", "find_source"]
+__all__ = ["CODE", "GRAPH", "Found", "engine_for", "find_source", "why_not_found"]
 
 CODE = re.compile(r"(?P<file>.+\.py):(?P<name>[^\W\d]\w*)")
 """A class in a file: `./sentiment.py:Sentiment`."""
@@ -67,6 +68,30 @@ def is_for_graph(text: str) -> bool:
     said."""
     folder = Path(text).expanduser()
     return not folder.is_dir() or not any(folder.glob("*.safetensors"))
+
+
+def why_not_found(text: str) -> str:
+    """What is wrong with a source that was not found, behind `which`."""
+    code = CODE.fullmatch(text)
+    path = Path(code["file"] if code is not None else text)
+    try:
+        path = path.expanduser()
+        is_folder, is_open = path.is_dir(), os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0))
+        is_there = path.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        return f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    if is_there and not is_open:
+        return "cannot be read: permission denied"
+    if is_folder:
+        return "has neither a config.json with *.safetensors in it, nor one .onnx file"
+    if is_there and path.suffix == ".gguf":
+        return "does not begin as GGUF files do: it may be damaged, or in another format"
+    if not is_there and len(path.parts) > 1:
+        return "is not there"
+    return (
+        "is neither a pulled model, nor a GGUF file, nor the folder of a checkpoint with a config.json, nor an "
+        ".onnx file or a folder with one, nor a class in a file such as ./model.py:Model"
+    )
 
 
 def engine_for(path: Path) -> str:

@@ -17,11 +17,11 @@ from farmgate.engines.adapters import Adapter, adapter_bytes
 from farmgate.engines.command import Command
 from farmgate.engines.declared import UNDECLARED, Declared
 from farmgate.engines.engine import Engine
-from farmgate.engines.found import Found, engine_for, find_source
+from farmgate.engines.found import Found, engine_for, find_source, why_not_found
 from farmgate.engines.release import Version
 from farmgate.engines.shards import weights_bytes
 
-__all__ = ["Files", "Options", "Versions", "default_threads"]
+__all__ = ["Files", "Options", "Versions", "default_threads", "why_not_there"]
 
 ANY = frozenset({"cpu", "gpu"})
 TEXT_ALONE = frozenset({Capability.EMBEDDING, Capability.RERANK, Capability.INFER})
@@ -248,10 +248,5 @@ def pulled(path: Path) -> Found:
 
 def why_not_there(name: str, label: str, text: str) -> str:
     """Why a model that is configured cannot be used, and what to do."""
-    told = f"the files of {name} {label} are not there: models.{name} names {text!r}, which is"
-    if is_remote(text):
-        return f"{told} not pulled yet: farmgate pull {name}"
-    return (
-        f"{told} neither a pulled model, nor a GGUF file, nor the folder of a checkpoint with a config.json, nor an "
-        ".onnx file or a folder with one, nor a class in a file such as ./model.py:Model"
-    )
+    told = f"the files of {name} {label} are not there: models.{name} names {text!r}, which"
+    return f"{told} is not pulled yet: farmgate pull {name}" if is_remote(text) else f"{told} {why_not_found(text)}"

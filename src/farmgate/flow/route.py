@@ -104,11 +104,12 @@ def written(name: str) -> tuple[str, ...]:
 @dataclass(frozen=True, kw_only=True)
 class View:
     """Everything one request's journey looks at, at one moment. `providers` is in order of preference; those `left_out`
-    are configured and cannot be used."""
+    are configured and cannot be used, and `configured` are models that may lack their files."""
 
     providers: Mapping[str, ProviderView] = field(default_factory=dict)
     default_provider: str | None = None
     left_out: frozenset[str] = frozenset()
+    configured: frozenset[str] = frozenset()
     facts: Mapping[tuple[str, str], Facts] = field(default_factory=dict)
     """What limits a provider's model, by both names, for models somebody said it of."""
     routes: Mapping[str, Route] = field(default_factory=dict)
@@ -286,6 +287,8 @@ def incapable(candidate: Candidate, kind: Kind, view: View) -> str:
 
 
 def unknown_model(model: str, view: View) -> str:
+    if model in view.configured:
+        return f"{model} is configured, and its files are not there: `farmgate doctor` says why."
     every = {name for known in view.providers.values() for name in known.models}
     return f"There is no model {shown(model)}.{nearest(model, every)}{not_in_use(view)}"
 

@@ -12,6 +12,7 @@ import msgspec
 from farmgate.core.errors import (
     EngineUnavailable,
     InvalidValue,
+    ModelNotFound,
     UnsupportedParameter,
     UpstreamError,
     UpstreamUnreachable,
@@ -194,7 +195,14 @@ class LocalProvider(ProviderBase):
 
     async def load(self, model: str, report: Report) -> None:
         if model not in {known.name for known in self._lender.models()}:
-            await self._weights.pull(model, report)
+            try:
+                await self._weights.pull(model, report)
+            except ModelNotFound as error:
+                if self._lender.places(model) is None:
+                    raise
+                raise ModelNotFound(
+                    f"{model} is configured, and its files are not there: `farmgate doctor` says why.", param="model"
+                ) from error
         await self._lender.load(model, report)
 
     async def unload(self, model: str) -> None:

@@ -16,7 +16,7 @@ from farmgate.core.model import Capability
 from farmgate.core.ports import Purpose
 from farmgate.engines.declared import Declared
 from farmgate.engines.engine import Batch
-from farmgate.engines.found import Found, find_source
+from farmgate.engines.found import Found, find_source, why_not_found
 from farmgate.engines.lifecycle import Engines
 from farmgate.engines.needs import expected_bytes
 from farmgate.engines.pulling.weights import ModelStore
@@ -153,7 +153,7 @@ def test_a_pulled_file_is_no_version_of_code(here: Here) -> None:
 
 
 def test_code_that_is_not_there_is_told_and_not_listed(here: Here) -> None:
-    with pytest.raises(ModelNotFound, match="nor a class in a file"):
+    with pytest.raises(ModelNotFound, match="which is not there"):
         here.versions.current("gone")
     assert [one.name for one in here.versions.models()] == ["code", "pulled", "text"]
 
@@ -217,3 +217,41 @@ def test_an_engine_that_nobody_knows_is_told(here: Here) -> None:
     here.versions.declared = {"x": Declared(name="x", versions={"1": "pulled"}, version="1", engine="none")}
     with pytest.raises(EngineUnavailable, match="there is no engine 'none'"):
         here.versions.current("x")
+
+
+@pytest.mark.parametrize(
+    "text", [f"./{'x' * 300}", f"./{'x' * 300}.onnx", f"./{'x' * 300}.py:Model", "~nobody-at-all/x"]
+)
+def test_what_may_not_be_looked_at_is_not_there_and_stops_nobody(text: str) -> None:
+    assert find_source(text, None, nobody) is None
+    assert why_not_found(text).startswith("cannot be read: ")
+
+
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_what_is_not_open_to_us_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch, is_folder: bool) -> None:
+    def closed(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    def unreadable(*_: object) -> bool:
+        return False
+
+    path = folder / ("exported" if is_folder else "graph.onnx")
+    monkeypatch.setattr("os.access", unreadable)
+    assert why_not_found(str(path)) == "cannot be read: permission denied"
+    monkeypatch.setattr(Path, "is_file", closed)
+    assert find_source(str(path), None, nobody) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("gone/x.gguf", "is not there"),
+        ("several", "has neither a config.json with"),
+        ("text.gguf", "does not begin as GGUF files do"),
+        ("word", "is neither a pulled model, nor"),
+    ],
+)
+def test_why_a_source_was_not_found_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, why: str) -> None:
+    (folder / "text.gguf").write_text("hello")
+    monkeypatch.chdir(folder)
+    assert why_not_found(text).startswith(why)

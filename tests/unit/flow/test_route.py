@@ -217,6 +217,12 @@ def test_a_provider_that_is_left_out_is_named_where_its_model_may_be_meant() -> 
             resolve(model, provider, view)
 
 
+def test_a_model_that_is_configured_and_not_there_is_told_so_and_not_taken_for_another() -> None:
+    view = View(providers={"local": ProviderView(models=frozenset({"starter"}))}, configured=frozenset({"startler"}))
+    with pytest.raises(ModelNotFound, match=r"startler is configured, and its files are not there: `farmgate doctor`"):
+        resolve("startler", None, view)
+
+
 WITH_CLOUD = View(
     default_provider="ollama",
     providers={

@@ -43,7 +43,7 @@ from farmgate.core.errors import (
 from farmgate.core.event import Event
 from farmgate.core.identity import ANONYMOUS
 from farmgate.core.model import HealthStatus, ModelInfo
-from farmgate.core.ports import Progress, Purpose, Report
+from farmgate.core.ports import Places, Progress, Purpose, Report
 from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request, Typed
 from farmgate.core.words import Ask, Chat, Complete, Embed, Message, Role, Tool, ToolChoice, ToolMode
@@ -426,6 +426,15 @@ async def test_loading_gets_the_weights_that_are_not_there() -> None:
     assert [progress.status for progress in said] == ["m", "pulled", "another"]
     with pytest.raises(ModelNotFound):
         await provider.load("nowhere", said.append)
+
+
+async def test_a_model_that_is_configured_and_not_there_is_told_so_when_it_is_to_be_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    places = Places(model="nowhere", parallel=1, queue=1, patience_s=1.0)
+    monkeypatch.setattr(FakeLender, "places", lambda *_: places)
+    with pytest.raises(ModelNotFound, match="nowhere is configured, and its files are not there"):
+        await provider_of(FakeLender([]), FakeWeights()).load("nowhere", print)
 
 
 async def test_the_rest_is_the_lenders_business() -> None:

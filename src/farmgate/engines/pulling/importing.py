@@ -55,7 +55,10 @@ def planned(text: str) -> Plan:
     except (OSError, RuntimeError, ValueError):
         raise NotThere(f"there is no file {text[:200]!r}") from None
     if is_folder:
-        pieces = in_folder(path)
+        try:
+            pieces = in_folder(path)
+        except OSError as error:
+            raise NotThere(f"{path} cannot be read: {error.strerror}") from error
     elif path.suffix == ".gguf" and path.is_file() and is_gguf(path):
         pieces = tuple(piece_of(file, file.name) for file in shards_of(path))
     else:
@@ -92,6 +95,10 @@ def why_not(path: Path) -> str:
     """Why there is no GGUF file at a path, in one sentence."""
     try:
         is_there, is_file = path.exists(), path.is_file()
+        if is_file:
+            path.open("rb").close()
+    except PermissionError as error:
+        return f"{path} cannot be read: {error.strerror}."
     except (OSError, ValueError):
         is_there = is_file = False
     if not is_there:

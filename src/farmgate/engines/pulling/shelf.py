@@ -80,7 +80,14 @@ class Shelf:
         return self.directory / f".{name}.part"
 
     def _in(self, folder: Path) -> Path | None:
-        """What an engine is given of a folder; None unless there is a whole model in it."""
+        """What an engine is given of a folder; None unless there is a whole model in it, which can be read."""
+        try:
+            return self._looked_for(folder)
+        except OSError:
+            return None
+
+    def _looked_for(self, folder: Path) -> Path | None:
+        """The same. Raises OSError."""
         if folder.is_symlink() or not folder.is_dir():
             return None
         if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")):

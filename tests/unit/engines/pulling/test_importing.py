@@ -117,3 +117,23 @@ async def test_a_full_disk_is_said_first(tmp_path: Path, here: Path) -> None:
     with pytest.raises(Unavailable, match=r"m needs 67\.1 MB more in .*, and 5\.0 MB are free"):
         await store(tmp_path, free=5_000_000).fetch("./m.gguf", ignore)
     assert store(tmp_path).models() == ()
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+async def test_what_is_closed_to_us_is_told_as_that(
+    tmp_path: Path, here: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    method = "iterdir" if what == "folder" else "open"
+    as_it_is = getattr(Path, method)
+
+    def closed(path: Path, *how: str) -> object:
+        if path in (here / "own", here / "m.gguf"):
+            raise PermissionError(13, "Permission denied")
+        return as_it_is(path, *how)
+
+    (here / "own").mkdir()
+    (here / "m.gguf").write_bytes(MODEL)
+    models = store(tmp_path)
+    monkeypatch.setattr(Path, method, closed)
+    with pytest.raises(ModelNotFound, match="cannot be read: Permission denied"):
+        await models.fetch("./own" if what == "folder" else "./m.gguf", ignore)
