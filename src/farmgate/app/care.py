@@ -41,7 +41,7 @@ class ModelCare:
             raise NotSupported(f"{candidate.provider} keeps its models by itself: none can be unloaded.", param="model")
         report(Progress(status=f"unloading {candidate.model}"))
         await provider.unload(candidate.model)
-        report(Progress(status=f"{candidate.model} is out of memory"))
+        report(Progress(status=f"{candidate.model} has left memory"))
 
     async def swap(self, model: str, version: str | None, report: Report) -> None:
         await self._lender.swap(self._local(model), version, report)

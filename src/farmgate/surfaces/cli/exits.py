@@ -35,6 +35,11 @@ BY_CODE: Mapping[str, Exit] = {
     "config_invalid": Exit.CONFIG,
     "upstream_auth_failed": Exit.AUTH,
     "overloaded": Exit.LIMIT,
+    # Of a job that failed the code is all there is.
+    "model_not_found": Exit.NOT_FOUND,
+    "engine_unavailable": Exit.UNREACHABLE,
+    "unavailable": Exit.UNREACHABLE,
+    "upstream_unreachable": Exit.UNREACHABLE,
     "usage": Exit.USAGE,
 }
 BY_STATUS: Mapping[int, Exit] = {
@@ -56,7 +61,7 @@ def exit_of(error: BaseException) -> Exit:
     match error:
         case ConfigError():
             return Exit.CONFIG
-        case InvalidValue(param="provider"):
+        case InvalidValue(param="provider" | "version"):
             # To an HTTP caller a wrong field; at the command line a name that is not there, as a model's would be.
             return Exit.NOT_FOUND
         case FarmError():

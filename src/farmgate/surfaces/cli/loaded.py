@@ -21,7 +21,6 @@ TOLD_HEAD = ("BATCH", "QUEUE", "CACHE")
 """What an engine tells of itself; columns that only some tables have."""
 DEVICE_HEAD = ("DEVICE", "MEMORY", "MODELS", "BUSY", "HEAT", "POWER", "WHAT")
 EVERY_S = 2.0
-CLEAR = "\x1b[2J\x1b[H"
 NOT_ADMIN = 403
 
 Entry: TypeAlias = Mapping[str, Any]
@@ -46,7 +45,7 @@ def ps(session: Session) -> Exit:
 def top(session: Session, *, once: bool) -> Exit:
     """Until it is interrupted, on a terminal; once elsewhere. Raises UpstreamUnreachable when no Farmgate runs."""
     running = required(session.load())
-    goes_on = not once and session.out.moves
+    goes_on = not once and session.out.data_moves
     while True:
         devices = running.devices()
         processes, others = seen(session, running)
@@ -56,7 +55,9 @@ def top(session: Session, *, once: bool) -> Exit:
             lines = [*columns(DEVICE_HEAD, list(map(device_row, devices))), ""]
             rows = rows_of(processes, others)
             lines += columns(head_of(processes), rows) if rows else ["no model is loaded"]
-            session.out.data((CLEAR if goes_on else "") + "\n".join(lines))
+            if goes_on:
+                session.out.clear()
+            session.out.data("\n".join(lines))
         if not goes_on:
             return Exit.OK
         time.sleep(EVERY_S)

@@ -22,7 +22,7 @@ def load(session: Session, name: str) -> Exit:
 
 def unload(session: Session, name: str) -> Exit:
     """Take a model out of memory once those who are at it are done. Raises FarmError."""
-    return operate(session, name, "unload", f"{name} is out of memory; the next request loads it again")
+    return operate(session, name, "unload", f"{name} has left memory; the next request loads it again")
 
 
 def swap(session: Session, name: str, to: str | None) -> Exit:

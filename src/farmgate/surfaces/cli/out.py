@@ -51,6 +51,15 @@ class Out:
             text = printable(text)
         write(sys.stdout, text + end)
 
+    @property
+    def data_moves(self) -> bool:
+        """Whether data may be drawn over, too: both go to a terminal that can."""
+        return self.moves and sys.stdout.isatty()
+
+    def clear(self) -> None:
+        """An empty screen, for data that are drawn anew. Only where `data_moves`."""
+        write(sys.stdout, "\x1b[2J\x1b[H")
+
     def record(self, value: object) -> None:
         """One JSON object, as a line of data."""
         write(sys.stdout, json.dumps(value, ensure_ascii=False, default=str) + "\n")

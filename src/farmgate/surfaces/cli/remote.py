@@ -307,9 +307,9 @@ def refusal(status: int, body: bytes, url: str) -> FarmError:
         message, code, kind, param = f"{url} answered HTTP {status}.", "", "", None
     if status == 401:
         return InvalidApiKey(f"The Farmgate at {url} wants an API key: set FARM_KEY to one of its keys.")
-    if (code, param) == (InvalidValue.code, "provider"):
+    if code == InvalidValue.code and param in ("provider", "version"):
         # Its class tells the exit code: a name that is not there.
-        return InvalidValue(message, param="provider")
+        return InvalidValue(message, param=param)
     error = GateRefused(message)
     error.status, error.code, error.type = status, code or error.code, kind or error.type
     return error

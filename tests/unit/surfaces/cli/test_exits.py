@@ -27,6 +27,7 @@ from farmgate.surfaces.cli.exits import Exit, WrongUse, exit_of
         (errors.UpstreamRejected("no", status=402, type_="", code=None), Exit.LIMIT),
         (errors.InvalidValue(), Exit.ERROR),
         (errors.InvalidValue(param="provider"), Exit.NOT_FOUND),
+        (errors.InvalidValue(param="version"), Exit.NOT_FOUND),
         (WrongUse(), Exit.USAGE),
         (errors.InternalError(), Exit.ERROR),
         (OSError("no"), Exit.ERROR),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from tests.unit.surfaces.cli.fake_server import FakeServer
@@ -116,6 +117,24 @@ def test_top_shows_devices_and_models(shell: Shell, server: FakeServer) -> None:
     assert "no model is loaded" in shell("top").out, "where nothing can be drawn over, once"
 
 
+@pytest.mark.parametrize("is_piped", [False, True])
+def test_top_draws_over_what_it_drew_on_a_terminal_and_nowhere_else(
+    shell: Shell, server: FakeServer, monkeypatch: pytest.MonkeyPatch, is_piped: bool
+) -> None:
+    server.routes["/api/ai/gpus"] = [(200, {"devices": [GPU]})]
+    server.routes["/api/ai/processes"] = [(200, {"processes": [{**PROCESS, "name": "gu\x1bide"}]})]
+
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", interrupted)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: not is_piped)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    out = shell("top").out
+    assert out.startswith("DEVICE" if is_piped else "\x1b[2J\x1b[HDEVICE")
+    assert is_piped or "\x1b" not in out[7:], "a name steers no terminal"
+
+
 def job(status: str, *, ended: str | None = None, error: object = None) -> tuple[int, object]:
     progress = {"status": status, "completed": 0, "total": None}
     return 200, {"progress": progress, "endedAt": ended, "error": error}
@@ -128,7 +147,7 @@ def job(status: str, *, ended: str | None = None, error: object = None) -> tuple
         (("swap", "guide"), "reload", {}, "guide was loaded anew"),
         (("rollback", "guide"), "rollback", {}, "guide is what it was before"),
         (("load", "guide"), "load", {}, "ask it: farmgate run guide"),
-        (("unload", "guide"), "unload", {}, "guide is out of memory"),
+        (("unload", "guide"), "unload", {}, "guide has left memory"),
     ],
 )
 def test_a_change_is_watched_to_its_end(
@@ -159,7 +178,7 @@ def test_a_change_that_fails_tells_why(shell: Shell, server: FakeServer) -> None
     error = {"message": "it exited with code 3", "type": "server_error", "param": None, "code": "engine_unavailable"}
     server.routes["/api/ai/jobs/j1"] = [job("starting"), job("starting", ended="2026-01-01T00:00:00Z", error=error)]
     ran = shell("swap", "a b", "--to", "2")
-    assert ran.code != 0
+    assert ran.code == 6, "as if it had been asked"
     assert ran.err.endswith("error: it exited with code 3\n")
 
 
@@ -170,3 +189,9 @@ def test_a_change_that_nobody_understands_is_an_error(shell: Shell, server: Fake
     ran = shell("unload", "guide")
     assert ran.code == 6
     assert "does not tell of a job as Farmgate does" in ran.err
+
+
+def test_a_version_that_there_is_not_ends_as_a_model_that_there_is_not(shell: Shell, server: FakeServer) -> None:
+    error = {"message": "a has no version '7'", "type": "bad", "param": "version", "code": "invalid_value"}
+    server.routes["/api/ai/models/a/reload"] = [(400, {"error": error})]
+    assert shell("swap", "a", "--to", "7").code == 5
