@@ -362,3 +362,13 @@ def test_another_version_takes_over_and_back(gate: RealGate) -> None:
     finally:
         change("rollback")
     assert outputs(infer(gate, texts("x")))["version"] == ["first"]
+
+
+def test_what_ends_an_engine_is_told_and_does_not_go_round(gate: RealGate, tmp_path: Path) -> None:
+    outputs(infer(gate, texts("good")))
+    noted = tmp_path / "noted"
+    refused = infer(gate, texts(f"end {noted}"))
+    assert (refused.status, refused.headers["x-farmgate-attempts"]) == (503, "1")
+    # Over a connection that was kept it may have been dead before, for all that is known there.
+    assert len(noted.read_text()) <= 2
+    assert outputs(infer(gate, texts("good")))["label"] == ["good"]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from farmgate.core.errors import (
     ContextLengthExceeded,
+    EngineLost,
     EngineUnavailable,
     FarmError,
     ModelFailed,
@@ -38,8 +39,8 @@ NEXT_MAY_DO = (
 
 def is_passing(error: FarmError) -> bool:
     """Whether the same target may do better in a moment. Another 30 s of silence would help nobody; an engine of this
-    machine that went away is started again."""
-    if isinstance(error, UpstreamTimeout | UpstreamTlsError):
+    machine that went away is started again, but not for what it may have died of."""
+    if isinstance(error, UpstreamTimeout | UpstreamTlsError | EngineLost):
         return False
     if isinstance(error, EngineUnavailable):
         return error.retry_after_s is not None

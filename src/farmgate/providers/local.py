@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 import msgspec
 
 from farmgate.core.errors import (
+    EngineLost,
     EngineUnavailable,
     InvalidValue,
     ModelNotFound,
@@ -87,7 +88,7 @@ class LocalProvider(ProviderBase):
 
     async def _answer(self, request: Request, lease: Lease) -> Reply:
         """Ask the engine behind a lease, which is released with the answer. Raises UpstreamUnreachable where it was not
-        reached at all, and EngineUnavailable where it went away."""
+        reached at all, and EngineLost where it went away."""
         try:
             headers = credential(lease)
             if offers_tools(request) and not await self._knows_tools(lease, deadline=request.deadline):
@@ -113,7 +114,7 @@ class LocalProvider(ProviderBase):
         except BaseException as error:
             lease.release()
             if isinstance(error, UpstreamError) and is_gone(error) and not isinstance(error, UpstreamUnreachable):
-                raise gone(request) from error
+                raise lost(request) from error
             raise
         reply = reply if reply.event is not None else guarded(reply, request)
         reply.when_closed(lambda failure: lease.release(answered=failure is None))
@@ -309,8 +310,14 @@ def gone(request: Request) -> EngineUnavailable:
     return EngineUnavailable(f"The engine of {request.model} went away: it is started again.", retry_after_s=1.0)
 
 
+def lost(request: Request) -> EngineLost:
+    return EngineLost(
+        f"The engine of {request.model} ended while it was at this: it is started again.", retry_after_s=1.0
+    )
+
+
 def guarded(reply: Reply, request: Request) -> Reply:
-    """The same answer. An engine that dies before it has said anything did not answer: another try may help."""
+    """The same answer. An engine that dies before it has said anything did not answer: a fallback may."""
     has_spoken = False
 
     async def following() -> Event | None:
@@ -320,7 +327,7 @@ def guarded(reply: Reply, request: Request) -> Reply:
         except UpstreamError as error:
             if has_spoken or not is_gone(error):
                 raise
-            raise gone(request) from error
+            raise lost(request) from error
         has_spoken = event is None or has_spoken or event.bears_content
         return event
 

@@ -13,6 +13,8 @@ from farmgate.core.answer import gather
 from farmgate.core.errors import (
     ClientGone,
     ContextLengthExceeded,
+    EngineLost,
+    EngineUnavailable,
     FarmError,
     ModelFailed,
     NoTargetLeft,
@@ -144,6 +146,12 @@ async def test_one_alone_is_tried_again_with_backoff() -> None:
     reply = await farm.ask()
     assert farm.slept == [0.05, 0.1]
     assert (reply.attempts, reply.fallback) == (3, "")
+
+
+async def test_an_engine_that_went_away_is_asked_again_unless_it_was_at_the_request() -> None:
+    farm = Farm(Script(EngineUnavailable(retry_after_s=1.0), EngineLost(retry_after_s=1.0), well()))
+    assert isinstance(await farm.fails(), EngineLost)
+    assert farm.calls == [2]
 
 
 async def test_no_more_than_two_retries_and_callers_are_told_not_to_add_theirs() -> None:

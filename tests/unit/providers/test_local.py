@@ -30,6 +30,7 @@ from tests.fakes.upstream import (
 
 from farmgate.core.answer import fold, gather
 from farmgate.core.errors import (
+    EngineLost,
     EngineUnavailable,
     FarmError,
     InvalidValue,
@@ -321,7 +322,7 @@ BEFORE_CONTENT = {
 async def test_an_engine_that_dies_before_it_has_said_anything_is_unavailable(take: Take, name: str) -> None:
     async with FakeUpstream(BEFORE_CONTENT[name]) as fake:
         lender = FakeLender([fake.url])
-        with pytest.raises(EngineUnavailable) as failed:
+        with pytest.raises(EngineLost) as failed:
             await take(await provider_of(lender).send(request(stream=True)))
         assert failed.value.retry_after_s == 1.0
         assert lender.all_released_once
@@ -352,7 +353,7 @@ async def test_an_answer_that_ends_too_early_on_a_living_engine_is_truncated(tak
 async def test_half_a_whole_answer_means_that_the_engine_is_gone() -> None:
     async with FakeUpstream(say_and_close(whole(SAID)[:-1])) as fake:
         lender = FakeLender([fake.url])
-        with pytest.raises(EngineUnavailable):
+        with pytest.raises(EngineLost):
             await provider_of(lender).send(request())
         assert lender.all_released_once
 

@@ -26,7 +26,7 @@
     │   ├── UpstreamRateLimited    429  the provider's own limit
     │   ├── UpstreamRejected       4xx  the provider says the request is wrong
     │   └── UpstreamTimeout        504
-    ├── Unavailable                503  Overloaded  ShuttingDown  EngineUnavailable  NoTargetLeft
+    ├── Unavailable                503  Overloaded  ShuttingDown  EngineUnavailable (EngineLost)  NoTargetLeft
     └── ModelTooLarge              507  no device here can hold it
 
 The docstring of a class is its default message. `callers`, `upstream` and `gate` are whose doing it is.
@@ -75,6 +75,7 @@ from farmgate.core.errors.callers import (
 from farmgate.core.errors.error import FarmError, let_go
 from farmgate.core.errors.gate import (
     CallGivenUp,
+    EngineLost,
     EngineUnavailable,
     InternalError,
     ModelTooLarge,
@@ -105,6 +106,7 @@ __all__ = [
     "ConfigInvalid",
     "ContextLengthExceeded",
     "DuplicateKey",
+    "EngineLost",
     "EngineUnavailable",
     "FarmError",
     "HeadersTooLarge",

@@ -6,6 +6,7 @@ from farmgate.core.errors.error import FarmError
 
 __all__ = [
     "CallGivenUp",
+    "EngineLost",
     "EngineUnavailable",
     "InternalError",
     "ModelTooLarge",
@@ -51,6 +52,10 @@ class EngineUnavailable(Unavailable):
     """The local engine is not running."""
 
     code = "engine_unavailable"
+
+
+class EngineLost(EngineUnavailable):
+    """The local engine ended while it was at this request, which may be what ended it: the next one is not asked."""
 
 
 class NoTargetLeft(Unavailable):
