@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import math
+import sys
 from collections.abc import Sequence
 from concurrent.futures import Executor
 
@@ -16,6 +16,7 @@ from farmgate.wire.triton.tensors import Form, Tensor
 
 __all__ = ["BYTES_PER_TOKEN", "Embedding", "Predicting"]
 
+MOST = sys.float_info.max
 BYTES_PER_TOKEN = 4
 """Code tells no tokens: what the gate takes where nobody tells."""
 
@@ -71,9 +72,14 @@ class Embedding:
         if not isinstance(values, list) or not values:
             raise self._code.failed(f"embed gave {type(values).__name__}, where a list of numbers should be")
         numbers = [plain(value) for value in values]
-        if not all(type(one) in (int, float) and math.isfinite(one) for one in numbers):  # type: ignore[arg-type] # looked at first
+        if not all(map(is_finite, numbers)):
             raise self._code.failed("embed gave a vector with something in it that is no finite number")
         return [float(one) for one in numbers]  # type: ignore[arg-type] # they are numbers
+
+
+def is_finite(value: object) -> bool:
+    """Whether it is a number that JSON has, and no larger than a float can be."""
+    return type(value) in (int, float) and -MOST <= value <= MOST  # type: ignore[operator] # looked at first
 
 
 def listed(code: Code, method: str, items: list[object] | list[str]) -> list[object]:
