@@ -299,9 +299,11 @@ def whole(handler: Handler, content: bytes) -> None:
     if asked.partition("-")[2]:
         end = min(int(asked.partition("-")[2]), len(content) - 1)
         handler.head(content, start, end=end)
+        handler.leave()
         handler.wfile.write(content[start : end + 1])
         return
     handler.head(content, start)
+    handler.leave()
     handler.wfile.write(content[start:])
 
 

@@ -66,6 +66,11 @@ class Deployment:
         """Whether another release is on its way, or is to be."""
         return self._coming is not None or self._expected > 0
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether the current release has no process, and none is being brought up."""
+        return not self.is_changing and all(one.state is State.ON_DISK for one in self.current.supervisors.values())
+
     async def lease(self, purpose: Purpose, adapter: str | None = None) -> Lease:
         while True:
             release = self.current
@@ -139,6 +144,12 @@ class Deployment:
             raise
         self._flip(release)
         report(Progress(status=f"{release.version.name} is {release.version.label} now"))
+
+    def become(self, release: Release) -> None:
+        """Send callers to a release from now on, which starts when the first one comes. For a deployment at rest."""
+        release.keep = self.keep
+        release.lend(True)
+        self._flip(release)
 
     async def unload(self, within_s: float, *, rest: bool = False) -> None:
         """End the processes of every release, also of those that are on their way out, or, to `rest`, have those sleep

@@ -162,7 +162,9 @@ class Engines:
 
     def declare(self, models: Mapping[str, Declared]) -> None:
         """Serve models as a new configuration says. Those it says nothing new of go on as they are; one that changed
-        is replaced as by a swap, in the background. Adapters come and go in the process there is, where it can."""
+        is replaced as by a swap, in the background, or, where it does not run and nobody has to be asked whether it
+        may take over, is another from the next request on. Adapters come and go in the process there is, where it can.
+        """
         before, self._versions.declared = self._versions.declared, dict(models)
         self._due &= models.keys()
         for name in before.keys() | models.keys():
@@ -281,7 +283,11 @@ class Engines:
             return
         deployment.kept_s = self._versions.entry(name).kept_s
         deployment.set_keep(self._keep(name))
-        if not is_there(deployment, version) or deployment.is_changing:
+        if is_there(deployment, version) and not deployment.is_changing:
+            return
+        if deployment.is_at_rest and self._check(name) is None:
+            deployment.become(self._release(version, deployment.keep))
+        else:
             deployment.expect()
             self._soon(partial(self._follow, deployment, before))
 

@@ -80,7 +80,7 @@ def has_died(pid: int) -> bool:
     """Whoever waits for it may not know yet."""
     try:
         return ") Z " in Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return True
 
 
