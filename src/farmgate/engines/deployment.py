@@ -179,13 +179,24 @@ class Deployment:
         used = [purpose for purpose, one in self.current.supervisors.items() if one.state is not State.ON_DISK]
         for purpose in used or [release.version.first]:
             report(Progress(status=f"starting {release.version.name} {release.version.label} beside"))
-            lease = await release.lease(purpose, None)
+            lease = await self._first_lease(release, purpose)
             try:
                 if check is not None and purpose in {Purpose.GENERATE, Purpose.INFER}:
                     report(Progress(status=f"checking {release.version.name} {release.version.label}"))
                     await check(lease)
             finally:
                 lease.release()
+
+    async def _first_lease(self, release: Release, purpose: Purpose) -> Lease:
+        """Swaps are for operators, who are told what the log says of a process that does not come up."""
+        try:
+            return await release.lease(purpose, None)
+        except EngineUnavailable as error:
+            process = release.supervisors.get(release.version.purpose(purpose))
+            if process is None or process.failure is None:
+                raise
+            told = f"{release.version.label} of {release.version.name} does not come up: it {process.failure}"
+            raise EngineUnavailable(told, retry_after_s=error.retry_after_s) from error
 
     def _flip(self, release: Release) -> None:
         """Not a step in it waits: no caller is between the two."""

@@ -194,8 +194,8 @@ class Engines:
             return HealthStatus.UNHEALTHY, missing
         current = [one for deployment in self._deployments.values() for one in deployment.current.supervisors.values()]
         for supervisor in current:
-            if supervisor.failure is not None:
-                return HealthStatus.UNHEALTHY, f"the engine of {supervisor.spec.model} {supervisor.failure}"
+            if supervisor.crash is not None:
+                return HealthStatus.UNHEALTHY, f"the engine of {supervisor.spec.model} {supervisor.crash.told}"
         if any(supervisor.state in {State.STARTING, State.WARMING} for supervisor in current):
             return HealthStatus.LOADING, None
         if not self._versions.models():

@@ -6,15 +6,16 @@ import asyncio
 import signal
 from asyncio.subprocess import PIPE, Process, SubprocessStreamProtocol
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from io import BufferedWriter
 from pathlib import Path
 from typing import TypeVar
 
 from farmgate.engines.child import end_group
-from farmgate.engines.engine import Launch
+from farmgate.engines.engine import Launch, Spec
 from farmgate.engines.timing import Sleep, either
 
-__all__ = ["EngineDied", "EngineProcess", "how_it_ended", "in_time", "last_lines", "tail"]
+__all__ = ["Crash", "EngineDied", "EngineProcess", "died_early", "how_it_ended", "in_time", "tail"]
 
 T = TypeVar("T")
 LINE_BYTES = 65536
@@ -24,6 +25,17 @@ LOG_TAIL_LINES = 3
 
 class EngineDied(Exception):
     """The process ended or never began; the text says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """How a process failed, as callers are `told`. `log`: the end of its log, which is for operators alone."""
+
+    told: str
+    log: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.told} ({self.log})" if self.log else self.told
 
 
 class Watched(SubprocessStreamProtocol):
@@ -175,6 +187,15 @@ def last_lines(text: str) -> str:
     """The last lines in one, as much as fits an error message."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " | ".join(lines[-LOG_TAIL_LINES:])
+
+
+def died_early(death: EngineDied, complaint: str | None, log: str, spec: Spec) -> Crash:
+    """One that did not come up. `complaint`: what its engine made of the end of its `log`."""
+    told = f"{death} at its start"
+    if complaint is None:
+        return Crash(told, last_lines(log))
+    # It names files as they lie here.
+    return Crash(f"{told} ({complaint})".replace(str(spec.path), spec.model))
 
 
 def _new_log(log: Path) -> BufferedWriter:

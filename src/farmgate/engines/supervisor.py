@@ -15,7 +15,7 @@ from farmgate.core.ports import Clock
 from farmgate.engines.backoff import after_crash
 from farmgate.engines.engine import Engine, Spec
 from farmgate.engines.leases import Address, EngineLease, Leases
-from farmgate.engines.process import EngineDied, EngineProcess, how_it_ended, in_time, last_lines, tail
+from farmgate.engines.process import Crash, EngineDied, EngineProcess, died_early, how_it_ended, in_time, tail
 from farmgate.engines.sleeping import Rest
 from farmgate.engines.states import State, check_transition
 from farmgate.engines.surroundings import Keep, MakeRoom, Room, Settings, Sleeper, Warm, again, unasked, unlimited
@@ -72,7 +72,7 @@ class Supervisor:
         """Of its process, once that has come up; None when it has ended."""
         self._pid: int | None = None
         self._crashes, self._slept = 0, False
-        self._failure: str | None = None
+        self.crash: Crash | None = None
         self._refusal: FarmError | None = None
         self._ready_at: float | None = None
         self.load_s: float | None = None
@@ -86,8 +86,8 @@ class Supervisor:
 
     @property
     def failure(self) -> str | None:
-        """What went wrong last; None once it is ready again."""
-        return self._failure
+        """What went wrong last, for operators; None once it is ready again."""
+        return None if self.crash is None else str(self.crash)
 
     @property
     def pid(self) -> int | None:
@@ -238,46 +238,45 @@ class Supervisor:
         stirred.set()
 
     async def _own(self) -> None:
-        while (failure := await self._one_life()) is not None:
-            self._crashed(failure)
+        while (crash := await self._one_life()) is not None:
+            self._crashed(crash)
             await self._sleep(max(0.0, self._not_before - self._clock()))
             if not self._is_wanted():
                 return
             self._move(State.STARTING)
 
-    async def _one_life(self) -> str | None:
+    async def _one_life(self) -> Crash | None:
         """From start to end of one process; tells how it crashed, or None: it was not to be any longer."""
         self._ready_at = None
         try:
             async with self._room(self.spec, self._keep) as room:
-                return await self._run_process(room)
+                failure = await self._run_process(room)
+            return None if failure is None else Crash(failure)
         except FarmError as refusal:
             self._refusal = refusal
             log.warning("engine_refused", model=self.spec.model, reason=refusal.code)
             self._move(State.STOPPING)
             return None
         except EngineDied as death:
-            said = tail(self._log_file)
-            why = self.engine.complaint(said) or last_lines(said)
-            return f"{death} at its start ({why})" if why else f"{death} at its start"
+            log_end = tail(self._log_file)
+            return died_early(death, self.engine.complaint(log_end), log_end, self.spec)
         except Exception as error:  # noqa: BLE001 - a bug here must look like a crash: a pause, and nobody waits for ever
             log.error("engine_supervision_failed", model=self.spec.model, reason=type(error).__name__)
             log.traceback(error)
-            return f"could not be supervised: {error!r}"
+            return Crash("could not be supervised", repr(error))
 
     async def _run_process(self, room: Room) -> str | None:
         """How a process failed that had come up; None for one that nobody used for long enough. Raises EngineDied."""
         key, within_s = secrets.token_urlsafe(32), self._settings.start_timeout_s
-        environment = {**self._environment, **room.environment}
-        launch = self.engine.launch(room.placed(self.spec), key=key, environment=environment)
+        spec, environment = room.placed(self.spec), {**self._environment, **room.environment}
+        launch = self.engine.launch(spec, key=key, environment=environment)
         process = await EngineProcess.start(launch, self._log_file)
-        self._pid = process.pid
+        self._pid, began = process.pid, self._clock()
         self.starts += 1
-        began = self._clock()
         try:
             address = await in_time(self._comes_up(process, key), "ready", within_s=within_s, sleep=self._sleep)
             room.settle(process.pid)
-            self._ready_at, self._failure = self._clock(), None
+            self._ready_at, self.crash = self._clock(), None
             self.load_s = self._ready_at - began
             self.address = address
             self._move(State.READY)
@@ -372,15 +371,17 @@ class Supervisor:
         """Whether callers had better wait: it is known to come up, and its pause is short."""
         return self.load_s is not None and self._not_before - self._clock() <= MOMENT_S
 
-    def _crashed(self, failure: str) -> None:
+    def _crashed(self, crash: Crash) -> None:
         now = self._clock()
         ready_s = now - self._ready_at if self._ready_at is not None else 0.0
         # One that answered is no engine that cannot start: others need not wait long because of the last one's end.
         before = 0 if self.leases.answered_since(self._ready_at) else self._crashes
         pause = after_crash(before, ready_s, self._settings.backoff)
         self._slept = self._state is State.ASLEEP
-        self._crashes, self._failure, self._not_before = pause.crashes, failure, now + pause.wait_s
-        log.warning("engine_crashed", model=self.spec.model, reason=failure, wait_s=pause.wait_s)
+        self._crashes, self.crash, self._not_before = pause.crashes, crash, now + pause.wait_s
+        log.warning(
+            "engine_crashed", model=self.spec.model, reason=str(crash), log=str(self._log_file), wait_s=pause.wait_s
+        )
         self._move(State.FAILED)
 
     def _is_wanted(self) -> bool:
@@ -390,9 +391,10 @@ class Supervisor:
         return self._lends and (self.leases.expected > 0 or lately)
 
     def _unavailable(self) -> EngineUnavailable:
+        assert self.crash is not None
         left_s = max(0.0, self._not_before - self._clock())
         return EngineUnavailable(
-            f"the local engine of {self.spec.model} {self._failure}. It may be started again in {left_s:.1f} s. "
-            f"Its log is {self._log_file}",
+            f"the local engine of {self.spec.model} {self.crash.told}. It may be started again in {left_s:.1f} s; "
+            "`farmgate ps` and the log say more",
             retry_after_s=left_s,
         )

@@ -243,6 +243,7 @@ async def test_one_that_will_not_end_leaves_nothing_behind(tmp_path: Path) -> No
 
 async def test_one_that_does_not_come_up_says_why(tmp_path: Path) -> None:
     bench = Bench(tmp_path, "refuses")
-    with pytest.raises(EngineUnavailable, match=r"exited with code 1 at its start \(no GPU here\)"):
+    with pytest.raises(EngineUnavailable, match="exited with code 1 at its start"):
         await bench.engines.lease("m")
+    assert bench.engines.states()[0].failure == "exited with code 1 at its start (no GPU here)"
     await bench.engines.close()

@@ -39,6 +39,9 @@ def ps(session: Session) -> Exit:
         session.out.table(head_of(processes), rows)
     else:
         session.out.say("no model is loaded")
+    if not session.out.json:
+        for trouble in troubles(processes):
+            session.out.say(trouble)
     return Exit.OK
 
 
@@ -55,6 +58,7 @@ def top(session: Session, *, once: bool) -> Exit:
             lines = [*columns(DEVICE_HEAD, list(map(device_row, devices))), ""]
             rows = rows_of(processes, others)
             lines += columns(head_of(processes), rows) if rows else ["no model is loaded"]
+            lines += troubles(processes)
             if goes_on:
                 session.out.clear()
             session.out.data("\n".join(lines))
@@ -74,6 +78,11 @@ def seen(session: Session, running: RemoteGate) -> tuple[Sequence[Entry], Sequen
         session.out.say("note: who is busy with what is shown to admins: set FARM_KEY to an admin's key")
         return [], loaded
     return processes, [model for model in loaded if model.provider != "local"]
+
+
+def troubles(processes: Sequence[Entry]) -> list[str]:
+    """What went wrong with those that are not well."""
+    return [f"{one['name']} {one['version']} {one['failure']}" for one in processes if one.get("failure")]
 
 
 def is_told(processes: Sequence[Entry]) -> bool:

@@ -95,6 +95,16 @@ def test_ps_tells_what_engines_tell_of_themselves_where_one_does(shell: Shell, s
     assert shell("top", "--once").out.splitlines()[-2].split()[-3:] == ["7", "2", "50%"]
 
 
+def test_ps_and_top_tell_what_is_wrong_with_one_that_is_not_well(shell: Shell, server: FakeServer) -> None:
+    ill = {**PROCESS, "state": "failed", "failure": "exited with code 1 at its start (no such weights)"}
+    server.routes["/api/ai/processes"] = [(200, {"processes": [PROCESS, ill]})]
+    server.routes["/api/ai/gpus"] = [(200, {"devices": [GPU]})]
+    said = "guide 2 exited with code 1 at its start (no such weights)"
+    assert shell("ps").err.splitlines() == [said]
+    assert shell("ps", "--json").err == ""
+    assert shell("top", "--once").out.splitlines()[-1] == said
+
+
 def test_ps_with_an_ordinary_key_tells_what_it_may(shell: Shell, server: FakeServer) -> None:
     no = {"error": {"message": "no", "type": "permission_error", "code": "not_an_admin"}}
     server.routes["/api/ai/processes"] = [(403, no)]
