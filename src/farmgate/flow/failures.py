@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from farmgate.core.errors import (
     ContextLengthExceeded,
-    EngineLost,
     EngineUnavailable,
     FarmError,
     ModelFailed,
@@ -39,8 +38,8 @@ NEXT_MAY_DO = (
 
 def is_passing(error: FarmError) -> bool:
     """Whether the same target may do better in a moment. Another 30 s of silence would help nobody; an engine of this
-    machine that went away is started again, but not for what it may have died of."""
-    if isinstance(error, UpstreamTimeout | UpstreamTlsError | EngineLost):
+    machine that went away is started again."""
+    if isinstance(error, UpstreamTimeout | UpstreamTlsError):
         return False
     if isinstance(error, EngineUnavailable):
         return error.retry_after_s is not None

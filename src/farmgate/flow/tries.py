@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from farmgate.core.errors import CallGivenUp, ContextLengthExceeded, FarmError, UpstreamTimeout, let_go
+from farmgate.core.errors import CallGivenUp, ContextLengthExceeded, EngineLost, FarmError, UpstreamTimeout, let_go
 from farmgate.core.ports import Clock, Target
 from farmgate.core.reply import Reply
 from farmgate.core.request import Request
@@ -63,6 +63,7 @@ class Tries:
     __slots__ = (
         "_askable",
         "_calls",
+        "_engines_lost",
         "_failed",
         "_falls_back",
         "_means",
@@ -80,6 +81,8 @@ class Tries:
         self._askable = order.askable
         self._resting = order.resting
         self._calls = 0
+        self._engines_lost = 0
+        """How many of this machine ended while they were at this."""
         self._waited_s = 0.0
         """For calls that came to nothing, and between them."""
         self._failed: dict[str, FarmError] = {}
@@ -176,6 +179,8 @@ class Tries:
                 continue
             told = error.retry_after_s
             if told is not None and told > MOST_BACKOFF_S:
+                continue
+            if isinstance(error, EngineLost) and self._engines_lost > 1:
                 continue
             wait_s = max(told or 0.0, backoff_s(tried, means.draw()))
             if left_s - wait_s >= LEAST_LEFT_S:
@@ -304,6 +309,7 @@ class Tries:
     def _note(self, candidate: Candidate, error: FarmError) -> None:
         """Remember a failure. Raises it where no other target could do better."""
         self._failed[candidate.key] = error
+        self._engines_lost += isinstance(error, EngineLost)
         let_go(error)
         if not another_may(error):
             raise self._finished(error)

@@ -148,10 +148,15 @@ async def test_one_alone_is_tried_again_with_backoff() -> None:
     assert (reply.attempts, reply.fallback) == (3, "")
 
 
-async def test_an_engine_that_went_away_is_asked_again_unless_it_was_at_the_request() -> None:
-    farm = Farm(Script(EngineUnavailable(retry_after_s=1.0), EngineLost(retry_after_s=1.0), well()))
+async def test_who_was_at_an_engine_that_ended_asks_one_more_and_no_third() -> None:
+    lost = EngineLost(retry_after_s=1.0)
+    farm = Farm(Script(lost, well()))
+    assert (await farm.ask()).attempts == 2
+    farm = Farm(Script(lost, EngineLost(retry_after_s=1.0), well()))
     assert isinstance(await farm.fails(), EngineLost)
     assert farm.calls == [2]
+    farm = Farm(Script(EngineUnavailable(retry_after_s=1.0), lost, well()))
+    assert (await farm.ask()).attempts == 3
 
 
 async def test_no_more_than_two_retries_and_callers_are_told_not_to_add_theirs() -> None:

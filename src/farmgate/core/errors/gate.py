@@ -55,7 +55,7 @@ class EngineUnavailable(Unavailable):
 
 
 class EngineLost(EngineUnavailable):
-    """The local engine ended while it was at this request, which may be what ended it: the next one is not asked."""
+    """The local engine ended while it was at this request, which may be what ended it: one more is asked, no third."""
 
 
 class NoTargetLeft(Unavailable):
