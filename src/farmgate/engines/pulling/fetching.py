@@ -34,7 +34,8 @@ class Fetching:
         self._origin = origin
         self._report = report
         self._have: dict[str, int] = {}
-        self._status = f"downloading from {plan.source}"
+        is_remote = any("://" in piece.url for piece in plan.pieces)
+        self._status = f"{'downloading' if is_remote else 'copying'} from {plan.source}"
 
     @property
     def files(self) -> Path:

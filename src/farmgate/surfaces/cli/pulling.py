@@ -76,7 +76,13 @@ def one_of(source: str, name: str | None) -> Wanted:
 def fetch(session: Session, config: Config, wanted: Wanted, name: str | None) -> None:
     """Into this machine's own store."""
     weights = session.house.weights(config)
-    stored = asyncio.run(weights.fetch(wanted.written, session.out.progress(name or wanted.title), name=name))
+    report = session.out.progress(name or wanted.title)
+    try:
+        stored = asyncio.run(weights.fetch(wanted.written, report, name=name))
+    except InvalidValue as error:
+        if name is None or error.param != "name":
+            raise
+        raise WrongUse(error.message, param="--as") from error
     if session.out.json:
         session.out.record({"status": "success", "name": stored})
     told = f"{stored} is in {weights.path(stored)}"

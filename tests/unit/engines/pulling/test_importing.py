@@ -40,6 +40,8 @@ async def test_a_file_is_copied_under_its_own_name(tmp_path: Path, here: Path, t
     (here / "my model.gguf").unlink()
     assert models.known("my-model") == path
     assert told[-1].completed == told[-1].total == len(MODEL)
+    doing = {progress.status.split(" ")[0] for progress in told if progress.completed}
+    assert doing == {"copying", "verifying"}
 
 
 async def test_a_checkpoint_is_copied_without_code_and_pickles(tmp_path: Path, here: Path) -> None:

@@ -84,6 +84,13 @@ def test_what_went_wrong_is_told_by_the_exit_code(shell: Shell, house: FakeHouse
     assert (ran.code, str(error) in ran.err) == (code, True)
 
 
+def test_a_name_that_somebody_chose_and_cannot_be_had_is_wrong_use(shell: Shell, house: FakeHouse) -> None:
+    house.store.error = InvalidValue("'../x' cannot be the name of a model", param="name")
+    ran = shell("pull", "hf:owner/name", "--as", "../x")
+    assert ran.code == 2
+    assert "'../x' cannot be the name of a model" in ran.err
+
+
 def test_a_signature_in_an_address_is_not_shown(shell: Shell, house: FakeHouse) -> None:
     ran = shell("pull", "https://host/x.gguf?signature=secret", "--json")
     assert house.store.pulls == ["https://host/x.gguf?signature=secret"]
