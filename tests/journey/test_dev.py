@@ -136,7 +136,7 @@ def test_farmgate_s_own_chat_by_plain_name_with_provider_and_by_default(gate: Re
     [
         ("/api/ai/chat/stream", CHAT),
         ("/api/ai/chat", CHAT | {"stream": True}),
-        ("/api/ai/generate/stream", {"prompt": "Once upon a", "max_tokens": 8}),
+        ("/api/ai/generate/stream", {"prompt": "Once upon a", "max_tokens": 8, "temperature": 0}),
     ],
 )
 def test_farmgate_s_own_streams(gate: RealGate, path: str, body: dict[str, object]) -> None:
@@ -150,7 +150,8 @@ def test_farmgate_s_own_streams(gate: RealGate, path: str, body: dict[str, objec
 
 
 def test_generate(gate: RealGate) -> None:
-    told = ok(gate.call("POST", "/api/ai/generate", {"prompt": "The capital of France is", "maxTokens": 6})).json
+    body = {"prompt": "The capital of France is", "maxTokens": 6, "temperature": 0}
+    told = ok(gate.call("POST", "/api/ai/generate", body)).json
     assert told["response"]
     assert 0 < told["usage"]["completionTokens"] <= 6
 
@@ -192,7 +193,7 @@ def test_run_asks_the_model_by_name_and_by_file(gate: RealGate, weights: Path) -
     assert "tok" in err
     copy = gate.directory / "copy.gguf"
     os.link(gate.home / "models" / "starter.gguf", copy)
-    code, out, err = gate.command("run", "./copy.gguf", "hello", "--max-tokens", "8")
+    code, out, err = gate.command("run", "./copy.gguf", "hello", "--max-tokens", "8", "-o", "temperature=0")
     assert code == 0, err
     assert out.strip()
     code, _, err = gate.command("run", "./nothing.gguf", "hello")

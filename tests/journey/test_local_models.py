@@ -58,7 +58,7 @@ def test_who_leaves_in_the_middle_of_a_long_answer_leaves_nothing_running(gate: 
 
 def test_a_model_that_is_pulled_for_a_running_gate_is_asked_at_once(gate: RealGate) -> None:
     (gate.directory / ".env").write_text(f"FARM_KEY={KEY}\nFARM_PORT={gate.port}\n")
-    code, out, log = gate.command("run", "guide", "What is Farmgate?")
+    code, out, log = gate.command("run", "guide", "What is Farmgate?", "-o", "temperature=0")
     assert code == 0, log
     assert any(one["name"] == "guide" for one in gate.call("GET", "/api/ai/processes").json["processes"])
     assert out.startswith("Farmgate is the gate")

@@ -121,7 +121,8 @@ def test_tokens_are_counted_by_the_engine_to_the_token(client: Anthropic) -> Non
     system = AGENT["system"]
     raw = client.messages.with_raw_response.count_tokens(model="starter", system=system, messages=LOOP[:1])
     assert "x-farmgate-estimated" not in raw.headers
-    answer = client.messages.create(model="starter", max_tokens=1, system=system, messages=LOOP[:1])
+    one_token: dict[str, Any] = {"model": "starter", "max_tokens": 1, "extra_body": {"temperature": 0}}
+    answer = client.messages.create(**one_token, system=system, messages=LOOP[:1])
     usage = answer.usage
     assert raw.parse().input_tokens == usage.input_tokens + (usage.cache_read_input_tokens or 0)
     assert answer.stop_reason == "max_tokens"
