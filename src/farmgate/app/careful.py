@@ -10,7 +10,7 @@ from farmgate.core.request import Request
 from farmgate.providers.provider import Learner, Provider, TellsLoad
 from farmgate.telemetry import log
 
-__all__ = ["CarefulSource", "CarefulTarget", "careful_close", "careful_health", "careful_kinds", "careful_load"]
+__all__ = ["CarefulEar", "CarefulSource", "CarefulTarget", "careful_close", "careful_health", "careful_kinds"]
 
 
 class CarefulTarget:
@@ -90,15 +90,25 @@ async def careful_health(provider: Provider) -> Health:
         return Health(name=provider.name, status=HealthStatus.UNHEALTHY, detail=detail)
 
 
-async def careful_load(name: str, provider: TellsLoad) -> EngineLoad | None:
-    """How busy a provider's engine is; of one that cannot tell it nothing is known."""
-    try:
-        return await provider.engine_load()
-    except FarmError:
-        return None
-    except Exception as error:  # noqa: BLE001 - see above
-        log.warning("engine_load_unknown", provider=name, reason=type(error).__name__)
-        return None
+class CarefulEar:
+    """Hears how busy the engines of providers are. One that fails to tell is warned of once, until it can again."""
+
+    def __init__(self) -> None:
+        self._failing: set[str] = set()
+
+    async def hear(self, name: str, provider: TellsLoad) -> EngineLoad | None:
+        """None where nothing is known."""
+        try:
+            load = await provider.engine_load()
+        except FarmError:
+            return None
+        except Exception as error:  # noqa: BLE001 - see above
+            if name not in self._failing:
+                log.warning("engine_load_unknown", provider=name, reason=type(error).__name__)
+            self._failing.add(name)
+            return None
+        self._failing.discard(name)
+        return load
 
 
 async def careful_close(provider: Provider) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from farmgate.app.careful import careful_load
+from farmgate.app.careful import CarefulEar
 from farmgate.app.gate import Gate
 from farmgate.core.model import EngineLoad
 from farmgate.core.ports import Clock
@@ -30,6 +30,7 @@ class Tending:
     def __init__(self, gate: Callable[[], Gate], *, clock: Clock = time.monotonic) -> None:
         self._gate = gate
         self._clock = clock
+        self._ear = CarefulEar()
         self._ill_since: dict[str, float] = {}
         self._probes: dict[str, asyncio.Task[None]] = {}
 
@@ -81,7 +82,7 @@ class Tending:
         there: object = gate.providers.get(provider)
         load: EngineLoad | None = None
         if isinstance(there, TellsLoad):
-            load = await careful_load(provider, there)
+            load = await self._ear.hear(provider, there)
         gate.means.ward.tell_load(provider, load)
 
 

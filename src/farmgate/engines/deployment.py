@@ -10,7 +10,7 @@ from typing import TypeAlias
 from farmgate.core.errors import EngineUnavailable, ModelBusy, ShuttingDown
 from farmgate.core.ports import Lease, Progress, Purpose, Report
 from farmgate.engines.adapters import Adapter
-from farmgate.engines.release import Release
+from farmgate.engines.release import Release, Version
 from farmgate.engines.states import State
 from farmgate.engines.supervisor import Supervisor
 from farmgate.engines.surroundings import Keep
@@ -71,6 +71,15 @@ class Deployment:
         """Whether the current release has no process, and none is being brought up."""
         return not self.is_changing and all(one.state is State.ON_DISK for one in self.current.supervisors.values())
 
+    @property
+    def is_ready(self) -> bool:
+        return any(one.state is State.READY for one in self.current.supervisors.values())
+
+    @property
+    def is_well(self) -> bool:
+        """Whether what answers can go on: it has not crashed, and nothing is about to take its place."""
+        return not self.current.failed and not self.is_changing
+
     async def lease(self, purpose: Purpose, adapter: str | None = None) -> Lease:
         while True:
             release = self.current
@@ -113,6 +122,11 @@ class Deployment:
         for release in self.releases[1:]:
             release.adapt(adapters)
         return True
+
+    def follows(self, version: Version) -> bool:
+        """Whether this version answers, at the latest once its process has other adapters: it is told of them."""
+        running = self.current.version
+        return version == running or (running.is_but_for_adapters(version) and self.adapt(version.adapters))
 
     def set_keep(self, keep: Keep) -> None:
         """How long the current release stays when nobody uses it; the process goes on."""

@@ -113,7 +113,7 @@ class Engines:
             version=version.label,
             engine=version.engine.name,
             infers=Purpose.INFER in version.engine.purposes,
-            is_ready=deployment is not None and is_ready(deployment),
+            is_ready=deployment is not None and deployment.is_ready,
         )
 
     # ------------------------------------------------------------------------------------------------ for operators
@@ -137,10 +137,15 @@ class Engines:
         deployment = self._deployment(model)
         label = version if version is not None else deployment.current.version.label
         previous = deployment.previous
-        if previous is not None and version is not None and previous.version.label == version:
+        if previous is not None and version == previous.version.label != deployment.current.version.label:
             release = self._fit(previous, deployment)
         else:
-            release = self._release(self._versions.labelled(model, label), deployment.keep)
+            wanted = self._versions.labelled(model, label)
+            if version is not None and deployment.is_well and deployment.follows(wanted):
+                # Said twice: the version to go back to is still the one before.
+                await self.load(model, report)
+                return
+            release = self._release(wanted, deployment.keep)
         await deployment.swap(release, report, check=self._check(model))
 
     async def rollback(self, model: str, report: Report) -> None:
@@ -178,7 +183,7 @@ class Engines:
     # ------------------------------------------------------------------------------------------------ what there is
 
     def models(self) -> tuple[ModelInfo, ...]:
-        ready = {name for name, one in self._deployments.items() if is_ready(one)}
+        ready = {name for name, one in self._deployments.items() if one.is_ready}
         return tuple(replace(info, loaded=(info.parent or info.name) in ready) for info in self._versions.models())
 
     def states(self) -> tuple[ModelState, ...]:
@@ -283,7 +288,7 @@ class Engines:
             return
         deployment.kept_s = self._versions.entry(name).kept_s
         deployment.set_keep(self._keep(name))
-        if is_there(deployment, version) and not deployment.is_changing:
+        if deployment.follows(version) and not deployment.is_changing:
             return
         if deployment.is_at_rest and self._check(name) is None:
             deployment.become(self._release(version, deployment.keep))
@@ -309,7 +314,7 @@ class Engines:
             await deployment.settled()
             if self._deployments.get(name) is deployment:
                 version = self._wanted(deployment, before)
-                if not is_there(deployment, version):
+                if not deployment.follows(version):
                     await deployment.swap(self._release(version, deployment.keep), ignore, check=self._check(name))
         finally:
             deployment.over()
@@ -381,16 +386,6 @@ class Engines:
             adapters=deployment.adapters_of(supervisor),
             engine_load=self.hearing.of(supervisor),
         )
-
-
-def is_ready(deployment: Deployment) -> bool:
-    return any(one.state is State.READY for one in deployment.current.supervisors.values())
-
-
-def is_there(deployment: Deployment, version: Version) -> bool:
-    """Whether this version answers, at the latest once its process has other adapters: it is told of them."""
-    running = deployment.current.version
-    return version == running or (running.is_but_for_adapters(version) and deployment.adapt(version.adapters))
 
 
 def ignore(_: Progress) -> None:

@@ -114,6 +114,33 @@ async def test_the_same_version_can_be_loaded_anew(bench: Bench) -> None:
     assert len(bench.engines.devices()[0].models) == 2, "each has its own room"
 
 
+async def test_a_swap_to_what_answers_leaves_the_one_to_go_back_to(bench: Bench) -> None:
+    (await bench.engines.lease("m")).release()
+    await bench.engines.swap("m", "2", ignore)
+    told: list[str] = []
+    await bench.engines.swap("m", "2", lambda progress: told.append(progress.status))
+    assert told == ["loading m", "m is ready"]
+    assert bench.process("2").starts == 1
+    await bench.engines.rollback("m", ignore)
+    assert bench.answering() == "1"
+
+
+async def test_a_swap_to_what_answers_loads_it_where_it_has_left(bench: Bench) -> None:
+    await bench.engines.swap("m", "2", ignore)
+    await bench.process("2").stop()
+    await bench.engines.swap("m", "2", ignore)
+    assert bench.process("2").state is State.READY
+
+
+async def test_a_swap_to_what_answers_and_has_crashed_does_not_wait_for_its_rest(bench: Bench) -> None:
+    await bench.engines.swap("m", "2", ignore)
+    os.kill(bench.process("2").pid or 0, signal.SIGKILL)
+    await becomes(bench.process("2"), State.FAILED)
+    await bench.engines.swap("m", "2", ignore)
+    (await bench.engines.lease("m")).release()
+    assert bench.answering() == "2"
+
+
 async def test_a_version_that_does_not_come_up_changes_nothing(bench: Bench) -> None:
     first = await bench.engines.lease("m")
     bench.engine._modes = ["exits"]
