@@ -36,20 +36,22 @@ def bound_to_us(command: Sequence[str], number: int = signal.SIGKILL) -> tuple[s
     return (sys.executable, "-I", "-S", "-c", BOUND, str(os.getpid()), str(int(number)), *command)
 
 
-def bind_to_parent(parent: int) -> str:
+def bind_to_parent(parent: int, *, with_group: bool = False) -> str:
     """Die when process `parent` does, and return the first line of standard input (the key), without its end.
 
     On Linux the kernel sees to it, even while native code holds the interpreter; everywhere a thread reads standard
-    input, whose other end the parent holds, until it ends.
+    input, whose other end the parent holds, until it ends. `with_group`: the thread alone does, for a process where
+    nothing holds the interpreter, and it ends the whole group that this process leads.
     """
-    if sys.platform == "linux":
+    if sys.platform == "linux" and not with_group:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         # It died before the kernel was told.
         os._exit(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     line = _first_line()
-    threading.Thread(target=_until_end_of_input, daemon=True, name="parent-watch").start()
+    leader = os.getpid() if with_group and os.getpgrp() == os.getpid() else None
+    threading.Thread(target=_until_end_of_input, args=(leader,), daemon=True, name="parent-watch").start()
     return line
 
 
@@ -73,10 +75,12 @@ def _first_line() -> str:
     os._exit(0)
 
 
-def _until_end_of_input() -> None:
+def _until_end_of_input(leader: int | None) -> None:
     while True:
         ready, _, _ = select.select([0], [], [], LOG_LOOK_EVERY_S)
         if ready and not os.read(0, 4096):
+            if leader is not None:
+                end_group(leader)
             os._exit(0)
         _keep_log_small(2)
 

@@ -2,7 +2,7 @@
 outlive it, nor it the gate.
 
 Run as `python -m farmgate.engines.wrapper --parent PID --ready PATH -- COMMAND...`. It leads the group of all that the
-server starts, which the gate ends behind it.
+server starts, which the gate ends behind it; where the gate is killed, it does so itself.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LOOK_S = 5.0
 def main(argv: Sequence[str] | None = None) -> int:
     """Its exit code is the server's own."""
     given = arguments(argv)
-    key = bind_to_parent(given.parent)
+    key = bind_to_parent(given.parent, with_group=True)
     port = free_port()
     command = [argument.replace("{port}", str(port)) for argument in given.command]
     environment = dict(os.environ) | ({given.key_variable: key} if given.key_variable else {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import urllib.request
 from collections.abc import AsyncIterator
@@ -231,6 +232,30 @@ async def test_where_its_wrapper_is_killed_the_server_goes_too(bench: Bench) -> 
     os.kill(supervisor.pid or 0, signal.SIGKILL)
     await gone(server)
     await gone(helper)
+
+
+async def test_where_the_gate_is_killed_all_of_it_goes(tmp_path: Path) -> None:
+    (tmp_path / "server.py").write_text(SERVER)
+    wrapped = (sys.executable, "-P", "-m", "farmgate.engines.wrapper", "--parent", str(os.getpid()), "--ready", "/")
+    server = (sys.executable, str(tmp_path / "server.py"), "{port}", "serves")
+    with subprocess.Popen(
+        [*wrapped, "--key-variable", "KEY", "--", *server],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as wrapper:
+        assert wrapper.stdin is not None
+        assert wrapper.stdout is not None
+        assert wrapper.stderr is not None
+        wrapper.stdin.write(b"sesame\n")
+        wrapper.stdin.flush()
+        assert b"http://127.0.0.1" in await asyncio.to_thread(wrapper.stdout.readline)
+        assert wrapper.stderr.readline() == b"loading\n"
+        helper = int(wrapper.stderr.readline().split()[1])
+        # Its other end is closed with whoever holds it, however that ends.
+        wrapper.stdin.close()
+        await gone(helper)
 
 
 async def test_one_that_will_not_end_leaves_nothing_behind(tmp_path: Path) -> None:
