@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,14 @@ from pathlib import Path
 import pytest
 from tests.unit.surfaces.cli.fake_server import FakeServer
 from tests.unit.surfaces.cli.fakes import FakeHouse, Shell
+
+
+@pytest.fixture(autouse=True)
+def _at_a_keyboard() -> Iterator[None]:
+    """Ctrl-C is heard, also where the tests run in the background of a script, which has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
