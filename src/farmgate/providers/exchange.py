@@ -26,8 +26,9 @@ MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,64}/[a-z0-9!#$&^_.+-]{1,64}(;[ -~]
 class Reader(Protocol):
     """Reads one stream of a provider: bytes in any cut, events out, and whether the answer came to its end."""
 
-    is_done: bool
-    """The answer is over: whatever still comes says nothing."""
+    @property
+    def is_done(self) -> bool:
+        """The answer is over: whatever still comes says nothing."""
 
     def feed(self, data: bytes) -> Event | None:
         """What `data` completes, in one event. Raises FarmError for an error in the stream or nonsense."""

@@ -110,6 +110,7 @@ class LocalProvider(ProviderBase):
                     ours={**NOT_THEIRS, **lease.fields},
                     prefix="/v1",
                     headers=headers,
+                    named=request.model,
                 )
         except BaseException as error:
             lease.release()

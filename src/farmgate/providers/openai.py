@@ -27,6 +27,7 @@ from farmgate.wire.openai.answers import decode_whole
 from farmgate.wire.openai.errors import decode_error
 from farmgate.wire.openai.media import ANSWER_TYPES, MEDIA, Opaque, OpaqueReader, read_json
 from farmgate.wire.openai.models import decode_models
+from farmgate.wire.openai.naming import NamingReader, name_whole
 from farmgate.wire.openai.quirks import PLAIN, Quirks
 from farmgate.wire.openai.requests import NOTHING, encode_request
 from farmgate.wire.openai.stream import StreamReader
@@ -157,15 +158,17 @@ async def send(
     prefix: str = "",
     query: str = "",
     headers: bytes = b"",
+    named: str | None = None,
 ) -> Reply:
     """Ask a server that speaks OpenAI. The Reply's close frees or ends the connection. Raises FarmError.
 
     `asks_usage`: it knows `stream_options`; `quirks`: where it differs from OpenAI; `ours` as `encode_request` has it;
-    `prefix` is put before the dialect's paths, `query` behind them.
+    `prefix` is put before the dialect's paths, `query` behind them; `named`: what answers are to call the model,
+    where that is not what the server calls it.
     """
     outgoing = encode_request(request, provider=settings.name, ask_usage=asks_usage, quirks=quirks, ours=ours)
     path = prefix + PATHS[request.kind] + query
-    codec = codec_of(request, settings)
+    codec = codec_of(request, settings, named)
     return await ask(upstream, path, outgoing, request=request, settings=settings, codec=codec, headers=headers)
 
 
@@ -183,30 +186,35 @@ async def send_response(
     return await ask(upstream, "/responses", outgoing, request=request, settings=settings, codec=codec)
 
 
-def codec_of(request: Request, settings: ProviderSettings) -> ProviderCodec:
+def codec_of(request: Request, settings: ProviderSettings, named: str | None) -> ProviderCodec:
     """How the answer to this request is read."""
     one_choice = request.body.fields.get("n") in (None, 1)
-    return codec(request.kind, settings.name, settings.frame_bytes, request.want_usage, one_choice)
+    return codec(request.kind, settings.name, settings.frame_bytes, request.want_usage, one_choice, named)
 
 
 @lru_cache(maxsize=256)
-def codec(kind: Kind, name: str, frame_bytes: int, show_usage: bool, one_choice: bool) -> ProviderCodec:
+def codec(
+    kind: Kind, name: str, frame_bytes: int, show_usage: bool, one_choice: bool, named: str | None
+) -> ProviderCodec:
     """Kept: there are few, and making one costs as much as routing a request."""
+    error = partial(refused, kind, name)
     if kind in MEDIA:
         types = ANSWER_TYPES.get(kind, ("application/json",))
         return ProviderCodec(
-            error=partial(refused, kind, name),
+            error=error,
             whole=partial(read_json, provider=name) if kind not in ANSWER_TYPES else Opaque,
             reader=lambda: OpaqueReader(name),
             stream_type=types if kind is Kind.SPEECH else "text/event-stream",
             whole_type=types,
         )
+    whole = partial(decode_whole, kind=kind, provider=name)
+    reader = partial(StreamReader, provider=name, show_usage=show_usage, frame_bytes=frame_bytes, one_choice=one_choice)
+    if named is None:
+        return ProviderCodec(error=error, whole=whole, reader=reader)
     return ProviderCodec(
-        error=partial(refused, kind, name),
-        whole=partial(decode_whole, kind=kind, provider=name),
-        reader=partial(
-            StreamReader, provider=name, show_usage=show_usage, frame_bytes=frame_bytes, one_choice=one_choice
-        ),
+        error=error,
+        whole=lambda body: name_whole(whole(body), named),
+        reader=lambda: NamingReader(reader(), named),
     )
 
 

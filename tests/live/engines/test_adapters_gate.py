@@ -58,6 +58,7 @@ def asked(model: str, **more: object) -> dict[str, object]:
 def whole(gate: RealGate, model: str, **more: object) -> str:
     answer = gate.call("POST", "/v1/chat/completions", asked(model, **more))
     assert answer.status == 200, answer.body
+    assert answer.json["model"] == model
     return str(answer.json["choices"][0]["message"]["content"]).strip()
 
 
@@ -66,6 +67,7 @@ def streamed(gate: RealGate, model: str) -> str:
     assert answer.status == 200, answer.body
     *frames, end = events(answer.body)
     assert end == "[DONE]", frames[-1]
+    assert {json.loads(frame)["model"] for frame in frames} == {model}
     choices = [choice for frame in frames for choice in json.loads(frame)["choices"]]
     return "".join(choice["delta"].get("content") or "" for choice in choices).strip()
 

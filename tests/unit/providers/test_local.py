@@ -236,6 +236,20 @@ async def test_a_lease_lasts_as_long_as_its_stream(take: Take) -> None:
         await provider.close()
 
 
+@both_ways
+async def test_answers_name_the_model_and_no_folder_of_this_machine(take: Take) -> None:
+    """Some servers name what they were started with."""
+    chunks = [event({"model": "/srv/models/m"} | json.loads(frame[6:])) for frame in FRAMES[:-1]]
+    async with FakeUpstream(say(chunked([*chunks, FRAMES[-1]])), say(whole({"model": "/srv/models/m"} | SAID))) as fake:
+        provider = provider_of(FakeLender([fake.url]))
+        for stream in (True, False):
+            reply = await provider.send(request(stream=stream))
+            raw = b"".join(one.raw for one in await (take if stream else gather)(reply))
+            assert b"/srv" not in raw
+            assert b'"model": "m"' in raw or b'"model":"m"' in raw
+        await provider.close()
+
+
 async def test_a_whole_answers_lease_ends_when_it_is_closed() -> None:
     async with FakeUpstream(say(whole(SAID))) as fake:
         lender = FakeLender([fake.url])
