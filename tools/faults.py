@@ -18,7 +18,7 @@ sys.path.insert(0, str(HERE))
 def main(arguments: Sequence[str]) -> int:
     from tests.faults.board import line, page, peer_page, summary
     from tests.faults.matrix import ROWS
-    from tests.faults.peers import NotThere, run_peer
+    from tests.faults.peers import NotThere, models, run_peer
     from tests.faults.running import Result, run
 
     wish = read(arguments)
@@ -33,6 +33,9 @@ def main(arguments: Sequence[str]) -> int:
     def told(result: Result) -> None:
         print(line(result), flush=True)
 
+    if wish.models:
+        print("\n".join(models(rows)))
+        return 0
     left_out: list[str] = []
     if wish.peer:
         try:
@@ -62,6 +65,7 @@ def read(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--peer", default="", help="Name of another gateway, which runs already.")
     parser.add_argument("--url", default="http://127.0.0.1:4000", help="Its address.")
     parser.add_argument("--version", default="", help="Its version; with it the page tells of it.")
+    parser.add_argument("--models", action="store_true", help="Only print the names of the models a peer is asked for.")
     parser.add_argument("--port", type=int, default=9001, help="Where the mock listens that it asks.")
     return parser.parse_args(arguments)
 

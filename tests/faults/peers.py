@@ -6,8 +6,8 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from itertools import count
+from dataclasses import dataclass, replace
+from itertools import count, groupby
 
 from tests.faults.asking import Callers
 from tests.faults.rig import judged
@@ -16,7 +16,7 @@ from tests.faults.words import COMBOS, Combo, Expected, Fault, Kind, Outcome, Ro
 
 from farmgate.mock import Mock
 
-__all__ = ["PEERS", "NotThere", "Peer", "run_peer"]
+__all__ = ["PEERS", "NotThere", "Peer", "models", "run_peer"]
 
 MOST_CALLS = 4
 RECOVERS_S = 180.0
@@ -24,6 +24,8 @@ LONG_S = 2.0
 AGAIN_S = 0.5
 PEERS: Mapping[str, str] = {"litellm": "", "portkey": "", "tensorzero": "tensorzero::model_name::"}
 """What stands before a model's name, where PREFIX says nothing else."""
+WELL, WELL_MARKER = "mock:seed=0", "m0"
+ASKED = tuple(combo for combo in COMBOS if not combo.falls_back)
 
 
 class NotThere(Exception):
@@ -38,13 +40,10 @@ class Peer:
         self._callers = Callers(url.removesuffix("/v1"), os.environ.get("PEER_KEY", "none"))
         self._headers = dict(one.split("=", 1) for one in os.environ.get("HEADERS", "").split() if "=" in one)
         self._mock = mock
-        self._numbers = count(1)
 
     async def plain(self, combo: Combo) -> Outcome:
         """Ask for what is well."""
-        number = next(self._numbers)
-        model = f"{self._prefix}mock:seed={number}"
-        return await self._callers.ask(combo, model, f"m{number}", headers=self._headers)
+        return await self._callers.ask(combo, self._prefix + WELL, WELL_MARKER, headers=self._headers)
 
     async def recovered(self, combo: Combo) -> float | None:
         """Wait until it answers what is well, so that no row suffers from the one before: how long that took; None
@@ -56,11 +55,9 @@ class Peer:
             await asyncio.sleep(AGAIN_S)
         return time.monotonic() - began
 
-    async def case(self, fault: Fault, combo: Combo) -> list[str]:
+    async def case(self, case: Case) -> list[str]:
         """Ask for one case."""
-        number = next(self._numbers)
-        # LiteLLM takes a name with commas for several models.
-        model, marker = f"mock:{combo.place(fault.inject)};seed={number}".replace(",", ";"), f"m{number}"
+        fault, combo, model, marker = case.fault, case.combo, case.model, case.marker
         expected = told_of(fault.expect(combo))
         text = None if expected.text is None else expected.text(marker)
         outcome = await self._callers.ask(combo, self._prefix + model, marker, text=text, headers=self._headers)
@@ -69,6 +66,43 @@ class Peer:
         if not 1 <= calls <= MOST_CALLS:
             wrong.append(f"{calls} calls")
         return [f"{combo}: {fault.inject}: {one} [{outcome}]" for one in wrong]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One fault, shown in one way of asking; the number makes its model's name the only one of its kind."""
+
+    row: Row
+    fault: Fault
+    combo: Combo
+    number: int
+
+    @property
+    def model(self) -> str:
+        # LiteLLM takes a name with commas for several models.
+        return f"mock:{self.combo.place(self.fault.inject)};seed={self.number}".replace(",", ";")
+
+    @property
+    def marker(self) -> str:
+        return f"m{self.number}"
+
+
+def cases_of(rows: Sequence[Row]) -> list[Case]:
+    """Every case that the mock alone can make and that needs no second provider, always under the same names."""
+    numbers = count(1)
+    return [
+        Case(row, fault, combo, next(numbers))
+        for row in rows
+        for fault in row.faults
+        if fault.peers and fault.provider == "first"
+        for combo in fault.cases()
+        if combo in ASKED and fits(fault, combo)
+    ]
+
+
+def models(rows: Sequence[Row]) -> list[str]:
+    """The name of every model that is asked for, for peers that know only those of their configuration."""
+    return [WELL, *(case.model for case in cases_of(rows))]
 
 
 def told_of(expected: Expected) -> Expected:
@@ -85,27 +119,20 @@ def fits(fault: Fault, combo: Combo) -> bool:
 async def run_peer(
     name: str, url: str, port: int, rows: Sequence[Row], told: Callable[[Result], None]
 ) -> tuple[list[Result], list[Combo]]:
-    """Every case that the mock alone can make and that needs no second provider; and what the peer does not answer even
-    where all is well, which is left out. Raises NotThere where that is everything."""
+    """What came of each row, as far as the peer is well; and what it does not answer even where all is well, which is
+    left out. Raises NotThere where that is everything."""
     results: list[Result] = []
     async with Mock(port=port) as mock:
         peer = Peer(name, url, mock)
-        asked = [combo for combo in COMBOS if not combo.falls_back]
-        came = {combo: await peer.plain(combo) for combo in asked}
+        came = {combo: await peer.plain(combo) for combo in ASKED}
         left_out = [combo for combo, outcome in came.items() if outcome.kind is not Kind.WHOLE]
-        if len(left_out) == len(asked):
-            raise NotThere(f"{name} at {url} answers nothing, without any fault: {came[asked[0]]}")
-        able = [combo for combo in asked if combo not in left_out]
-        for row in rows:
-            faults = [fault for fault in row.faults if fault.peers and fault.provider == "first"]
-            if not faults:
-                continue
+        if len(left_out) == len(ASKED):
+            raise NotThere(f"{name} at {url} answers nothing, without any fault: {came[ASKED[0]]}")
+        able = [combo for combo in ASKED if combo not in left_out]
+        for row, cases in groupby(cases_of(rows), key=lambda case: case.row):
             result = Result(row)
-            cases = (
-                (fault, combo) for fault in faults for combo in fault.cases() if combo in able and fits(fault, combo)
-            )
             began = time.monotonic()
-            await in_turn(result, (peer.case(fault, combo) for fault, combo in cases))
+            await in_turn(result, (peer.case(case) for case in cases if case.combo in able))
             result.took_s = time.monotonic() - began
             later_s = await peer.recovered(able[0])
             if later_s is None:

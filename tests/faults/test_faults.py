@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.faults.board import line, page, peer_page
 from tests.faults.matrix import ROWS
+from tests.faults.peers import models
 from tests.faults.rig import judged
 from tests.faults.running import Result, run
 from tests.faults.words import COMBOS, Combo, Expected, Kind, Outcome, Surface, broken, refused, whole
@@ -86,3 +87,9 @@ def test_what_came_of_a_peer_is_written_once_and_leaves_the_rest() -> None:
     assert "1 of 2 cases" in once
     assert twice == once.replace("other 1.0", "other 1.1")
     assert twice.endswith("\nMore.\n")
+
+
+def test_a_peer_is_asked_for_every_case_under_a_name_of_its_own() -> None:
+    names = models(ROWS)
+    assert len(set(names)) == len(names) > 900
+    assert not any("," in name for name in names), "some peers take that for several models"
