@@ -22,6 +22,8 @@ from typing import IO, Any
 
 KEY = "key-of-the-tests-0123456789"
 PATIENCE_S = 30.0
+NOBODY = 1
+"""A port at which nobody listens."""
 
 KEPT = ("PATH", "HOME", "PYTHONPATH", "COVERAGE_PROCESS_START")
 SECRET_FIELDS = ("apiKey", "key")
@@ -213,7 +215,8 @@ class RealGate:
         return subprocess.Popen(
             [self._python, "-m", "farmgate", *arguments],
             cwd=self.directory,
-            env={**kept, "FARM_HOME": str(self.home), **self.environment},
+            # Commands ask this gate, or nobody: never one that somebody has running on this machine.
+            env={**kept, "FARM_HOME": str(self.home), "FARM_PORT": str(self.port or NOBODY), **self.environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if pipe else None,
             stderr=subprocess.PIPE if pipe else None,

@@ -40,7 +40,8 @@ def place(weights: Path, gate: RealGate) -> None:
 
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterator[RealGate]:
-    gate = RealGate(tmp_path_factory.mktemp("dev"), verb="dev")
+    # With a configuration nobody looks around: what else runs on this machine is not asked.
+    gate = RealGate(tmp_path_factory.mktemp("dev"), verb="dev", config={})
     place(weights, gate)
     with gate.start():
         yield gate
@@ -64,6 +65,15 @@ def test_it_finds_the_model_and_says_how_to_call_it(gate: RealGate) -> None:
     assert gate.ready["needsKey"] is False
     assert not gate.ready["isDemo"]
     assert gate.ready["apiBase"] == f"{gate.ready['url']}/v1"
+
+
+def test_without_a_configuration_it_finds_the_model_too(tmp_path: Path, weights: Path) -> None:
+    gate = RealGate(tmp_path, verb="dev")
+    place(weights, gate)
+    with gate.start():
+        # Who has more on this machine is shown more.
+        assert ok(gate.call("GET", "/api/ai/health")).json["local"]["models"] == ["starter"]
+        assert len(ok(gate.call("POST", "/v1/chat/completions", ask(model="local/starter"))).json["choices"]) == 1
 
 
 def test_a_real_model_answers_a_chat_whole_and_streamed(gate: RealGate) -> None:
@@ -242,7 +252,7 @@ def test_a_drain_finishes_the_stream_in_flight_and_leaves_no_engine(tmp_path: Pa
 
 
 def test_a_gate_that_is_killed_leaves_no_engine(tmp_path: Path, weights: Path) -> None:
-    gate = RealGate(tmp_path, verb="dev")
+    gate = RealGate(tmp_path, verb="dev", config={})
     place(weights, gate)
     gate.start()
     ok(gate.call("POST", "/v1/chat/completions", ask()))

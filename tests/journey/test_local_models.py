@@ -74,7 +74,8 @@ def test_the_engine_of_a_model_tells_how_busy_it_is(gate: RealGate) -> None:
 
     # No request asks for it: it is heard every five seconds.
     assert gate.comes(lambda: told() == {"running": 0.0, "waiting": 0.0, "cacheUsed": None}, within_s=20)
-    assert gate.metric("farmgate_model_engine_running") == 0.0
+    # Other models are heard at the same time, and may have been busy then.
+    assert gate.comes(lambda: gate.metric("farmgate_model_engine_running") == 0.0, within_s=20)
 
 
 def test_a_model_whose_files_are_not_there_is_told_and_stops_no_other(tmp_path: Path) -> None:

@@ -32,7 +32,8 @@ def fake() -> Iterator[FakeHub]:
 
 
 def gate_with(tmp_path: Path, fake: FakeHub, config: Mapping[str, object] | None = None, **more: str) -> RealGate:
-    gate = RealGate(tmp_path, config=config)
+    # With a configuration nobody looks around: what else runs on this machine has models too.
+    gate = RealGate(tmp_path, config=config or {})
     gate.environment |= {"HF_ENDPOINT": fake.url, **more}
     return gate
 

