@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gc
 import itertools
+import os
 import sys
 
 import pytest
 
-KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_ENDPOINT")
+SOMEBODYS = ("FARM_", "AI_", "OLLAMA_", "OPENAI_", "ANTHROPIC_", "HF_", "HUGGING", "AWS_", "AZURE_", "GOOGLE_", "CUDA_")
+"""What settings of the person who runs the tests begin with, and what they end with or are."""
+OF_SOMEBODY = ("_API_KEY", "FORCE_COLOR", "NO_COLOR", "COLUMNS", "PYTHONWARNINGS")
 HOMES = itertools.count()
 LOOPBACK = ("127.", "::1", "localhost")
 
@@ -24,13 +27,20 @@ def loopback_only(event: str, args: tuple[object, ...]) -> None:
 sys.addaudithook(loopback_only)
 
 
+for variable in tuple(os.environ):
+    # For whole sessions, and before any library has read them.
+    if variable.upper().startswith(SOMEBODYS) or variable.upper().endswith(OF_SOMEBODY):
+        del os.environ[variable]
+for variable in ("NO_PROXY", "no_proxy"):
+    # Somebody's proxy is for the starter model, if that has to be fetched, and for nothing on this machine.
+    os.environ[variable] = ",".join(filter(None, (os.environ.get(variable), "127.0.0.1", "localhost", "::1")))
+
+
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No key, no configuration and no data of the person who runs the tests."""
+def home_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No configuration and no data of the person who runs the tests."""
     # Not in tmp_path: to make a folder costs more than most tests, and few of them write anything.
     home = tmp_path_factory.getbasetemp() / "homes" / str(next(HOMES))
-    for name in ("FARM_ENV", "FARM_CONFIG", "OLLAMA_URL", "AI_PROVIDER", "AI_DEFAULT_MODEL", *KEYS):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FARM_HOME", str(home))
 
 

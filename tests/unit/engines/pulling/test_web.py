@@ -79,7 +79,8 @@ def test_a_redirect_within_the_hub_takes_both() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://a..b/x", "http://[::1/x", f"{HUB}:99999999/x"])
-def test_an_address_that_is_none_is_told_as_every_failure(url: str) -> None:
+def test_an_address_that_is_none_is_told_as_every_failure(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")
     visit = Visit(Web(token=TOKEN), connected=lambda: None, pausing=lambda _: None)
     with pytest.raises(SourceFailed, match="leads to an address that is none"):
         visit.open(url, {})
