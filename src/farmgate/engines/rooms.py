@@ -78,6 +78,8 @@ class Rooms:
         self._clock = clock
         self._sleep = sleep
         self._stirred = asyncio.Event()
+        self._going: set[str] = set()
+        """Who was told to leave and is not gone yet: what they have is promised."""
 
     def stir(self) -> None:
         """Something changed that may let a waiting model in: one became idle, unpinned, or left."""
@@ -126,7 +128,7 @@ class Rooms:
 
     def _place(self, want: Want) -> Placement | None:
         memories = self._memories_for(want)
-        tenants = [one for one in self._tenants() if one.name not in want.spares]
+        tenants = [one for one in self._tenants() if one.name not in want.spares | self._going]
         chosen = partial(place, counts=want.counts, each=want.each, priority=want.priority)
         try:
             found = chosen(want.needed, memories, self.ledger, tenants)
@@ -143,7 +145,11 @@ class Rooms:
     async def _clear(self, want: Want, placement: Placement) -> None:
         names = [one.name for one in placement.leaving]
         log.info("engines_leave", model=want.name, leaving=names, needed_bytes=want.needed)
-        await asyncio.gather(*(self._leave(one) for one in placement.leaving))
+        self._going.update(names)
+        try:
+            await asyncio.gather(*(self._leave(one) for one in placement.leaving))
+        finally:
+            self._going.difference_update(names)
         until = self._clock() + COMES_BACK_S
         while not self._is_back(want, placement.shares) and self._clock() < until:
             await self._sleep(LOOK_EVERY_S)

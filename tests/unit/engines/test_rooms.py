@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
 from tests.unit.engines.fakes import FakeTime, until
@@ -120,6 +121,25 @@ async def test_nobody_else_is_promised_what_is_about_to_be_free(machine: Machine
     machine.rooms.stir()
     await second
     assert machine.left == ["a", "b"]
+
+
+async def test_one_who_leaves_makes_room_for_one_alone(machine: Machine) -> None:
+    await machine.load(want("a", 60), pinned=True)
+    machine.may_leave.clear()
+    first, second = (
+        asyncio.create_task(machine.load(want(name, mib), pinned=True)) for name, mib in (("b", 70), ("c", 60))
+    )
+    await machine.time.until_asleep(1.0)
+    # Both look in the same turn of the loop, and nobody has left in between.
+    machine.tenants["a"] = replace(machine.tenants["a"], pinned=False)
+    machine.rooms.stir()
+    await until(lambda: "a" not in machine.tenants)
+    assert list(machine.rooms.ledger.holdings) == ["a", "b"]
+    machine.may_leave.set()
+    await first
+    assert machine.rooms.ledger.held("cpu") == 70 * MIB
+    second.cancel()
+    await asyncio.wait({second})
 
 
 async def test_the_pinned_stay_and_who_waits_for_them_is_told_after_a_minute(machine: Machine) -> None:
