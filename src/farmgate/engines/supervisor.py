@@ -19,7 +19,7 @@ from farmgate.engines.process import Crash, EngineDied, EngineProcess, died_earl
 from farmgate.engines.sleeping import Rest
 from farmgate.engines.states import State, check_transition
 from farmgate.engines.surroundings import Keep, MakeRoom, Room, Settings, Sleeper, Warm, again, unasked, unlimited
-from farmgate.engines.timing import Sleep, either
+from farmgate.engines.timing import Sleep, first
 from farmgate.telemetry import log
 
 __all__ = ["Supervisor"]
@@ -122,7 +122,7 @@ class Supervisor:
         EngineUnavailable after any other crash or where no room came free, and ModelTooLarge.
         """
         with self.leases.waiting():
-            waited = False
+            told = self._refusal
             while True:
                 if not self._lends:
                     raise ShuttingDown
@@ -130,7 +130,7 @@ class Supervisor:
                     return self.leases.take(self.address)
                 if self._state is State.FAILED and not self._is_back_soon():
                     raise self._unavailable()
-                refusal = self._refusal if waited else None
+                refusal = self._refusal if self._refusal is not told else None
                 if refusal is not None and self._state in {State.STOPPING, State.ON_DISK, State.ASLEEP}:
                     raise again(refusal)
                 if self._state is State.ON_DISK:
@@ -140,7 +140,6 @@ class Supervisor:
                         self._is_called = True
                         self._stir()
                     await self._changed.wait()
-                    waited = True
 
     def forgive(self) -> None:
         """Forget its crashes: somebody wants it anew, and its next one is the first."""
@@ -172,14 +171,15 @@ class Supervisor:
             self._move(State.DRAINING)
         if self._state is State.DRAINING:
             await self._drain(within_s)
-        if self._owner is owner and not (rest and await self._rests()):
+        if rest and self._owner is owner and await self._rests():
+            return
+        if self._owner is owner:
             await self.stop()
 
     async def _drain(self, within_s: float) -> None:
         self._drains += 1
-        idle = asyncio.ensure_future(self.leases.until_idle())
         try:
-            await either(idle, self._sleep(within_s))
+            await first(self._until_done(), self._sleep(within_s))
         except asyncio.CancelledError:
             if self._drains == 1 and self._state is State.DRAINING and not self._is_tired:
                 # Nobody wants it gone any more.
@@ -187,13 +187,16 @@ class Supervisor:
                 self._stir()
             raise
         finally:
-            idle.cancel()
             self._drains -= 1
+
+    async def _until_done(self) -> None:
+        """Return when nobody is at it any more, or when it has crashed: the next process is none that has to go."""
+        while self.leases.in_flight and self._state is State.DRAINING:
+            await first(self._changed.wait(), self.leases.until_idle())
 
     async def stop(self) -> None:
         """Returns when the process is gone. A later lease starts a new one."""
-        owner = self._owner
-        if owner is None:
+        if (owner := self._owner) is None:
             return
         if self._state is not State.STOPPING:
             self._move(State.STOPPING)
@@ -202,7 +205,8 @@ class Supervisor:
 
     async def _rests(self) -> bool:
         """Whether it sleeps now."""
-        if self._state is State.DRAINING and self.may_sleep and not self.leases.in_flight:
+        # One without an address has just died, and nobody looks whether it is tired.
+        if self._state is State.DRAINING and self.address and self.may_sleep and not self.leases.in_flight:
             self._is_tired = True
             self._stir()
         while self._is_tired:
@@ -253,7 +257,7 @@ class Supervisor:
                 failure = await self._run_process(room)
             return None if failure is None else Crash(failure)
         except FarmError as refusal:
-            self._refusal = refusal
+            self._refusal = again(refusal)
             log.warning("engine_refused", model=self.spec.model, reason=refusal.code)
             self._move(State.STOPPING)
             return None
@@ -334,19 +338,15 @@ class Supervisor:
 
     async def _until_unused(self, stirred: asyncio.Event) -> None:
         """Return when nobody has used it for its `ttl_s`, or may have, or when something changed."""
-        anew = asyncio.ensure_future(stirred.wait())
-        try:
-            if self.left_s() is None:
-                await asyncio.wait({anew})
-            elif not await either(anew, self.leases.until_idle()) and (left_s := self.left_s()) is not None:
-                await either(anew, self._sleep(left_s))
-        finally:
-            anew.cancel()
+        if self.left_s() is not None:
+            await first(stirred.wait(), self.leases.until_idle())
+        left_s = self.left_s()
+        await (stirred.wait() if left_s is None else first(stirred.wait(), self._sleep(left_s)))
 
     async def _falls_asleep(self, rest: Rest) -> bool:
         """False: it had better end."""
         why_not = await rest.begin()
-        self._is_tired, self._refusal = False, None
+        self._is_tired, self._is_called, self._refusal = False, False, None
         if why_not is None:
             self._move(State.ASLEEP)
         log.info("engine_asleep", model=self.spec.model, asleep=why_not is None, reason=why_not)
@@ -359,7 +359,7 @@ class Supervisor:
         try:
             failure = await rest.end()
         except FarmError as refusal:
-            self._refusal = refusal
+            self._refusal = again(refusal)
             self._move(State.ASLEEP)
             return None
         if failure is None:

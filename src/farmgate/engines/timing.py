@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeAlias
 
-__all__ = ["Sleep", "either"]
+__all__ = ["Sleep", "either", "first"]
 
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
 """Returns after that many seconds of the clock that belongs to it."""
@@ -20,6 +20,16 @@ async def either(work: asyncio.Future[Any], other: Awaitable[object], *, timeout
     finally:
         rival.cancel()
     return work.done()
+
+
+async def first(*works: Awaitable[object]) -> None:
+    """Return when one of them is done, and end the others. None of them raises."""
+    tasks = [asyncio.ensure_future(_awaited(work)) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def _awaited(other: Awaitable[object]) -> Coroutine[Any, Any, object]:

@@ -43,12 +43,14 @@ def has_died(pid: int) -> bool:
 
 
 class Booked:
-    """Room that writes down what happens in it."""
+    """Room that writes down what happens in it. `slow` holds up who leaves it until it is set."""
 
     def __init__(self, error: FarmError | None = None) -> None:
         self.told: list[str] = []
         self.error = error
         self.has_host = True
+        self.slow = asyncio.Event()
+        self.slow.set()
 
     @asynccontextmanager
     async def __call__(self, spec: Spec, keep: Keep) -> AsyncIterator[Booked]:
@@ -58,6 +60,7 @@ class Booked:
         try:
             yield self
         finally:
+            await self.slow.wait()
             self.told.append("left")
 
     @property

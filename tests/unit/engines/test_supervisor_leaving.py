@@ -98,6 +98,23 @@ async def test_a_crash_while_it_leaves_ends_it_too(make: Make) -> None:
     assert supervisor.state is State.ON_DISK
 
 
+async def test_whoever_wants_one_gone_that_crashes_does_not_end_the_next(make: Make, time: FakeTime) -> None:
+    supervisor = make("serves")
+    held = await supervisor.lease()
+    leaving = asyncio.create_task(supervisor.leave(600.0))
+    await time.until_asleep(600.0)
+    os.kill(pid_of(supervisor), signal.SIGKILL)
+    async with asyncio.timeout(5):
+        await leaving
+    other = await supervisor.lease()
+    time.advance(600.0)
+    held.release()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert (supervisor.state, supervisor.starts) == (State.READY, 2), "whoever is at it was not cut off"
+    other.release()
+
+
 async def test_unused_for_its_time_it_ends_and_the_time_begins_with_the_end_of_the_last_request(
     make: Make, time: FakeTime
 ) -> None:

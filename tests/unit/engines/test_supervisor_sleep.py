@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 
+import pytest
 from tests.unit.engines.fakes import FakeTime, becomes, until
 from tests.unit.engines.supervising import Bed, Booked, Make, is_gone, pid_of
 
@@ -163,6 +164,67 @@ async def test_a_crash_in_its_sleep_is_no_reason_to_take_its_room_back(make: Mak
     await becomes(supervisor, State.ON_DISK)
     (await supervisor.lease()).release()
     assert supervisor.starts == 2, "but who asks has it"
+
+
+async def test_one_that_dies_before_it_could_fall_asleep_is_not_waited_for(make: Make) -> None:
+    bed, room = Bed(), Booked()
+    supervisor = make("serves", room=room, sleeper=bed)
+    lease = await supervisor.lease()
+    room.slow.clear()
+    leaving = asyncio.create_task(supervisor.leave(30.0, rest=True))
+    await becomes(supervisor, State.DRAINING)
+    os.kill(pid_of(supervisor), signal.SIGKILL)
+    await until(lambda: supervisor.address is None)
+    lease.release()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    room.slow.set()
+    async with asyncio.timeout(5):
+        await leaving
+    assert (supervisor.state, bed.told) == (State.ON_DISK, [])
+
+
+async def test_who_comes_when_it_dies_in_its_sleep_does_not_wake_the_next(make: Make, time: FakeTime) -> None:
+    bed, room = Bed(), Booked()
+    supervisor = make("serves", room=room, sleeper=bed)
+    (await supervisor.lease()).release(answered=True)
+    await supervisor.leave(30.0, rest=True)
+    room.slow.clear()
+    os.kill(pid_of(supervisor), signal.SIGKILL)
+    await until(lambda: supervisor.address is None)
+    asking = asyncio.create_task(supervisor.lease())
+    await until(lambda: supervisor.leases.expected == 1)
+    room.slow.set()
+    await time.until_asleep(0.5)
+    time.advance(0.5)
+    (await asking).release()
+    await supervisor.leave(30.0, rest=True)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert (supervisor.state, bed.told) == (State.ASLEEP, ["sleep", "sleep"])
+
+
+async def test_who_comes_later_is_not_told_of_the_room_that_there_was_not(make: Make, time: FakeTime) -> None:
+    room = Booked()
+    supervisor = make("deaf", room=room, sleeper=Bed())
+    (await supervisor.lease()).release()
+    await supervisor.leave(30.0, rest=True)
+    room.error = EngineUnavailable("no room came free")
+    with pytest.raises(EngineUnavailable, match="no room came free"):
+        await supervisor.lease()
+    room.error = None
+    stopping = asyncio.create_task(supervisor.stop())
+    await time.until_asleep(2.0)
+    asking = asyncio.create_task(supervisor.lease())
+    await until(lambda: supervisor.leases.expected == 1)
+    time.advance(2.0)
+    await stopping
+    (await asking).release()
+    supervisor.lend(False)
+    closing = asyncio.create_task(supervisor.stop())
+    await time.until_asleep(2.0)
+    time.advance(2.0)
+    await closing
 
 
 async def test_a_crash_while_it_wakes_is_one(make: Make, time: FakeTime) -> None:
