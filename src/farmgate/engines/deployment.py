@@ -107,6 +107,8 @@ class Deployment:
 
     async def _until_there(self, adapter: str) -> None:
         """Wait for the release that brings an adapter. Raises EngineUnavailable where none is on its way."""
+        if self._is_closed:
+            raise ShuttingDown
         if not self._expected and (self._coming is None or not self._coming.has(adapter)):
             name = self.current.version.name
             raise EngineUnavailable(
@@ -175,6 +177,7 @@ class Deployment:
     async def close(self) -> None:
         """End everything now; nothing is lent any more."""
         self._is_closed = True
+        self._pulse()
         for task in self._leaving:
             task.cancel()
         if self._leaving:
@@ -207,7 +210,7 @@ class Deployment:
             return await release.lease(purpose, None)
         except EngineUnavailable as error:
             process = release.supervisors.get(release.version.purpose(purpose))
-            if process is None or process.failure is None:
+            if process is None or process.state is not State.FAILED:
                 raise
             told = f"{release.version.label} of {release.version.name} does not come up: it {process.failure}"
             raise EngineUnavailable(told, retry_after_s=error.retry_after_s) from error
@@ -221,8 +224,10 @@ class Deployment:
         log.info(
             "model_swapped", model=release.version.name, version=release.version.label, before=before.version.label
         )
-        if before.version.adapters != release.version.adapters and before.version.is_but_for_adapters(release.version):
-            # The same with other adapters: the version before it is still the one to go back to.
+        is_other = before.failed or before.version.adapters != release.version.adapters
+        if is_other and before.version.is_but_for_adapters(release.version):
+            # The same with other adapters, or after a crash: the version before it is still the one to go back to.
+            self.previous = None if older is release else older
             self._retire(before, within_s=self._drain_s)
             return
         self.previous = before

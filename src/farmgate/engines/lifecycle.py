@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from farmgate.core.errors import FarmError, InvalidValue, ModelNotCapable, NotFound, ShuttingDown
+from farmgate.core.errors import FarmError, InvalidValue, ModelNotCapable, ModelNotFound, NotFound, ShuttingDown
 from farmgate.core.model import DeviceState, HealthStatus, ModelInfo, ModelState, Served
 from farmgate.core.ports import Clock, Lease, Places, Progress, Purpose, Report
 from farmgate.engines.adapters import TakesAdapters
@@ -92,12 +92,17 @@ class Engines:
     # ------------------------------------------------------------------------------------------------- for requests
 
     async def lease(self, model: str, *, purpose: Purpose = Purpose.GENERATE) -> Lease:
-        model, adapter = self._versions.split(model)
-        if adapter is not None and purpose is not Purpose.GENERATE:
-            raise ModelNotCapable(
-                f"{model}:{adapter} is an adapter, which only writes text: ask {model}.", param="model"
-            )
-        return await self._deployment(model).lease(purpose, adapter)
+        while True:
+            name, adapter = self._versions.split(model)
+            if adapter is not None and purpose is not Purpose.GENERATE:
+                raise ModelNotCapable(f"{model} is an adapter, which only writes text: ask {name}.", param="model")
+            deployment = self._deployment(name)
+            try:
+                return await deployment.lease(purpose, adapter)
+            except ShuttingDown:
+                # Taken out while somebody waited for it: what the name means now answers, or tells why not.
+                if self._closed or self._deployments.get(name) is deployment:
+                    raise
 
     def places(self, model: str) -> Places | None:
         model, _ = self._versions.split(model)
@@ -120,40 +125,37 @@ class Engines:
 
     async def load(self, model: str, report: Report) -> None:
         name, adapter = self._versions.split(model)
-        deployment = self._deployment(name)
         report(Progress(status=f"loading {model}"))
-        purpose = deployment.current.version.first if adapter is None else Purpose.GENERATE
-        (await deployment.lease(purpose, adapter)).release()
+        purpose = self._deployment(name).current.version.first if adapter is None else Purpose.GENERATE
+        (await self.lease(model, purpose=purpose)).release()
         report(Progress(status=f"{model} is ready"))
 
     async def unload(self, model: str) -> None:
         self._must_be_whole(model)
-        self._versions.current(model)
         if (deployment := self._deployments.get(model)) is not None:
             await deployment.unload(DRAIN_S)
+        else:
+            self._versions.current(model)
 
     async def swap(self, model: str, version: str | None, report: Report) -> None:
         self._must_be_whole(model)
         deployment = self._deployment(model)
-        label = version if version is not None else deployment.current.version.label
         previous = deployment.previous
-        if previous is not None and version == previous.version.label != deployment.current.version.label:
-            release = self._fit(previous, deployment)
+        wanted = self._versions.labelled(model, version if version is not None else deployment.current.version.label)
+        if version is not None and deployment.is_well and deployment.follows(wanted):
+            # Said twice: the version to go back to is still the one before.
+            await self.load(model, report)
+        elif version is not None and previous is not None and previous.version.is_but_for_adapters(wanted):
+            await self._change(deployment, self._fit(previous, deployment), report, self._check(model))
         else:
-            wanted = self._versions.labelled(model, label)
-            if version is not None and deployment.is_well and deployment.follows(wanted):
-                # Said twice: the version to go back to is still the one before.
-                await self.load(model, report)
-                return
-            release = self._release(wanted, deployment.keep)
-        await deployment.swap(release, report, check=self._check(model))
+            await self._change(deployment, self._release(wanted, deployment.keep), report, self._check(model))
 
     async def rollback(self, model: str, report: Report) -> None:
         self._must_be_whole(model)
         deployment = self._deployment(model)
         if deployment.previous is None:
             raise NotFound(f"{model} has had no other version since the start.")
-        await deployment.swap(self._fit(deployment.previous, deployment), report)
+        await self._change(deployment, self._fit(deployment.previous, deployment), report, None)
 
     @property
     def declared(self) -> Mapping[str, Declared]:
@@ -224,13 +226,10 @@ class Engines:
     def _deployment(self, model: str) -> Deployment:
         if self._closed:
             raise ShuttingDown
-        found = self._deployments.get(model)
-        version = None if found is not None else self._versions.current(model)
-        if version is not None:
+        if (found := self._deployments.get(model)) is None:
             keep, kept_s = self._keep(model), self._versions.entry(model).kept_s
-            found = Deployment(self._release(version, keep), keep=keep, kept_s=kept_s, drain_s=DRAIN_S)
-            self._deployments[model] = found
-        assert found is not None
+            release = self._release(self._versions.current(model), keep)
+            found = self._deployments[model] = Deployment(release, keep=keep, kept_s=kept_s, drain_s=DRAIN_S)
         return found
 
     def _fit(self, release: Release, deployment: Deployment) -> Release:
@@ -270,6 +269,14 @@ class Engines:
             warm=warm,
             sleeper=sleeper,
         )
+
+    async def _change(self, deployment: Deployment, to: Release, report: Report, check: Check | None) -> None:
+        try:
+            await deployment.swap(to, report, check=check)
+        except ShuttingDown:
+            if self._closed:
+                raise
+            raise ModelNotFound(f"{to.version.name} was taken out of the configuration meanwhile.") from None
 
     def _keep(self, model: str) -> Keep:
         """How long it stays, now: in its hours as long as they last."""
@@ -315,7 +322,7 @@ class Engines:
             if self._deployments.get(name) is deployment:
                 version = self._wanted(deployment, before)
                 if not deployment.follows(version):
-                    await deployment.swap(self._release(version, deployment.keep), ignore, check=self._check(name))
+                    await self._change(deployment, self._release(version, deployment.keep), ignore, self._check(name))
         finally:
             deployment.over()
 

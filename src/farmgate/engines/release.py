@@ -189,7 +189,8 @@ class Release:
         await asyncio.gather(*(supervisor.leave(within_s, rest=rest) for supervisor in self._supervisors.values()))
 
     async def close(self) -> None:
-        """End the processes now; nothing is lent any more."""
+        """End the processes now; nothing is lent any more, and none is started for another purpose."""
+        self.lend(False)
         await asyncio.gather(*(supervisor.close() for supervisor in self._supervisors.values()))
         if self.adaptation is not None:
             await self.adaptation.close()

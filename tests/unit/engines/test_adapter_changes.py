@@ -11,7 +11,7 @@ import pytest
 from tests.unit.engines.adapting import FakeTaking, Orders, TakingEngine, folder_adapter
 from tests.unit.engines.fakes import FakeTime, gguf, ignore, until
 
-from farmgate.core.errors import EngineUnavailable, InvalidValue, ModelNotCapable, ModelNotFound, NotFound
+from farmgate.core.errors import EngineUnavailable, InvalidValue, ModelNotCapable, ModelNotFound, NotFound, ShuttingDown
 from farmgate.core.model import Capability
 from farmgate.core.ports import Purpose
 from farmgate.engines import lifecycle
@@ -239,6 +239,34 @@ async def test_where_the_new_process_does_not_come_up_the_old_one_answers(bench:
     with pytest.raises(EngineUnavailable, match="m runs without the adapter b"):
         await bench.ask("m:b")
     assert await bench.ask("m:a") == {"given": ["a"], "wants": "a"}
+
+
+@at_start
+async def test_who_waits_for_an_adapter_at_the_end_is_told(bench: Bench) -> None:
+    await bench.ask()
+    asking = asyncio.create_task(bench.ask("m:b"))
+    closing = asyncio.create_task(bench.engines.close())
+    bench.declare(bench.a, bench.b)
+    async with asyncio.timeout(5):
+        with pytest.raises(ShuttingDown):
+            await asking
+    await closing
+
+
+@at_start
+async def test_going_back_to_other_adapters_leaves_no_version_twice(bench: Bench) -> None:
+    await bench.ask()
+    await bench.engines.swap("m", None, ignore)
+    bench.declare(bench.a, bench.b)
+    await bench.ask("m:b")
+    bench.engine._modes = ["exits"]
+    bench.declare(bench.a)
+    await until(lambda: not bench.engines._tasks)
+    await bench.engines.rollback("m", ignore)
+    assert bench.answering == ("1", ("a",)), "the first process has them still"
+    with pytest.raises(NotFound):
+        await bench.engines.rollback("m", ignore)
+    assert len(bench.engines.supervisors()) == len(set(bench.engines.supervisors()))
 
 
 async def test_an_engine_that_takes_none_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

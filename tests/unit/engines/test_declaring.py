@@ -142,6 +142,37 @@ async def test_a_model_that_is_taken_out_ends_what_it_has_begun(bench: Bench) ->
     assert "m" not in {info.name for info in bench.engines.models()}
 
 
+async def test_who_waits_for_a_model_that_is_taken_out_is_told_that_it_is_not_there(bench: Bench) -> None:
+    bench.engine._modes = ["hangs"]
+    asking = asyncio.create_task(bench.engines.lease("m"))
+    loading = asyncio.create_task(bench.engines.load("m", ignore))
+    swapping = asyncio.create_task(bench.engines.swap("m", "2", ignore))
+    await until(lambda: bench.states == {"1": "starting", "2": "starting"})
+    bench.engines.declare({})
+    for task in (asking, loading, swapping):
+        with pytest.raises(ModelNotFound):
+            await task
+
+
+async def test_who_waits_for_a_model_that_comes_back_at_once_has_it(bench: Bench) -> None:
+    bench.engine._modes = ["hangs", "serves"]
+    asking = asyncio.create_task(bench.engines.lease("m"))
+    await until(lambda: bench.states == {"1": "starting"})
+    bench.engines.declare({})
+    bench.engines.declare({"m": bench.declared(version="2")})
+    (await asking).release()
+    assert bench.answering() == "2"
+
+
+async def test_a_version_is_what_the_configuration_says_of_it_now(bench: Bench) -> None:
+    (await bench.engines.lease("m")).release()
+    await bench.engines.swap("m", "2", ignore)
+    await bench.engines.swap("m", "1", ignore)
+    bench.engines.declare({"m": bench.declared(versions={"1": "one", "2": "other"})})
+    await bench.engines.swap("m", "2", ignore)
+    assert [one.spec.path.name for one in bench.engines.supervisors()][:1] == ["other.gguf"]
+
+
 async def test_one_that_is_wanted_at_the_start_is_loaded_at_once(bench: Bench) -> None:
     bench.engines.declare({"n": Declared(name="n", versions={"1": "one"}, version="1", prewarm=True)})
     await until(lambda: bench.states == {"1": "ready"})

@@ -141,6 +141,16 @@ async def test_a_swap_to_what_answers_and_has_crashed_does_not_wait_for_its_rest
     assert bench.answering() == "2"
 
 
+async def test_a_new_process_for_one_that_crashed_leaves_the_version_to_go_back_to(bench: Bench) -> None:
+    await bench.engines.swap("m", "2", ignore)
+    os.kill(bench.process("2").pid or 0, signal.SIGKILL)
+    await becomes(bench.process("2"), State.FAILED)
+    await bench.engines.swap("m", "2", ignore)
+    await until(lambda: len(bench.engines.supervisors()) == 1)
+    await bench.engines.rollback("m", ignore)
+    assert bench.answering() == "1"
+
+
 async def test_a_version_that_does_not_come_up_changes_nothing(bench: Bench) -> None:
     first = await bench.engines.lease("m")
     bench.engine._modes = ["exits"]
@@ -241,6 +251,30 @@ async def test_a_swap_to_what_has_no_room_beside_changes_nothing(bench: Bench) -
     assert (await bench.engines.lease("m")).key == first.key, "it did not have to go for its own successor"
 
 
+async def test_a_version_that_crashed_long_ago_and_has_no_room_is_told_to_have_none(bench: Bench) -> None:
+    bench.free = 300 * MIB
+    (await bench.engines.lease("m")).release()
+    await bench.engines.swap("m", "2", ignore)
+    os.kill(bench.process("1").pid or 0, signal.SIGKILL)
+    await bench.time.until_asleep(0.5)
+    bench.time.advance(0.5)
+    await becomes(bench.process("1"), State.ON_DISK)
+    bench.free = 50 * MIB
+    going_back = asyncio.create_task(bench.engines.rollback("m", ignore))
+    for _ in range(60):
+        await bench.time.until_asleep(1.0)
+        bench.time.advance(1.0)
+    with pytest.raises(EngineUnavailable, match="needs 64 MiB, and what is loaded"):
+        await going_back
+
+
+async def test_what_runs_can_be_unloaded_when_its_files_are_gone(bench: Bench) -> None:
+    (await bench.engines.lease("one")).release()
+    (bench.folder / "models" / "one.gguf").unlink()
+    await bench.engines.unload("one")
+    assert bench.states == {"one": "on_disk"}
+
+
 async def test_unloading_ends_both_and_the_next_request_loads_what_answers(bench: Bench) -> None:
     (await bench.engines.lease("m")).release()
     await bench.engines.swap("m", "2", ignore)
@@ -305,6 +339,20 @@ async def test_nothing_is_lent_after_the_end(bench: Bench) -> None:
         await bench.engines.lease("m")
     with pytest.raises(ShuttingDown):
         await bench.engines.swap("m", "1", ignore)
+
+
+async def test_a_swap_in_its_middle_starts_nothing_after_the_end(bench: Bench) -> None:
+    (await bench.engines.lease("m")).release()
+    (await bench.engines.lease("m", purpose=Purpose.EMBED)).release()
+    deployment = bench.engines._deployments["m"]
+    release = bench.engines._release(bench.engines._versions.labelled("m", "2"), Keep())
+
+    async def check(_: object) -> None:
+        await bench.engines.close()
+
+    with pytest.raises(ShuttingDown):
+        await deployment.swap(release, ignore, check=check)
+    assert [one.pid for one in (*bench.engines.supervisors(), *release.supervisors.values()) if one.pid] == []
 
 
 async def test_the_end_waits_for_no_one_and_leaves_nothing_of_a_model_that_was_taken_out(bench: Bench) -> None:
