@@ -73,6 +73,11 @@ class Leases:
         return self._expected
 
     @property
+    def is_free(self) -> bool:
+        """Whether nobody is at it, nor is about to be."""
+        return not self._in_flight and not self._expected
+
+    @property
     def last_used(self) -> float | None:
         """When the last lease ended, on the clock; now while one is out, None when there never was one."""
         return self._clock() if self._in_flight else self._last_used

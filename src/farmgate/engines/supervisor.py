@@ -325,7 +325,7 @@ class Supervisor:
             elif self._is_tired:
                 if not await self._falls_asleep(rest):
                     break
-            elif self._state is State.READY and self.left_s() == 0.0 and not self.leases.in_flight:
+            elif self._state is State.READY and self.left_s() == 0.0 and self.leases.is_free:
                 log.info("engine_unused", model=self.spec.model, ttl_s=self._keep.ttl_s)
                 if not self.may_sleep:
                     break

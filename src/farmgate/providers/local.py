@@ -75,13 +75,14 @@ class LocalProvider(ProviderBase):
             check_version(model, body.version, self._lender.served(model).version)
         purpose = PURPOSES.get(request.kind, Purpose.GENERATE)
         loop = asyncio.get_running_loop()
-        until = loop.time() + NOTICED_S
+        until = math.inf
         while True:
             lease = await self._lender.lease(model, purpose=purpose)
             try:
                 return await self._answer(request, lease)
             except UpstreamUnreachable as error:
                 # It has just ended, by nothing of this request, and who watches it will know in a moment.
+                until = min(until, loop.time() + NOTICED_S)
                 if loop.time() >= until:
                     raise gone(request) from error
                 await asyncio.sleep(NOTICED_EVERY_S)

@@ -76,7 +76,7 @@ class House:
             adapters=tuple(Adapter(one, Path(f"/{one}{draw.choice('12')}")) for one in "ab" if draw.random() < 0.4),
             parallel=draw.choice([1, 1, 2]),
             memory_bytes=draw.choice([200, 400, 500]) * MIB,
-            keep=Keep(ttl_s=draw.choice([None, 5.0]), pinned=draw.random() < 0.1, priority=draw.choice([0, 0, 1])),
+            keep=Keep(ttl_s=draw.choice([None, 5.0, 0.0]), pinned=draw.random() < 0.1, priority=draw.choice([0, 0, 1])),
             kept_s=draw.choice([600.0, 5.0]),
             question=draw.choice([None, None, Question(ask="Who?", expect="me")]),
             prewarm=draw.random() < 0.1,

@@ -54,6 +54,17 @@ async def test_the_first_who_comes_wakes_it_once_for_all_and_it_is_asked_for_a_t
     assert bed.told[2:] == ["sleep"], "and it can sleep again"
 
 
+async def test_one_that_stays_for_no_time_wakes_for_who_comes(make: Make) -> None:
+    bed = Bed()
+    supervisor = make("serves", keep=Keep(ttl_s=0.0), sleeper=bed)
+    (await supervisor.lease()).release()
+    await becomes(supervisor, State.ASLEEP)
+    async with asyncio.timeout(5):
+        lease = await supervisor.lease()
+    assert (supervisor.state, bed.told) == (State.READY, ["sleep", "wake"])
+    lease.release()
+
+
 async def test_unused_for_its_time_it_sleeps(make: Make, time: FakeTime) -> None:
     bed = Bed()
     supervisor = make("serves", keep=Keep(ttl_s=60.0), sleeper=bed)

@@ -313,6 +313,23 @@ async def test_an_engine_that_ended_before_it_was_asked_is_asked_for_anew() -> N
         await provider.close()
 
 
+async def test_how_long_a_start_took_is_not_taken_from_who_finds_it_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, passed_s = asyncio.get_running_loop(), [0.0]
+    time = loop.time
+    monkeypatch.setattr(loop, "time", lambda: time() + passed_s[0])
+
+    class Slow(FakeLender):
+        async def lease(self, model: str, *, purpose: Purpose = Purpose.GENERATE) -> FakeLease:
+            passed_s[0] += module.NOTICED_S if not self.asked else 0.0
+            return await super().lease(model, purpose=purpose)
+
+    async with FakeUpstream(say(whole(SAID))) as fake:
+        provider = provider_of(Slow([f"http://127.0.0.1:{closed_port()}", fake.url]))
+        with await provider.send(request()) as reply:
+            assert fold(await gather(reply)).text == "Hello"
+        await provider.close()
+
+
 async def test_an_engine_that_is_not_there_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "NOTICED_S", 0.0)
     lender = FakeLender([f"http://127.0.0.1:{closed_port()}"])
