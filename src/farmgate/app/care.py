@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from farmgate.core.errors import NotSupported
@@ -17,7 +17,8 @@ __all__ = ["ModelCare"]
 
 class ModelCare:
     """`find` tells whose model a name is. Only engines of this machine have versions and processes; `waiting` tells how
-    many wait in the line of one, and `pace` how many tokens a second it answers with."""
+    many wait in the line of one, and `pace` how many tokens a second it answers with. `changed` is awaited where a
+    model has become another: what requests may hold is known by the model that answers them."""
 
     def __init__(
         self,
@@ -27,12 +28,14 @@ class ModelCare:
         *,
         waiting: Callable[[], Mapping[str, int]],
         pace: Callable[[str], float],
+        changed: Callable[[], Awaitable[None]],
     ) -> None:
         self._find = find
         self._providers = providers
         self._lender = lender
         self._waiting = waiting
         self._pace = pace
+        self._changed = changed
 
     async def unload(self, model: str, report: Report) -> None:
         candidate = self._find(model)
@@ -45,9 +48,11 @@ class ModelCare:
 
     async def swap(self, model: str, version: str | None, report: Report) -> None:
         await self._lender.swap(self._local(model), version, report)
+        await self._changed()
 
     async def rollback(self, model: str, report: Report) -> None:
         await self._lender.rollback(self._local(model), report)
+        await self._changed()
 
     def processes(self) -> Sequence[ModelState]:
         waiting = self._waiting()

@@ -130,6 +130,7 @@ class Gate:
             shared.engines,
             waiting=shared.queues.waiting,
             pace=partial(shared.telemetry.tokens_per_s, LOCAL),
+            changed=partial(self.catalog.refresh, at_once=True),
         )
         self._loads = 0
         self.front = self._front()

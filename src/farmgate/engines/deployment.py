@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -65,6 +65,18 @@ class Deployment:
     def is_changing(self) -> bool:
         """Whether another release is on its way, or is to be."""
         return self._coming is not None or self._expected > 0
+
+    @property
+    def is_to_change(self) -> bool:
+        """Whether its owner said so, and it has not happened yet."""
+        return self._expected > 0
+
+    def ready_names(self, name: str) -> Iterator[str]:
+        """What whoever asks now finds loaded: the model `name`, and its adapters."""
+        if self.is_ready:
+            yield name
+        for process in self.current.supervisors.values():
+            yield from (f"{name}:{adapter}" for adapter in self.adapters_of(process))
 
     @property
     def is_at_rest(self) -> bool:

@@ -132,10 +132,12 @@ class Engines:
 
     async def unload(self, model: str) -> None:
         self._must_be_whole(model)
-        if (deployment := self._deployments.get(model)) is not None:
+        if (deployment := self._deployments.get(model)) is None:
+            self._versions.current(model)
+        elif self._versions.is_there(model):
             await deployment.unload(DRAIN_S)
         else:
-            self._versions.current(model)
+            await self._taken_out(model)()
 
     async def swap(self, model: str, version: str | None, report: Report) -> None:
         self._must_be_whole(model)
@@ -185,8 +187,11 @@ class Engines:
     # ------------------------------------------------------------------------------------------------ what there is
 
     def models(self) -> tuple[ModelInfo, ...]:
-        ready = {name for name, one in self._deployments.items() if one.is_ready}
-        return tuple(replace(info, loaded=(info.parent or info.name) in ready) for info in self._versions.models())
+        """Each as the version of it that answers now, where the configuration is not about to change that."""
+        here = self._deployments.items()
+        labels = {name: one.current.version.label for name, one in here if not one.is_to_change}
+        ready = {ready for name, one in here for ready in one.ready_names(name)}
+        return tuple(replace(info, loaded=info.name in ready) for info in self._versions.models(labels))
 
     def states(self) -> tuple[ModelState, ...]:
         """Every process there is or was, by model."""
@@ -289,9 +294,7 @@ class Engines:
             version = self._wanted(deployment, before)
         except FarmError:
             # Its files are gone, or nobody declares it any more: what it has begun, it ends.
-            del self._deployments[name]
-            self._leaving.add(deployment)
-            self._soon(partial(self._leave, deployment))
+            self._soon(self._taken_out(name))
             return
         deployment.kept_s = self._versions.entry(name).kept_s
         deployment.set_keep(self._keep(name))
@@ -325,6 +328,11 @@ class Engines:
                     await self._change(deployment, self._release(version, deployment.keep), ignore, self._check(name))
         finally:
             deployment.over()
+
+    def _taken_out(self, name: str) -> Callable[[], Awaitable[None]]:
+        """Nobody is sent to it any more; what is given waits for those who are at it."""
+        self._leaving.add(deployment := self._deployments.pop(name))
+        return partial(self._leave, deployment)
 
     async def _leave(self, deployment: Deployment) -> None:
         await deployment.leave()

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from farmgate.core.errors import EngineUnavailable, InvalidValue, ModelNotFound
@@ -26,6 +27,7 @@ __all__ = ["Files", "Options", "Versions", "default_threads", "why_not_there"]
 ANY = frozenset({"cpu", "gpu"})
 TEXT_ALONE = frozenset({Capability.EMBEDDING, Capability.RERANK, Capability.INFER})
 """What a model does without its adapters."""
+NONE_ELSE: Mapping[str, str] = MappingProxyType({})
 WORDLESS = frozenset(("python", "onnx"))
 """Engines whose models have no context in tokens unless their owner says so, and that pulled files are not for."""
 
@@ -66,17 +68,23 @@ class Versions:
         self._engines = engines
         self._options = options
 
-    def models(self) -> tuple[ModelInfo, ...]:
-        """Those of the configuration whose files are there, and what is pulled, by name."""
+    def models(self, answering: Mapping[str, str] = NONE_ELSE) -> tuple[ModelInfo, ...]:
+        """Those of the configuration whose files are there, and what is pulled, by name. `answering`: by name, the
+        version that answers, which may be another than the one the name stands for by itself."""
         pulled = {
             info.name: replace(
                 info, context_tokens=self._context_tokens(None, info.context_tokens), lacks=self._lacks(info.name)
             )
             for info in self._weights.models()
         }
-        declared = {name: info for name in self.declared if (info := self._info(name)) is not None}
+        swapped = {
+            name: replace(pulled[label], name=name, description=f"version {label}")
+            for name, label in answering.items()
+            if label != name and name in pulled and label in pulled
+        }
+        declared = {name: info for name in self.declared if (info := self._info(name, answering)) is not None}
         adapted = {info.name: info for model in declared.values() for info in self._adapted(model)}
-        return tuple(info for _, info in sorted({**adapted, **pulled, **declared}.items()))
+        return tuple(info for _, info in sorted({**adapted, **pulled, **swapped, **declared}.items()))
 
     def _adapted(self, model: ModelInfo) -> Iterator[ModelInfo]:
         """A model with each of its adapters whose files are there."""
@@ -128,6 +136,12 @@ class Versions:
             raise ModelNotFound(f"there is no model {name!r} on this machine: farmgate pull starter gets a small one")
         return self._version(name, name, pulled(path))
 
+    def is_there(self, name: str) -> bool:
+        """Whether there are files it could be started from."""
+        if name in self.declared:
+            return self._found(name, self.declared[name].version) is not None
+        return self._weights.known(name) is not None
+
     def labelled(self, name: str, label: str) -> Version:
         """One version of a model: of those in its entry, or a pulled model. Raises InvalidValue for any other."""
         entry = self.entry(name)
@@ -150,7 +164,10 @@ class Versions:
 
     def _found(self, name: str, label: str) -> Found | None:
         entry = self.declared[name]
-        return find_source(entry.versions[label], entry.engine, self._weights.source)
+        if label in entry.versions:
+            return find_source(entry.versions[label], entry.engine, self._weights.source)
+        path = self._weights.known(label)
+        return None if path is None else pulled(path)
 
     def _version(self, name: str, label: str, found: Found) -> Version:
         entry = self.entry(name)
@@ -218,9 +235,12 @@ class Versions:
         most = wanted or self._options.context_tokens
         return min(most, trained or most)
 
-    def _info(self, name: str) -> ModelInfo | None:
+    def _info(self, name: str, answering: Mapping[str, str]) -> ModelInfo | None:
         declared = self.declared[name]
-        found = self._found(name, declared.version)
+        label = answering.get(name, declared.version)
+        found = self._found(name, label)
+        if found is None and label != declared.version:
+            label, found = declared.version, self._found(name, declared.version)
         if found is None:
             return None
         path, engine = found.path, declared.engine or found.engine
@@ -234,7 +254,7 @@ class Versions:
             name=name,
             provider="local",
             size_bytes=size_bytes,
-            description=f"version {declared.version}",
+            description=f"version {label}",
             context_tokens=declared.context_tokens if engine in WORDLESS else context_tokens,
             created_unix=int(changed),
             lacks=lacks_of_found(found, engine),

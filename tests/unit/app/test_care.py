@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
 from tests.fakes.care import PROCESS, Still
+from tests.unit.engines.fakes import ignore
+from tests.unit.providers.test_local import FakeWeights
 
 from farmgate.app.care import ModelCare
 from farmgate.app.limits import room_at
+from farmgate.core.errors import InvalidValue
 from farmgate.core.model import HealthStatus, ModelInfo, ModelState
 from farmgate.core.ports import Lease, Places, Purpose, Report
 from farmgate.flow.route import Candidate
 from farmgate.flow.slots import Room
+from farmgate.providers.local import LocalProvider
+from farmgate.providers.settings import ProviderSettings
 
 
 @dataclass
@@ -39,6 +45,49 @@ class Running(Still):
         raise AssertionError
 
 
+async def nothing() -> None:
+    """Nobody looks at what models are now."""
+
+
+@dataclass
+class Changing(Running):
+    """A model whose version changes, unless it `fails`."""
+
+    fails: bool = False
+    changes: int = 0
+
+    async def swap(self, model: str, version: str | None, report: Report) -> None:
+        if self.fails:
+            raise InvalidValue("no such version")
+        self.changes += 1
+
+    async def rollback(self, model: str, report: Report) -> None:
+        await self.swap(model, None, report)
+
+
+async def test_what_a_model_is_now_is_looked_up_once_it_has_changed() -> None:
+    lender, seen = Changing(PROCESS), list[int]()
+
+    async def look() -> None:
+        seen.append(lender.changes)
+
+    care = ModelCare(
+        lambda name: Candidate(provider="local", model=name),
+        {"local": LocalProvider(ProviderSettings(name="local"), lender, FakeWeights())},
+        lender,
+        waiting=dict,
+        pace=lambda _: 0.0,
+        changed=look,
+    )
+    await care.swap("guide", "2", ignore)
+    await care.rollback("guide", ignore)
+    assert seen == [1, 2]
+    lender.fails = True
+    with pytest.raises(InvalidValue):
+        await care.swap("guide", "3", ignore)
+    assert seen == [1, 2]
+
+
 def test_a_process_answers_as_fast_as_its_model_and_its_adapters_together() -> None:
     pace = {"guide": 10.0, "guide:formal": 5.0, "guide:other": 3.0}
     care = ModelCare(
@@ -47,6 +96,7 @@ def test_a_process_answers_as_fast_as_its_model_and_its_adapters_together() -> N
         Running(PROCESS),
         waiting=lambda: {"guide": 2},
         pace=pace.__getitem__,
+        changed=nothing,
     )
     (told,) = care.processes()
     assert PROCESS.adapters == ("formal",)

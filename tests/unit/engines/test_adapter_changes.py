@@ -119,6 +119,14 @@ async def test_those_whose_files_are_there_are_models_of_their_own(bench: Bench)
     assert next(info for info in bench.engines.models() if info.name == "m:a").loaded
 
 
+async def test_one_that_could_not_be_loaded_is_not_listed_as_loaded(bench: Bench) -> None:
+    bench.orders.fails["m:b"] = "no such layer"
+    bench.declare(bench.a, bench.b)
+    await bench.ask()
+    loaded = {info.name: info.loaded for info in bench.engines.models()}
+    assert loaded == {"m": True, "m:a": True, "m:b": False, "one": False, "two": False}
+
+
 async def test_embeddings_are_the_models_own(bench: Bench) -> None:
     with pytest.raises(ModelNotCapable, match="m:a is an adapter, which only writes text: ask m"):
         await bench.engines.lease("m:a", purpose=Purpose.EMBED)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.unit.engines.fakes import becomes, ignore, until
+from tests.unit.engines.fakes import becomes, gguf, ignore, until
 from tests.unit.engines.swapping import MIB, Bench
 
 from farmgate.core.errors import EngineUnavailable, InvalidValue, ModelBusy, ModelNotFound, NotFound, ShuttingDown
@@ -268,13 +268,6 @@ async def test_a_version_that_crashed_long_ago_and_has_no_room_is_told_to_have_n
         await going_back
 
 
-async def test_what_runs_can_be_unloaded_when_its_files_are_gone(bench: Bench) -> None:
-    (await bench.engines.lease("one")).release()
-    (bench.folder / "models" / "one.gguf").unlink()
-    await bench.engines.unload("one")
-    assert bench.states == {"one": "on_disk"}
-
-
 async def test_unloading_ends_both_and_the_next_request_loads_what_answers(bench: Bench) -> None:
     (await bench.engines.lease("m")).release()
     await bench.engines.swap("m", "2", ignore)
@@ -286,6 +279,45 @@ async def test_unloading_ends_both_and_the_next_request_loads_what_answers(bench
     await bench.engines.unload("other")
     with pytest.raises(ModelNotFound):
         await bench.engines.unload("nobody")
+
+
+async def test_a_model_is_listed_as_the_version_that_answers(bench: Bench) -> None:
+    (bench.folder / "models" / "two.gguf").write_bytes(gguf(context=32, filler=100))
+    first, second = (bench.store.known(name) for name in ("one", "two"))
+    assert first is not None
+    assert second is not None
+
+    def told(name: str = "m") -> tuple[int | None, int | None, str | None]:
+        info = next(info for info in bench.engines.models() if info.name == name)
+        return info.context_tokens, info.size_bytes, info.description
+
+    assert told() == (64, first.stat().st_size, "version 1")
+    await bench.engines.swap("m", "2", ignore)
+    assert told() == (32, second.stat().st_size, "version 2")
+    await bench.engines.rollback("m", ignore)
+    assert told() == (64, first.stat().st_size, "version 1")
+    await bench.engines.swap("m", "two", ignore)
+    assert told()[0] == 32, "a pulled model that its entry does not name"
+    await bench.engines.swap("one", "two", ignore)
+    assert told("one") == (32, second.stat().st_size, "version two"), "and a model without an entry"
+    second.unlink()
+    assert told() == (64, first.stat().st_size, "version 1"), "its files are gone: as it will be at the next start"
+
+
+async def test_unloading_a_model_whose_files_are_gone_ends_what_runs_of_it(bench: Bench) -> None:
+    lease = await bench.engines.lease("other")
+    path = bench.store.known("other")
+    assert path is not None
+    path.unlink()
+    leaving = asyncio.create_task(bench.engines.unload("other"))
+    await until(lambda: [one.state for one in bench.engines.states()] == ["draining"])
+    lease.release()
+    await leaving
+    assert bench.engines.states() == ()
+    assert bench.engines.devices()[0].models == {}
+    for unknown in (bench.engines.unload("other"), bench.engines.lease("other")):
+        with pytest.raises(ModelNotFound):
+            await unknown
 
 
 async def test_unloading_waits_for_those_who_are_at_it(bench: Bench) -> None:
