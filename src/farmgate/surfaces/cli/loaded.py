@@ -22,6 +22,7 @@ TOLD_HEAD = ("BATCH", "QUEUE", "CACHE")
 DEVICE_HEAD = ("DEVICE", "MEMORY", "MODELS", "BUSY", "HEAT", "POWER", "WHAT")
 EVERY_S = 2.0
 NOT_ADMIN = 403
+GONE = ("failed", "on_disk")
 
 Entry: TypeAlias = Mapping[str, Any]
 
@@ -68,10 +69,10 @@ def top(session: Session, *, once: bool) -> Exit:
 
 
 def seen(session: Session, running: RemoteGate) -> tuple[Sequence[Entry], Sequence[ModelInfo]]:
-    """Processes that are more than a memory, and the loaded models of other providers."""
+    """Processes that are there or were not to be had, and the loaded models of other providers."""
     loaded = [model for model in running.models() if model.loaded]
     try:
-        processes = [one for one in running.processes() if one.get("state") != "on_disk"]
+        processes = [one for one in running.processes() if one.get("state") != "on_disk" or one.get("failure")]
     except FarmError as error:
         if error.status != NOT_ADMIN:
             raise
@@ -133,6 +134,8 @@ def told_row(process: Entry) -> Sequence[str]:
 
 def leaves(process: Entry) -> str:
     """When it leaves if nobody uses it."""
+    if process["state"] in GONE:
+        return UNKNOWN
     left_s: float | None = process["ttlLeftS"]
     if process["pinned"]:
         return "never"

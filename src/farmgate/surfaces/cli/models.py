@@ -6,11 +6,11 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-from farmgate.core.errors import InvalidApiKey, ModelNotFound
+from farmgate.core.errors import FarmError, InvalidApiKey, ModelNotFound
 from farmgate.core.model import ModelInfo
 from farmgate.surfaces.cli.exits import Exit, WrongUse
 from farmgate.surfaces.cli.keyboard import is_there
-from farmgate.surfaces.cli.remote import find
+from farmgate.surfaces.cli.remote import RemoteGate, find
 from farmgate.surfaces.cli.session import Session
 from farmgate.surfaces.cli.words import UNKNOWN, size, tokens
 from farmgate.wire.farm_models import encode_facts, encode_origin
@@ -72,7 +72,8 @@ def show(session: Session, models: Sequence[ModelInfo], none: str) -> None:
 
 def remove(session: Session, name: str, *, yes: bool) -> Exit:
     """Delete a pulled model, after a yes. Raises ModelNotFound."""
-    weights = session.house.weights(session.load())
+    config = session.load()
+    weights = session.house.weights(config)
     model = name.removeprefix("local/")
     known = {one.name: one for one in weights.models()}
     if model not in known and weights.remove(model):
@@ -90,7 +91,18 @@ def remove(session: Session, name: str, *, yes: bool) -> Exit:
     if session.out.json:
         session.out.record({"deleted": model})
     session.out.say(f"deleted {model}")
+    running = find(config)
+    if running is not None and has_in_memory(running, model):
+        session.out.say(f"note: the Farmgate at {running.url} has it in memory still: farmgate unload {model}")
     return Exit.OK
+
+
+def has_in_memory(running: RemoteGate, model: str) -> bool:
+    try:
+        return any(one.get("name") == model and one.get("pid") is not None for one in running.processes())
+    except FarmError:
+        # Fail open: it is deleted, and this would only be said beside it.
+        return False
 
 
 class NobodyToAsk(WrongUse):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from farmgate.core.model import Capability
 from farmgate.surfaces.cli.exits import Exit
 from farmgate.surfaces.cli.remote import required
 from farmgate.surfaces.cli.session import Session
+
+if TYPE_CHECKING:
+    from farmgate.config.schema import LocalModel
 
 __all__ = ["load", "rollback", "swap", "unload"]
 
@@ -29,11 +33,19 @@ def swap(session: Session, name: str, to: str | None) -> Exit:
     """Start another version beside, and send callers to it once it answers. Raises FarmError; nothing changed then."""
     if to is None:
         return operate(session, name, "reload", f"{name} was loaded anew")
-    told = (
-        f"{name} is version {to} until the next start: `version: {to}` under models.{name} keeps it. "
-        f"Back: farmgate rollback {name}"
-    )
+    kept = how_to_keep(session.load().models, name.removeprefix("local/"), to)
+    told = f"{name} is version {to} until the next start: {kept}. Back: farmgate rollback {name}"
     return operate(session, name, "reload", told, {"version": to})
+
+
+def how_to_keep(models: Mapping[str, LocalModel], name: str, version: str) -> str:
+    """What to write so that a model has this version at the next start, too."""
+    entry = models.get(name)
+    if entry is not None and version in entry.sources:
+        return f"`version: {version}` under models.{name} keeps it"
+    if entry is not None and entry.versions:
+        return f"add it to `versions` under models.{name} to keep it"
+    return f"`source: {version}` under models.{name} keeps it"
 
 
 def rollback(session: Session, name: str) -> Exit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 from tests.unit.surfaces.cli.fake_server import FakeServer
@@ -105,6 +106,15 @@ def test_ps_and_top_tell_what_is_wrong_with_one_that_is_not_well(shell: Shell, s
     assert shell("top", "--once").out.splitlines()[-1] == said
 
 
+def test_ps_tells_why_one_is_not_there_that_did_not_come_up(shell: Shell, server: FakeServer) -> None:
+    """Its pause is over and nobody asked again: it is no more than a file, and callers were told to look here."""
+    ill = {**PROCESS, "state": "on_disk", "memory": {}, "pid": None, "failure": "exited with code 1 (no such weights)"}
+    server.routes["/api/ai/processes"] = [(200, {"processes": [{**PROCESS, "state": "on_disk"}, ill]})]
+    ran = shell("ps")
+    assert ran.out.split()[10:] == ["guide", "local", "2", "on_disk", "-", "-", "3", "1", "12", "-"]
+    assert ran.err.splitlines() == ["guide 2 exited with code 1 (no such weights)"]
+
+
 def test_ps_with_an_ordinary_key_tells_what_it_may(shell: Shell, server: FakeServer) -> None:
     no = {"error": {"message": "no", "type": "permission_error", "code": "not_an_admin"}}
     server.routes["/api/ai/processes"] = [(403, no)]
@@ -171,6 +181,27 @@ def test_a_change_is_watched_to_its_end(
     assert "guide: starting" in ran.err
     assert "guide: done now" in ran.err
     assert said in ran.err
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "kept"),
+    [
+        ("chat", "2", "`version: 2` under models.chat keeps it"),
+        ("local/chat", "2", "`version: 2` under models.chat keeps it"),
+        ("chat", "starter", "add it to `versions` under models.chat to keep it"),
+        ("plain", "starter", "`source: starter` under models.plain keeps it"),
+        ("guide", "starter", "`source: starter` under models.guide keeps it"),
+    ],
+)
+def test_a_swap_tells_what_to_write_so_that_it_lasts(
+    shell: Shell, server: FakeServer, name: str, version: str, kept: str
+) -> None:
+    Path("farm.config.yaml").write_text("models: {chat: {versions: {1: ./a.gguf, 2: ./b.gguf}}, plain: ./c.gguf}\n")
+    server.routes[f"/api/ai/models/{name}/reload"] = [(202, {"job": "j1", "message": ""})]
+    server.routes["/api/ai/jobs/j1"] = [job("done now", ended="2026-01-01T00:00:00Z")]
+    ran = shell("swap", name, "--to", version)
+    assert ran.code == 0, ran.err
+    assert f"{name} is version {version} until the next start: {kept}. Back: farmgate rollback {name}" in ran.err
 
 
 def test_nobody_is_sent_to_chat_with_a_model_that_does_not(shell: Shell, server: FakeServer) -> None:

@@ -6,6 +6,7 @@ import json
 from decimal import Decimal
 
 import pytest
+from tests.unit.surfaces.cli.fake_server import FakeServer
 from tests.unit.surfaces.cli.fakes import STARTER, FakeHouse, Shell
 
 from farmgate.admin.prices import Beside
@@ -84,6 +85,18 @@ def test_rm_with_yes_does_not_ask(shell: Shell, house: FakeHouse) -> None:
     ran = shell("rm", "starter", "--yes")
     assert ran.code == 5
     assert "On this machine: none" in ran.err
+
+
+def test_rm_tells_who_has_it_in_memory_still(shell: Shell, house: FakeHouse, server: FakeServer) -> None:
+    told = f"note: the Farmgate at http://127.0.0.1:{server.port} has it in memory still: farmgate unload starter\n"
+    for processes, code, note in (
+        ([{"name": "other", "pid": 7}, {"name": "starter", "pid": 8}], 200, told),
+        ([{"name": "starter", "pid": None}], 200, ""),
+        ([], 403, ""),
+    ):
+        server.routes["/api/ai/processes"] = [(code, {"processes": processes})]
+        house.store.known["starter"] = STARTER
+        assert shell("rm", "starter", "--yes").err == f"deleted starter\n{note}"
 
 
 def test_rm_takes_what_an_unfinished_pull_left(shell: Shell, house: FakeHouse) -> None:
