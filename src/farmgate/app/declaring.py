@@ -9,11 +9,13 @@ from farmgate.config import Config
 from farmgate.config.schema import LocalModel
 from farmgate.config.sections import MIB
 from farmgate.core.locator import is_remote
-from farmgate.engines.adapters import Adapter
+from farmgate.engines.adapters import Adapter, CannotAdapt, TakesAdapters
 from farmgate.engines.declared import Declared, Question
 from farmgate.engines.engine import Batch
 from farmgate.engines.found import CODE, GRAPH, find_source
 from farmgate.engines.hours import parse_hours
+from farmgate.engines.ours import ENGINES
+from farmgate.engines.python.reading import why_no_model
 from farmgate.engines.surroundings import Keep
 from farmgate.engines.versions import why_not_there
 
@@ -30,11 +32,35 @@ def declared_models(config: Config) -> Mapping[str, Declared]:
 
 
 def absent_models(models: Mapping[str, Declared], known: Callable[[str], Path | None]) -> Iterator[str]:
-    """Why versions of them cannot be served, a line each: their files are not there. `known`: finds what is pulled."""
+    """Why versions and adapters of them certainly cannot be served, as far as their files tell it, a line each.
+    `known`: finds what is pulled."""
     for name, model in models.items():
         for label, source in model.versions.items():
-            if find_source(source, model.engine, known) is None:
+            found = find_source(source, model.engine, known)
+            if found is None:
                 yield why_not_there(name, label, source)
+            elif found.attribute and (why := why_no_model(found.path, found.attribute)) is not None:
+                yield f"{name} {label} cannot be used: {why}"
+        yield from useless_adapters(model, known)
+
+
+def useless_adapters(model: Declared, known: Callable[[str], Path | None]) -> Iterator[str]:
+    """Why adapters are of no use to the version that answers."""
+    found = find_source(model.versions[model.version], model.engine, known) if model.adapters else None
+    if found is None:
+        return
+    # Of a command of one's own nothing is known, and it takes none.
+    engine: object = ENGINES.get(model.engine or found.engine)
+    if not isinstance(engine, TakesAdapters) or (taking := engine.taking) is None:
+        return
+    for adapter in model.adapters:
+        try:
+            if not adapter.path.exists():
+                yield f"the adapter {adapter.name} of {model.name} is not there: {adapter.path}"
+                continue
+            taking.check(adapter, found.path)
+        except (CannotAdapt, OSError) as error:
+            yield f"the adapter {adapter.name} of {model.name} cannot be used: {error}"
 
 
 def declared(name: str, entry: LocalModel, folder: Path) -> Declared:

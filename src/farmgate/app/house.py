@@ -25,7 +25,7 @@ from farmgate.config import Config, ConfigError
 from farmgate.config.process import variables
 from farmgate.config.reloads import Reload, Source
 from farmgate.core.errors import FarmError
-from farmgate.core.ports import Journal, Report
+from farmgate.core.ports import Journal, Lender, Report
 from farmgate.core.usage import Call
 from farmgate.engines.lifecycle import Engines
 from farmgate.engines.pulling.hub import HUB_URL, Hub
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     # What is behind it (pydantic's models) is imported for the first request that needs it.
     from farmgate.surfaces.http.admin import Administration
 
-__all__ = ["House"]
+__all__ = ["House", "warm_up"]
 
 DAY_S = 86_400.0
 TEND_EVERY_S = 3600.0
@@ -142,7 +142,10 @@ class House:
                     tasks.create_task(shared.jobs.close())
 
                 server = Server(running, server_settings(config), drain_began=drain_began)
-                helpers = [tasks.create_task(warm_up(gate, shared)), tasks.create_task(reloading.run(told))]
+                helpers = [
+                    tasks.create_task(warm_up(gate.default, shared.engines)),
+                    tasks.create_task(reloading.run(told)),
+                ]
                 helpers.append(tasks.create_task(Tending(lambda: running.gate).run()))
                 helpers.append(tasks.create_task(Watch(shared.pressure).run()))
                 shared.telemetry.is_shedding = lambda: shared.pressure.lacks is not None
@@ -302,12 +305,11 @@ def server_settings(config: Config) -> ServerSettings:
     )
 
 
-async def warm_up(gate: Gate, shared: Shared) -> None:
-    """Start the engine of the model that answers by default, so that the first caller need not wait for it."""
-    default = gate.default
+async def warm_up(default: tuple[str, str | None] | None, lender: Lender) -> None:
+    """Load the model that answers by default, for what it can, so that the first caller need not wait for it."""
     if default is None or default[0] != "local" or default[1] is None:
         return
     try:
-        (await shared.engines.lease(default[1])).release()
+        await lender.load(default[1], lambda _: None)
     except FarmError as error:
-        log.warning("warm_up_failed", model=default[1], reason=error.code)
+        log.warning("warm_up_failed", model=default[1], code=error.code, reason=error.message)

@@ -10,8 +10,10 @@ import pytest
 from tests.matrix.stage import Engine
 
 from farmgate.app.gate import Shared
-from farmgate.app.house import House
+from farmgate.app.house import House, warm_up
 from farmgate.config import Config, ConfigError, load
+from farmgate.core.errors import ModelNotFound
+from farmgate.core.ports import Lease, Purpose, Report
 from farmgate.flow.health import Ward
 from farmgate.stores.journal import MemoryJournal
 from farmgate.stores.responses import NoResponses
@@ -51,3 +53,23 @@ async def test_where_a_provider_cannot_be_made_the_models_are_those_before(tmp_p
     with pytest.raises(ConfigError, match="its code raised RuntimeError"):
         await House()._build(config, shared)
     assert declared == ["as it says", "as before"]
+
+
+async def test_the_default_model_is_loaded_for_what_it_can(caplog: pytest.LogCaptureFixture) -> None:
+    """Not to write, which a ranker cannot: asked for a word its engine ends, and is told to be broken."""
+    loaded: list[str] = []
+
+    class Loads(Engine):
+        async def load(self, model: str, report: Report) -> None:
+            if model == "gone":
+                raise ModelNotFound("there is no model 'gone'")
+            loaded.append(model)
+
+        async def lease(self, model: str, *, purpose: Purpose = Purpose.GENERATE) -> Lease:
+            raise AssertionError
+
+    lender = Loads(url="", model="ranker")
+    for default in (None, ("openai", "gpt"), ("local", None), ("local", "ranker"), ("local", "gone")):
+        await warm_up(default, lender)
+    assert loaded == ["ranker"]
+    assert "there is no model 'gone'" in caplog.text

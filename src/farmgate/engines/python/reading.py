@@ -8,7 +8,7 @@ from pathlib import Path
 
 from farmgate.core.model import Capability
 
-__all__ = ["lacks_of", "methods_in"]
+__all__ = ["lacks_of", "methods_in", "why_no_model"]
 
 NEEDED_FOR = {
     Capability.CHAT: ("chat", "stream"),
@@ -17,6 +17,9 @@ NEEDED_FOR = {
     Capability.INFER: ("predict",),
 }
 """Any one of these methods will do."""
+WANTED = tuple(dict.fromkeys(name for any_of in NEEDED_FOR.values() for name in any_of))
+MAY_BIND = ("globals", "vars", "exec", "eval", "setattr", "__getattr__")
+"""Where one of these is in a file, it may have names that nobody can read in it."""
 
 
 def lacks_of(path: Path, name: str) -> frozenset[Capability]:
@@ -38,6 +41,39 @@ def lacking(path: Path, name: str, _mtime_ns: int, _size: int) -> frozenset[Capa
     if methods is None:
         return frozenset()
     return frozenset(kind for kind, any_of in NEEDED_FOR.items() if not methods & set(any_of))
+
+
+def why_no_model(path: Path, name: str) -> str | None:
+    """Why the class certainly is none that could be served; None where it may be."""
+    try:
+        source = path.read_bytes()
+        tree = ast.parse(source)
+        methods = methods_in(source, name)
+    except SyntaxError as error:
+        where = path.name if error.lineno is None else f"{path.name}:{error.lineno}"
+        return f"{where} is no Python: {error.msg}"
+    except (OSError, ValueError, RecursionError, MemoryError):
+        # What is wrong with it is told by who loads it.
+        return None
+    if not may_bind(tree, name):
+        own = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
+        return f"there is no class {name!r} in {path.name}: there is {', '.join(own) or 'none'}"
+    if methods is not None and not methods & set(WANTED):
+        return f"{name} in {path.name} has none of {', '.join(WANTED)}"
+    return None
+
+
+def may_bind(tree: ast.Module, name: str) -> bool:
+    """Whether a module may have this name once it is imported: by a class of it, an import, or in another way."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.ClassDef(name=found) | ast.FunctionDef(name=found) | ast.Name(id=found):
+                if found in (name, *MAY_BIND):
+                    return True
+            case ast.alias(name=imported, asname=known):
+                if (known or imported) in (name, "*"):
+                    return True
+    return False
 
 
 def methods_in(source: bytes, name: str) -> frozenset[str] | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from farmgate.core.model import Capability
-from farmgate.engines.python.reading import lacks_of, methods_in
+from farmgate.engines.python.reading import lacks_of, methods_in, why_no_model
 
 PLAIN = "class Model:\n    def load(self): ...\n    def predict(self, inputs): ...\n"
 
@@ -32,6 +32,32 @@ PLAIN = "class Model:\n    def load(self): ...\n    def predict(self, inputs): .
 )
 def test_the_methods_of_a_class_are_those_it_writes(source: str, methods: set[str] | None) -> None:
     assert methods_in(source.encode(), "Model") == methods
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        (PLAIN, None),
+        (PLAIN.replace("Model", "Other"), "there is no class 'Model' in own.py: there is Other"),
+        ("", "there is no class 'Model' in own.py: there is none"),
+        ("class Model:\n    def predict(self)\n", "own.py:2 is no Python: expected ':'"),
+        ("class Model:\n    def load(self): ...\n", "Model in own.py has none of chat, stream, embed, predict"),
+        ("class Model(Base): ...", None),
+        ("from elsewhere import Model", None),
+        ("from elsewhere import Other as Model", None),
+        ("from elsewhere import *", None),
+        ("Model = made()", None),
+        ("globals()['Mo' + 'del'] = made()", None),
+        ("def __getattr__(name): ...", None),
+        (f"try:\n    import fast\nexcept ImportError:\n    {PLAIN.splitlines()[0]} ...", None),
+        ("\0", "own.py is no Python: source code string cannot contain null bytes"),
+    ],
+)
+def test_what_is_certainly_no_model_is_told(tmp_path: Path, source: str, why: str | None) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(source)
+    assert why_no_model(file, "Model") == why
+    assert why_no_model(tmp_path / "gone.py", "Model") is None
 
 
 def test_nothing_of_it_is_run(tmp_path: Path) -> None:
