@@ -113,11 +113,7 @@ class Rooms:
         while (placement := self._place(want)) is None:
             left_s = until - self._clock()
             if left_s <= 0:
-                raise EngineUnavailable(
-                    f"{want.name} needs {mib(want.needed)}, and what is loaded is pinned, of a higher priority or not "
-                    f"leaving. It waited {PATIENCE_S:g} s; `farmgate ps` shows who holds the memory.",
-                    retry_after_s=PATIENCE_S,
-                )
+                raise self._no_room(want)
             stirred = asyncio.ensure_future(self._stirred.wait())
             try:
                 await either(stirred, self._sleep(min(left_s, LOOK_AGAIN_S)))
@@ -138,6 +134,17 @@ class Rooms:
             return found
         except NeverFits as error:
             raise ModelTooLarge(f"{want.name} cannot be loaded on this machine: {error}.") from error
+
+    def _no_room(self, want: Want) -> EngineUnavailable:
+        staying = ", ".join(name for name in self.ledger.holdings if name in want.spares)
+        beside = (
+            f" {staying} answers until it is replaced: where both have no room, unload it first." if staying else ""
+        )
+        return EngineUnavailable(
+            f"{want.name} needs {mib(want.needed)}, and what is loaded is pinned, of a higher priority or not leaving. "
+            f"It waited {PATIENCE_S:g} s; `farmgate ps` shows who holds the memory.{beside}",
+            retry_after_s=PATIENCE_S,
+        )
 
     def _memories_for(self, want: Want) -> list[Memory]:
         return [one for one in self._memories() if not want.devices or one.device in want.devices]

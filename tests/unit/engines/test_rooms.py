@@ -151,6 +151,7 @@ async def test_the_pinned_stay_and_who_waits_for_them_is_told_after_a_minute(mac
     with pytest.raises(EngineUnavailable, match="b needs 80 MiB, and what is loaded is pinned") as caught:
         await asking
     assert caught.value.retry_after_s == 60.0
+    assert caught.value.message.endswith("who holds the memory.")
     assert machine.left == []
 
 
@@ -212,5 +213,11 @@ async def test_nobody_leaves_for_its_own_successor(machine: Machine) -> None:
     asking = asyncio.create_task(machine.load(want("a@2", 80, spares=frozenset({"a@1"}))))
     await machine.time.until_asleep(1.0)
     assert machine.left == []
-    asking.cancel()
-    await asyncio.wait({asking})
+    for _ in range(60):
+        await machine.time.until_asleep(1.0)
+        machine.time.advance(1.0)
+    with pytest.raises(EngineUnavailable) as caught:
+        await asking
+    assert caught.value.message.endswith(
+        " a@1 answers until it is replaced: where both have no room, unload it first."
+    ), "who swaps is told what would help"

@@ -162,4 +162,4 @@ def told(failure: SourceFailed, locator: Locator, hint: str, here: Placed | None
 
 
 def sentence(text: str) -> str:
-    return text if text.endswith(".") else f"{text}."
+    return text if text.endswith((".", "?")) else f"{text}."

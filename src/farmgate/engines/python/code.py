@@ -111,14 +111,18 @@ def attempt(act: Callable[[], T], path: Path, what: str) -> T:
         return act()
     except BaseException as error:  # noqa: BLE001 - as above
         traceback.print_exception(error)
-        told = f"{what} raised {type(error).__name__} at {place(error, path)}"
-    raise CannotLoad(told)
+        where = place(error, path)
+        told = f"{what} raised {type(error).__name__}"
+    raise CannotLoad(f"{told} at {where}" if where else f"{told}: it is called without arguments")
 
 
-def place(error: BaseException, path: Path) -> str:
-    """The last line of the operator's own file that led to an error, or, where none did, the last line at all."""
+def place(error: BaseException, path: Path) -> str | None:
+    """The last line of the operator's own file that led to an error, or, where none did, the last line at all; None
+    where it was not even entered."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{Path(error.filename).name}:{error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
+    if all(frame.filename == __file__ for frame in frames):
+        return None
     own = [frame for frame in frames if Path(frame.filename) == path] or list(frames)
     return f"{Path(own[-1].filename).name}:{own[-1].lineno}"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from farmgate.core.errors import EngineUnavailable
-from farmgate.core.locator import is_remote
+from farmgate.core.locator import is_path, is_remote
 from farmgate.core.words import Chat, Message, Role, Sampling
 from farmgate.surfaces.cli.answer import Asker
 from farmgate.surfaces.cli.exits import Exit, WrongUse
@@ -55,7 +55,7 @@ class Wish:
 
 def run(session: Session, wish: Wish) -> Exit:
     """One answer, or a conversation when there is no prompt and somebody is at the keyboard."""
-    if is_remote(wish.model):
+    if is_remote(wish.model) or is_folder(wish.model):
         raise WrongUse("Get it first, it tells the name to run: farmgate pull, with the same words.", param="MODEL")
     chat = chat_of(wish)
     prompt = prompt_of(wish)
@@ -138,6 +138,11 @@ def as_path(model: str) -> Path | None:
     path = Path(model).expanduser()
     is_file = model.endswith(".gguf") or (("/" in model or "\\" in model) and path.is_file())
     return path if is_file else None
+
+
+def is_folder(model: str) -> bool:
+    """Whether MODEL is written as the path of one: a checkpoint is served under a name, and has none yet."""
+    return is_path(model) and Path(model).expanduser().is_dir()
 
 
 def prompt_of(wish: Wish) -> str | None:

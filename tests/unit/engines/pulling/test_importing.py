@@ -96,6 +96,7 @@ async def test_the_same_file_is_copied_again_and_another_is_not_put_in_its_place
     [
         ("./missing.gguf", "There is no file"),
         ("./text.gguf", "does not begin as GGUF files do"),
+        ("./text.txt", r"in the GGUF format\?$"),
         ("./with-gguf", "is a directory: name the .gguf file in it"),
         ("./empty", "neither GGUF files nor a checkpoint"),
         ("./pickled", "only pickled weights"),
@@ -103,7 +104,8 @@ async def test_the_same_file_is_copied_again_and_another_is_not_put_in_its_place
     ],
 )
 async def test_what_is_no_model_is_told(tmp_path: Path, here: Path, name: str, why: str) -> None:
-    (here / "text.gguf").write_text("hello")
+    for file in ("text.gguf", "text.txt"):
+        (here / file).write_text("hello")
     for folder in ("with-gguf", "empty", "pickled"):
         (here / folder).mkdir()
     (here / "with-gguf" / "x.gguf").write_bytes(MODEL)

@@ -77,6 +77,7 @@ def test_a_file_beside_it_can_be_imported_and_hides_no_library(tmp_path: Path) -
         ("\nraise SystemExit(3)", "importing own_model.py raised SystemExit at own_model.py:2"),
         ("raise KeyboardInterrupt", "importing own_model.py raised KeyboardInterrupt at own_model.py:1"),
         ("class Model:\n    def __init__(self): 1 / 0", "Model() raised ZeroDivisionError at own_model.py:2"),
+        ("class Model:\n    def __init__(self, path): ...", "Model() raised TypeError: it is called without arguments"),
         (
             "class Model:\n    def load(self):\n        open('/its/secret')\n    predict = load",
             "load() raised FileNotFoundError at own_model.py:3",

@@ -70,6 +70,14 @@ def test_without_any_standard_input_there_is_no_prompt(
     assert program(["run", "starter", "hi"], lambda: house) == 0
 
 
+@pytest.mark.parametrize("model", ["./checkpoint", "hf:owner/name"])
+def test_what_has_no_name_here_yet_is_to_be_pulled_first(shell: Shell, house: FakeHouse, model: str) -> None:
+    Path("checkpoint").mkdir()
+    ran = shell("run", model, "hi")
+    assert (ran.code, house.gate.target.asked) == (2, [])
+    assert "farmgate pull, with the same words" in ran.err
+
+
 def test_an_empty_prompt_is_refused(shell: Shell, house: FakeHouse) -> None:
     ran = shell("run", "starter", stdin="")
     assert ran.code == 2
