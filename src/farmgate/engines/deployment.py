@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -42,6 +42,7 @@ class Deployment:
         self._retired: set[Release] = set()
         self._leaving: set[asyncio.Task[None]] = set()
         self._is_closed = False
+        self._loading: set[asyncio.Future[Lease]] = set()
 
     @property
     def releases(self) -> tuple[Release, ...]:
@@ -103,6 +104,21 @@ class Deployment:
             except ShuttingDown:
                 if self._is_closed or release is self.current:
                     raise
+
+    async def load(self, lease: Coroutine[None, None, Lease]) -> None:
+        """Take a lease of it and give it back. Raises as taking it does, and EngineUnavailable where it is unloaded
+        meanwhile: whoever waits for an answer has it started again, whoever only wants it loaded does not."""
+        leasing = asyncio.ensure_future(lease)
+        self._loading.add(leasing)
+        leasing.add_done_callback(give_back)
+        try:
+            await asyncio.wait({leasing})
+        finally:
+            self._loading.discard(leasing)
+            leasing.cancel()
+        if leasing.cancelled():
+            raise EngineUnavailable(f"{self.current.version.name} was unloaded before it had come up.")
+        leasing.result()
 
     def expect(self) -> None:
         """A change is to come: who names an adapter that is not there waits until it is `over`."""
@@ -182,6 +198,10 @@ class Deployment:
     async def unload(self, within_s: float, *, rest: bool = False) -> None:
         """End the processes of every release, also of those that are on their way out, or, to `rest`, have those sleep
         that can; a later lease starts or wakes the current one."""
+        if loading := set(self._loading):
+            for one in loading:
+                one.cancel()
+            await asyncio.wait(loading)
         await asyncio.gather(*(release.leave(within_s, rest=rest) for release in self.releases))
         if self._leaving:
             await asyncio.wait(set(self._leaving))
@@ -273,3 +293,8 @@ class Deployment:
         task = asyncio.get_running_loop().create_task(end(), name=f"retire {release.version.name}")
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
+
+
+def give_back(leasing: asyncio.Future[Lease]) -> None:
+    if not leasing.cancelled() and leasing.exception() is None:
+        leasing.result().release()

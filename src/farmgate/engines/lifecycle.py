@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from farmgate.core.errors import FarmError, InvalidValue, ModelNotCapable, ModelNotFound, NotFound, ShuttingDown
+from farmgate.core.errors import FarmError, ModelNotCapable, ModelNotFound, NotFound, ShuttingDown
 from farmgate.core.model import DeviceState, HealthStatus, ModelInfo, ModelState, Served
 from farmgate.core.ports import Clock, Lease, Places, Progress, Purpose, Report
 from farmgate.engines.adapters import TakesAdapters
@@ -23,6 +23,7 @@ from farmgate.engines.deployment import Check, Deployment
 from farmgate.engines.devices import Devices
 from farmgate.engines.engine import Engine, Spec, minimal_environment
 from farmgate.engines.hearing import Hearing
+from farmgate.engines.hours import local_time
 from farmgate.engines.machine import Machine
 from farmgate.engines.ours import ENGINES
 from farmgate.engines.release import Release, Version
@@ -38,11 +39,6 @@ __all__ = ["Engines"]
 HOURS_EVERY_S = 20.0
 DRAIN_S = 600.0
 """How long those who are at a version that is replaced or unloaded may take."""
-
-
-def local_time() -> datetime:
-    """Hours are meant by this machine's own clock."""
-    return datetime.now()  # noqa: DTZ005
 
 
 class Engines:
@@ -126,12 +122,13 @@ class Engines:
     async def load(self, model: str, report: Report) -> None:
         name, adapter = self._versions.split(model)
         report(Progress(status=f"loading {model}"))
-        purpose = self._deployment(name).current.version.first if adapter is None else Purpose.GENERATE
-        (await self.lease(model, purpose=purpose)).release()
+        deployment = self._deployment(name)
+        purpose = deployment.current.version.first if adapter is None else Purpose.GENERATE
+        await deployment.load(self.lease(model, purpose=purpose))
         report(Progress(status=f"{model} is ready"))
 
     async def unload(self, model: str) -> None:
-        self._must_be_whole(model)
+        self._versions.must_be_whole(model)
         if (deployment := self._deployments.get(model)) is None:
             self._versions.current(model)
         elif self._versions.is_there(model):
@@ -140,7 +137,7 @@ class Engines:
             await self._taken_out(model)()
 
     async def swap(self, model: str, version: str | None, report: Report) -> None:
-        self._must_be_whole(model)
+        self._versions.must_be_whole(model)
         deployment = self._deployment(model)
         previous = deployment.previous
         wanted = self._versions.labelled(model, version if version is not None else deployment.current.version.label)
@@ -153,7 +150,7 @@ class Engines:
             await self._change(deployment, self._release(wanted, deployment.keep), report, self._check(model))
 
     async def rollback(self, model: str, report: Report) -> None:
-        self._must_be_whole(model)
+        self._versions.must_be_whole(model)
         deployment = self._deployment(model)
         if deployment.previous is None:
             raise NotFound(f"{model} has had no other version since the start.")
@@ -364,12 +361,6 @@ class Engines:
         task = asyncio.get_running_loop().create_task(run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def _must_be_whole(self, model: str) -> None:
-        """Raises InvalidValue for an adapter: what runs is its model."""
-        name, adapter = self._versions.split(model)
-        if adapter is not None:
-            raise InvalidValue(f"{model} is an adapter of {name} and runs in its process: name {name}.", param="model")
 
     def _check(self, model: str) -> Check | None:
         question = self._versions.entry(model).question

@@ -107,6 +107,12 @@ class Versions:
         is_adapter = any(one.name == adapter for one in self.adapters(model))
         return (model, adapter) if is_adapter else (name, None)
 
+    def must_be_whole(self, name: str) -> None:
+        """Raises InvalidValue for an adapter: what runs is its model."""
+        model, adapter = self.split(name)
+        if adapter is not None:
+            raise InvalidValue(f"{name} is an adapter of {model} and runs in its process: name {model}.", param="model")
+
     def entry(self, name: str) -> Declared:
         """What is said of a model; where nobody declares it, what holds for every one."""
         return self.declared.get(name, UNDECLARED)

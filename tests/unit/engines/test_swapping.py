@@ -320,6 +320,32 @@ async def test_unloading_a_model_whose_files_are_gone_ends_what_runs_of_it(bench
             await unknown
 
 
+async def test_who_only_loads_a_model_gives_up_when_it_is_unloaded(bench: Bench) -> None:
+    bench.free = 0
+    loading = asyncio.create_task(bench.engines.load("m", ignore))
+    await bench.time.until_asleep(1.0)
+    await bench.engines.unload("m")
+    with pytest.raises(EngineUnavailable, match="m was unloaded before it had come up"):
+        await loading
+    assert bench.states == {"1": "on_disk"}
+    asking = asyncio.create_task(bench.engines.lease("m"))
+    await bench.time.until_asleep(1.0)
+    await bench.engines.unload("m")
+    bench.free = 1024 * MIB
+    bench.time.advance(1.0)
+    (await asking).release()
+    assert bench.states == {"1": "ready"}, "whoever waits for an answer still has it"
+
+
+async def test_who_gives_up_loading_leaves_nothing_behind(bench: Bench) -> None:
+    loading = asyncio.create_task(bench.engines.load("m", ignore))
+    await until(lambda: bench.states == {"1": "starting"})
+    loading.cancel()
+    await asyncio.wait({loading})
+    await until(lambda: bench.states == {"1": "ready"})
+    assert [one.in_flight + one.waiting for one in bench.engines.states()] == [0]
+
+
 async def test_unloading_waits_for_those_who_are_at_it(bench: Bench) -> None:
     lease = await bench.engines.lease("m")
     unloading = asyncio.create_task(bench.engines.unload("m"))

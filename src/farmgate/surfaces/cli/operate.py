@@ -60,7 +60,12 @@ def chats(session: Session, name: str) -> bool:
 
 
 def operate(session: Session, name: str, verb: str, told: str, asked: Mapping[str, str] | None = None) -> Exit:
-    required(session.load()).do(name, verb, asked or {}, session.out.progress(name))
+    try:
+        required(session.load()).do(name, verb, asked or {}, session.out.progress(name))
+    except KeyboardInterrupt:
+        # It is a job of the gate: nothing that was begun there ends with who watched it.
+        session.out.say(f"\nnote: the running Farmgate goes on to {verb} {name}: farmgate ps")
+        raise
     if session.out.json:
         session.out.record({"status": "success"})
     session.out.say(told)

@@ -204,6 +204,20 @@ def test_a_swap_tells_what_to_write_so_that_it_lasts(
     assert f"{name} is version {version} until the next start: {kept}. Back: farmgate rollback {name}" in ran.err
 
 
+def test_who_stops_watching_a_change_is_told_that_it_goes_on(
+    shell: Shell, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", interrupted)
+    server.routes["/api/ai/models/guide/load"] = [(202, {"job": "j1", "message": ""})]
+    server.routes["/api/ai/jobs/j1"] = [job("starting")]
+    ran = shell("load", "guide")
+    assert ran.code == 130
+    assert "note: the running Farmgate goes on to load guide: farmgate ps" in ran.err
+
+
 def test_nobody_is_sent_to_chat_with_a_model_that_does_not(shell: Shell, server: FakeServer) -> None:
     server.routes["/api/ai/models/ranker/load"] = [(202, {"job": "j1", "message": ""})]
     server.routes["/api/ai/jobs/j1"] = [job("done now", ended="2026-01-01T00:00:00Z")]
