@@ -169,7 +169,7 @@ def front() -> Front:
         OpenAISurface(target, catalog).chat,
         AnthropicSurface(target, catalog, count=nothing).messages,
         ResponsesSurface(target, NoResponses(), count=nothing).create,
-        OllamaSurface(target, catalog, load=nothing, jobs=Jobs(time.time)).ask,
+        OllamaSurface(target, catalog, load=nothing, unload=nothing, jobs=Jobs(time.time)).ask,
     )
     routes = {path: {"POST": endpoint} for path, endpoint in zip(BODIES, endpoints, strict=True)}
     return Front(desk, routes, api=nothing, start=nothing, stop=nothing)

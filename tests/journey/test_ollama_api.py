@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from tests.fakes.ollama import FakeModel, FakeOllama
 from tests.journey.gate import KEY, Answer, RealGate
 
+BOSS = "key-of-an-admin-0123456789"
 HI = [{"role": "user", "content": "hi"}]
 
 
@@ -44,7 +46,7 @@ def fake() -> Iterator[FakeOllama]:
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory: pytest.TempPathFactory, fake: FakeOllama) -> Iterator[RealGate]:
     config = {
-        "keys": [{"name": "tests", "key": KEY}],
+        "keys": [{"name": "tests", "key": KEY}, {"name": "boss", "key": BOSS, "admin": True}],
         "ai": {"providers": {"ollama": {"url": fake.url}, "demo": {}}, "routing": {"production": "ollama"}},
     }
     with RealGate(tmp_path_factory.mktemp("gate"), config=config).start() as gate:
@@ -130,3 +132,21 @@ def test_what_is_wrong_is_told_as_ollama_tells_it(
 def test_farmgates_own_api_stays_where_it_was(gate: RealGate) -> None:
     assert gate.call("GET", "/api/ai/health").status == 200
     assert gate.call("GET", "/api/chat").status == 405
+
+
+def test_a_model_leaves_where_an_admin_lets_it_go(gate: RealGate, fake: FakeOllama) -> None:
+    def is_there() -> bool:
+        return "llama3.1:latest" in [one["name"] for one in gate.call("GET", "/api/ps").json["models"]]
+
+    assert gate.call("POST", "/api/generate", {"model": "llama3.1"}).json["done_reason"] == "load"
+    assert is_there()
+    asked = {"model": "llama3.1", "keep_alive": 0}
+    answer = gate.call("POST", "/api/generate", asked)
+    assert answer.headers["x-farmgate-dropped"] == "keep_alive", "others use it too"
+    assert is_there()
+    answer = gate.call("POST", "/api/generate", asked, {"authorization": f"Bearer {BOSS}"})
+    assert answer.json["done_reason"] == "unload"
+    assert "x-farmgate-dropped" not in answer.headers
+    deadline = time.monotonic() + 30
+    while is_there():
+        assert time.monotonic() < deadline, "a job of the gate, which goes on behind the answer"

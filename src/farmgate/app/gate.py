@@ -194,7 +194,14 @@ class Gate:
         streaming = self.config.ai.features.streaming
         openai = OpenAISurface(self.target, self, streaming=streaming)
         responses = ResponsesSurface(self.target, self._shared.responses, count=self.count, streaming=streaming)
-        ollama = OllamaSurface(self.target, self.catalog, load=self.load, jobs=self._shared.jobs, streaming=streaming)
+        ollama = OllamaSurface(
+            self.target,
+            self.catalog,
+            load=self.load,
+            unload=self._care.unload,
+            jobs=self._shared.jobs,
+            streaming=streaming,
+        )
         anthropic = AnthropicSurface(self.target, self, count=self.count, streaming=streaming)
         health = HealthSurface(self._shared.is_draining, lambda: self.config.generation)
         models_here = Inferring(self.catalog, self.providers, self._shared.engines)

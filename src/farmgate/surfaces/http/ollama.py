@@ -9,8 +9,9 @@ from functools import partial
 from typing import Protocol, TypeAlias, cast
 
 from farmgate.core.answer import fold
-from farmgate.core.errors import InvalidType, MissingParameter, ModelNotFound, NotSupported
+from farmgate.core.errors import InvalidType, MissingParameter, ModelNotFound, NotAnAdmin, NotSupported
 from farmgate.core.event import Event
+from farmgate.core.identity import Principal
 from farmgate.core.model import LONGEST_NAME, Capability, ModelInfo
 from farmgate.core.ports import Report, Target
 from farmgate.core.reply import Reply
@@ -39,6 +40,7 @@ from farmgate.work.jobs import Job, Jobs
 __all__ = ["Catalog", "OllamaSurface", "ollama_routes"]
 
 Load: TypeAlias = Callable[[str, str | None, Report], Awaitable[None]]
+Unload: TypeAlias = Callable[[str, Report], Awaitable[None]]
 NDJSON = b"application/x-ndjson"
 PULL_S = 24 * 3600.0
 """How long one client may watch a pull: a large model takes longer than any request may."""
@@ -73,6 +75,17 @@ def whole(request: Request, reply: Reply, events: list[Event]) -> bytes:
             return encode_whole(events, model=model, is_chat=is_chat, began=request.started, dropped=reply.dropped)
 
 
+def is_admin(exchange: Exchange, principal: Principal) -> bool:
+    # Here, because pydantic comes with it, which no request for an answer needs.
+    from farmgate.surfaces.http.care import must_be_admin
+
+    try:
+        must_be_admin(exchange, principal)
+    except NotAnAdmin:
+        return False
+    return True
+
+
 def unread(*_: object, **__: object) -> OllamaBody:
     """Bodies are read by the surface: one path here stands for two kinds of asks."""
     raise AssertionError("a body of Ollama's API is read with its path")
@@ -84,12 +97,16 @@ CODEC = SurfaceCodec(
 
 
 class OllamaSurface:
-    """The endpoints. `load` makes a model ready, getting it first; a pull is a job of the gate, not of its caller."""
+    """The endpoints. `load` makes a model ready, getting it first; a pull is a job of the gate, not of its caller, and
+    so is what `unload` does."""
 
-    def __init__(self, target: Target, catalog: Catalog, *, load: Load, jobs: Jobs, streaming: bool = True) -> None:
+    def __init__(
+        self, target: Target, catalog: Catalog, *, load: Load, unload: Unload, jobs: Jobs, streaming: bool = True
+    ) -> None:
         self._asking = Asking(target, CODEC, streaming=streaming)
         self._catalog = catalog
         self._load = load
+        self._unload = unload
         self._jobs = jobs
 
     async def ask(self, exchange: Exchange) -> None:
@@ -104,20 +121,31 @@ class OllamaSurface:
             claim_once(exchange, principal, raw)
         body = decode_ask(raw, exchange.path, json_limits=limits.json, list_limits=limits.lists)
         if body.is_empty:
-            await self._only_load(exchange, body)
+            await self._only_load(exchange, principal, body)
             return
         await self._asking.send(exchange, principal, body, body.kind)
 
-    async def _only_load(self, exchange: Exchange, body: OllamaBody) -> None:
-        """An ask with nothing in it makes a model ready; one that needs no loading is ready."""
+    async def _only_load(self, exchange: Exchange, principal: Principal, body: OllamaBody) -> None:
+        """An ask with nothing in it makes a model ready; one that needs no loading is ready. With `keep_alive: 0` it
+        leaves, where an admin says so: others use it too."""
         candidate = await self._candidate(body.model)
+        headers: tuple[tuple[bytes, bytes], ...] = ()
         lets_go = body.fields.get("keep_alive") == 0
         if not lets_go:
             with contextlib.suppress(NotSupported):
                 await self._load(candidate.model, candidate.provider, lambda _: None)
+        elif is_admin(exchange, principal):
+            name = f"{candidate.provider}/{candidate.model}"
+            self._jobs.start("unload", name, partial(self._let_go, name), principal=principal)
+        else:
+            headers = ((b"x-farmgate-dropped", b"keep_alive"),)
         reason = "unload" if lets_go else "load"
         told = encode_loaded(body.model or "", is_chat=body.path == "/api/chat", reason=reason)
-        await exchange.answer(200, told)
+        await exchange.answer(200, told, headers)
+
+    async def _let_go(self, name: str, report: Report) -> None:
+        with contextlib.suppress(NotSupported):
+            await self._unload(name, report)
 
     async def _candidate(self, model: str | None) -> Candidate:
         if not model:
