@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -139,7 +140,8 @@ class Versions:
             return self._of(name, self.declared[name].version)
         path = self._weights.known(name)
         if path is None:
-            raise ModelNotFound(f"there is no model {name!r} on this machine: farmgate pull starter gets a small one")
+            there = tuple(info.name for info in self.models())
+            raise ModelNotFound(f"there is no model {name[:100]!r} on this machine: {instead_of(name, there)}")
         return self._version(name, name, pulled(path))
 
     def is_there(self, name: str) -> bool:
@@ -265,6 +267,15 @@ class Versions:
             created_unix=int(changed),
             lacks=lacks_of_found(found, engine),
         )
+
+
+def instead_of(name: str, there: Sequence[str]) -> str:
+    """What to say or do instead of a name that nothing has."""
+    if close := difflib.get_close_matches(name[:100], there, n=1):
+        return f"did you mean {close[0]!r}?"
+    some = ", ".join(there[:5])
+    more = ", ..." if len(there) > 5 else ""
+    return f"there is {some}{more}" if there else "farmgate pull starter gets a small one"
 
 
 def pulled(path: Path) -> Found:

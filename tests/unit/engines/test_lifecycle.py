@@ -100,9 +100,23 @@ async def test_a_name_without_weights_is_not_found_and_no_path_is_a_name(make: M
     engine = FakeEngine()
     engines = make(engine)
     for name in ("other", str(tmp_path / "models" / "tiny.gguf"), "../models/tiny", "./tiny.gguf", ""):
-        with pytest.raises(ModelNotFound, match="farmgate pull starter"):
+        with pytest.raises(ModelNotFound, match=r"there is tiny, wide$|did you mean 'tiny'"):
             await engines.lease(name)
     assert engine.launched == []
+
+
+async def test_what_there_is_is_told_instead_of_a_name_that_nothing_has(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "models" / "guide.gguf").write_bytes(gguf())
+    engines = make(FakeEngine())
+    for name, told in (("tinny", "did you mean 'tiny'?"), ("x:formal", "there is guide, tiny, wide")):
+        with pytest.raises(ModelNotFound) as caught:
+            await engines.unload(name)
+        assert caught.value.message.startswith(f"there is no model {name!r} on this machine: ")
+        assert caught.value.message.endswith(told)
+    for file in (tmp_path / "models").glob("*.gguf"):
+        file.unlink()
+    with pytest.raises(ModelNotFound, match=r": farmgate pull starter gets a small one$"):
+        await engines.unload("tiny")
 
 
 async def test_a_registered_file_is_lent_under_its_name(make: Make, store: ModelStore, tmp_path: Path) -> None:
