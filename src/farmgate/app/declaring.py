@@ -10,9 +10,10 @@ from farmgate.config.schema import LocalModel
 from farmgate.config.sections import MIB
 from farmgate.core.locator import is_remote
 from farmgate.engines.adapters import Adapter, CannotAdapt, TakesAdapters
+from farmgate.engines.command import Command
 from farmgate.engines.declared import Declared, Question
-from farmgate.engines.engine import Batch
-from farmgate.engines.found import CODE, GRAPH, find_source
+from farmgate.engines.engine import Batch, Engine
+from farmgate.engines.found import CODE, GRAPH, Found, find_source
 from farmgate.engines.hours import parse_hours
 from farmgate.engines.ours import ENGINES
 from farmgate.engines.python.reading import why_no_model
@@ -31,26 +32,43 @@ def declared_models(config: Config) -> Mapping[str, Declared]:
     return {name: declared(name, entry, folder) for name, entry in config.models.items()}
 
 
-def absent_models(models: Mapping[str, Declared], known: Callable[[str], Path | None]) -> Iterator[str]:
-    """Why versions and adapters of them certainly cannot be served, as far as their files tell it, a line each.
-    `known`: finds what is pulled."""
+def absent_models(
+    models: Mapping[str, Declared], known: Callable[[str], Path | None], engines: Mapping[str, Engine] = ENGINES
+) -> Iterator[str]:
+    """Why versions and adapters of them certainly cannot be served here, as far as their files and what is installed
+    tell it, a line each. `known`: finds what is pulled."""
     for name, model in models.items():
         for label, source in model.versions.items():
             found = find_source(source, model.engine, known)
             if found is None:
                 yield why_not_there(name, label, source)
-            elif found.attribute and (why := why_no_model(found.path, found.attribute)) is not None:
-                yield f"{name} {label} cannot be used: {why}"
-        yield from useless_adapters(model, known)
+            elif (why := why_not_served(model, found, engines)) is not None:
+                yield f"{name} {label} cannot be served: {why}"
+        yield from useless_adapters(model, known, engines)
 
 
-def useless_adapters(model: Declared, known: Callable[[str], Path | None]) -> Iterator[str]:
+def why_not_served(model: Declared, found: Found, engines: Mapping[str, Engine]) -> str | None:
+    """Why its engine certainly does not serve what was found; None where it may."""
+    if found.attribute:
+        return why_no_model(found.path, found.attribute)
+    name = model.engine or found.engine
+    if name == "command":
+        return Command(name=name, argv=model.command).missing()
+    if {name, found.engine} == {"llamacpp", "transformers"}:
+        return f"{found.path} is for {found.engine}, and not for {name}"
+    engine = engines.get(name)
+    return None if engine is None else engine.missing()
+
+
+def useless_adapters(
+    model: Declared, known: Callable[[str], Path | None], engines: Mapping[str, Engine]
+) -> Iterator[str]:
     """Why adapters are of no use to the version that answers."""
     found = find_source(model.versions[model.version], model.engine, known) if model.adapters else None
     if found is None:
         return
     # Of a command of one's own nothing is known, and it takes none.
-    engine: object = ENGINES.get(model.engine or found.engine)
+    engine: object = engines.get(model.engine or found.engine)
     if not isinstance(engine, TakesAdapters) or (taking := engine.taking) is None:
         return
     for adapter in model.adapters:
