@@ -142,7 +142,7 @@ def test_models_are_told_as_ollama_tells_them() -> None:
     assert len(tag["digest"]) == 64
     (adapter,) = json.loads(encode_tags([("m:a", ModelInfo(name="m:a", provider="p", parent="m"))]))["models"]
     assert (tag["details"]["parent_model"], adapter["details"]["parent_model"]) == ("", "m")
-    (running,) = json.loads(encode_ps([("m", model), ("p/o", other)]))["models"]
+    (running,) = json.loads(encode_ps([("m", model), ("p/o", other)], now_unix=0.0))["models"]
     assert (running["name"], running["context_length"]) == ("m", 8)
     shown = json.loads(encode_show("m", model, {"chat", "tools", "load"}))
     assert shown["capabilities"] == ["completion", "tools"]
@@ -155,4 +155,14 @@ def test_what_is_known_of_a_model_is_shown_before_what_its_provider_can() -> Non
     shown = json.loads(encode_show("m", model, frozenset({"chat", "tools"})))
     assert shown["capabilities"] == ["completion", "thinking"]
     assert shown["model_info"]["farmgate.context_length"] == 9
-    assert json.loads(encode_ps([("m", model)]))["models"][0]["context_length"] == 9
+    assert json.loads(encode_ps([("m", model)], now_unix=0.0))["models"][0]["context_length"] == 9
+
+
+def test_a_model_in_memory_tells_when_it_leaves() -> None:
+    def told(leaves_s: float | None) -> str:
+        model = ModelInfo(name="m", provider="local", loaded=True, leaves_s=leaves_s)
+        return str(json.loads(encode_ps([("m", model)], now_unix=1_796_000_000.7))["models"][0]["expires_at"])
+
+    assert told(None) == told(1e12) == "9999-12-31T23:59:59Z"
+    assert told(0.0) == "2026-11-30T00:53:20Z"
+    assert told(600.5) == "2026-11-30T01:03:21Z"

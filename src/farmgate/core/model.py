@@ -83,7 +83,8 @@ class ModelInfo(Facts):
     """One model of one provider. `loaded` is None where the provider cannot tell; sizes are of the weights.
 
     `parent`: the model that an adapter is of. `loaded_context_tokens` is what it has now; it may be loaded anew with
-    more, up to `context_tokens`. Of what was pulled: `source`, as its owner wrote it, the `revision` it was at, and
+    more, up to `context_tokens`. `leaves_s`: seconds until it leaves memory if nobody uses it; None: it stays, or that
+    is not told. Of what was pulled: `source`, as its owner wrote it, the `revision` it was at, and
     its `licence`.
     """
 
@@ -94,6 +95,7 @@ class ModelInfo(Facts):
     description: str | None = None
     loaded: bool | None = None
     loaded_context_tokens: int | None = None
+    leaves_s: float | None = None
     created_unix: int = 0
     source: str | None = None
     revision: str | None = None

@@ -72,6 +72,12 @@ class Deployment:
         """Whether its owner said so, and it has not happened yet."""
         return self._expected > 0
 
+    @property
+    def left_s(self) -> float | None:
+        """Seconds until the last process of what answers leaves if nobody uses it; None: one stays."""
+        left = [one.left_s() for one in self.current.supervisors.values() if one.state is State.READY]
+        return None if None in left else max((one for one in left if one is not None), default=None)
+
     def ready_names(self, name: str) -> Iterator[str]:
         """What whoever asks now finds loaded: the model `name`, and its adapters."""
         if self.is_ready:

@@ -187,8 +187,9 @@ class Engines:
         """Each as the version of it that answers now, where the configuration is not about to change that."""
         here = self._deployments.items()
         labels = {name: one.current.version.label for name, one in here if not one.is_to_change}
-        ready = {ready for name, one in here for ready in one.ready_names(name)}
-        return tuple(replace(info, loaded=info.name in ready) for info in self._versions.models(labels))
+        ready = {ready: one.left_s for name, one in here for ready in one.ready_names(name)}
+        infos = self._versions.models(labels)
+        return tuple(replace(one, loaded=one.name in ready, leaves_s=ready.get(one.name)) for one in infos)
 
     def states(self) -> tuple[ModelState, ...]:
         """Every process there is or was, by model."""

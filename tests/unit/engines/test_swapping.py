@@ -304,6 +304,21 @@ async def test_a_model_is_listed_as_the_version_that_answers(bench: Bench) -> No
     assert told() == (64, first.stat().st_size, "version 1"), "its files are gone: as it will be at the next start"
 
 
+async def test_a_model_is_listed_with_the_time_that_it_has_left(bench: Bench) -> None:
+    def told() -> tuple[bool | None, float | None]:
+        info = next(info for info in bench.engines.models() if info.name == "m")
+        return info.loaded, info.leaves_s
+
+    assert told() == (False, None)
+    (await bench.engines.lease("m")).release()
+    assert told() == (True, None), "it stays"
+    bench.engines.declare({"m": bench.declared(keep=Keep(ttl_s=60.0))})
+    bench.time.advance(20.0)
+    assert told() == (True, 40.0)
+    (await bench.engines.lease("m", purpose=Purpose.EMBED)).release()
+    assert told() == (True, 60.0), "of its processes the last one"
+
+
 async def test_unloading_a_model_whose_files_are_gone_ends_what_runs_of_it(bench: Bench) -> None:
     lease = await bench.engines.lease("other")
     path = bench.store.known("other")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Protocol, TypeAlias, cast
@@ -157,7 +158,7 @@ class OllamaSurface:
         await run(exchange, partial(self._list, exchange, encode_tags))
 
     async def ps(self, exchange: Exchange) -> None:
-        await run(exchange, partial(self._list, exchange, encode_ps))
+        await run(exchange, partial(self._list, exchange, lambda named: encode_ps(named, now_unix=time.time())))
 
     async def _list(self, exchange: Exchange, write: Callable[[list[tuple[str, ModelInfo]]], bytes]) -> None:
         exchange.principal()

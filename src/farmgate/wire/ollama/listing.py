@@ -13,7 +13,7 @@ __all__ = ["OLLAMA_VERSION", "encode_ps", "encode_show", "encode_tags"]
 
 OLLAMA_VERSION = "0.31.1"
 """The version whose API this is: clients refuse to talk to one that is too old for what they need."""
-FOR_EVER = "9999-12-31T23:59:59Z"
+FOR_EVER, LAST_UNIX = "9999-12-31T23:59:59Z", 253402300799
 CAPABILITIES = {
     Capability.CHAT: "completion",
     Capability.TOOLS: "tools",
@@ -28,13 +28,13 @@ def encode_tags(named: list[tuple[str, ModelInfo]]) -> bytes:
     return encode({"models": [entry(name, model) | {"modified_at": modified(model)} for name, model in named]})
 
 
-def encode_ps(named: list[tuple[str, ModelInfo]]) -> bytes:
+def encode_ps(named: list[tuple[str, ModelInfo]], *, now_unix: float) -> bytes:
     """The answer of /api/ps: the models that are in memory, as far as their providers tell."""
     return encode(
         {
             "models": [
                 entry(name, model)
-                | {"expires_at": FOR_EVER, "size_vram": 0, "context_length": model.window_tokens or 0}
+                | {"expires_at": expires(model, now_unix), "size_vram": 0, "context_length": model.window_tokens or 0}
                 for name, model in named
                 if model.loaded
             ]
@@ -91,5 +91,13 @@ def details(model: ModelInfo) -> dict[str, object]:
     }
 
 
+def expires(model: ModelInfo, now_unix: float) -> str:
+    return FOR_EVER if model.leaves_s is None else moment(int(now_unix + model.leaves_s))
+
+
 def modified(model: ModelInfo) -> str:
-    return datetime.fromtimestamp(model.created_unix, UTC).isoformat().replace("+00:00", "Z")
+    return moment(model.created_unix)
+
+
+def moment(unix: int) -> str:
+    return datetime.fromtimestamp(min(unix, LAST_UNIX), UTC).isoformat().replace("+00:00", "Z")
