@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -18,6 +18,7 @@ from farmgate.core.reply import Reply
 from farmgate.core.request import Kind, Request, Typed
 from farmgate.core.words import Chat
 from farmgate.surfaces.cli.out import Out
+from farmgate.surfaces.cli.waiting import shown_waiting
 from farmgate.surfaces.cli.words import dollars
 
 __all__ = ["Asker", "Took", "status_line"]
@@ -97,13 +98,17 @@ class Asker:
     price_of: PriceOf = lambda *_: None
     timeout_s: float = 600.0
     clock: Clock = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def ask(self, chat: Chat, *, kept: Callable[[str], None] = lambda text: None) -> Took:
         """`kept` is given every piece of text, also of an answer that is stopped. Raises FarmError."""
         began = self.clock()
-        with await self.target.send(self._request(chat, began)) as reply:
+        with (
+            shown_waiting(self.out, self.model or "default", clock=self.clock, sleep=self.sleep) as spoken,
+            await self.target.send(self._request(chat, began)) as reply,
+        ):
             took = Took(model=reply.model, provider=reply.provider, streams=self.stream)
-            await self._follow(reply, took, began, kept)
+            await self._follow(reply, took, began, kept, spoken)
         took.duration_s = self.clock() - began
         if took.usage is not None:
             took.cost_usd = cost_usd(took.usage, self.price_of(took.provider, took.model, time.time()))
@@ -124,12 +129,16 @@ class Asker:
             want_usage=True,
         )
 
-    async def _follow(self, reply: Reply, took: Took, began: float, kept: Callable[[str], None]) -> None:
+    async def _follow(
+        self, reply: Reply, took: Took, began: float, kept: Callable[[str], None], spoken: Callable[[], None]
+    ) -> None:
         try:
             async for event in reply:
                 if event.bears_content and took.first_token_s is None:
                     took.first_token_s = self.clock() - began
                 took.usage = event.usage or took.usage
+                if any(isinstance(part, Text | Refusal) for part in event.parts):
+                    spoken()
                 for text in self._show(event, took):
                     took.text += text
                     kept(text)

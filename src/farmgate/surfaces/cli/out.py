@@ -84,6 +84,12 @@ class Out:
         self._is_sketching = True
         write(sys.stderr, f"\r{text[: get_terminal_size().columns - 1]}\x1b[K")
 
+    def erase_sketch(self) -> None:
+        """Take away what was drawn, if nothing was said since."""
+        if self._is_sketching:
+            self._is_sketching = False
+            write(sys.stderr, "\r\x1b[K")
+
     def end_sketch(self) -> None:
         """What was drawn stays; the next text begins below it."""
         if self._is_sketching:
