@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -33,6 +34,8 @@ class Deployment:
     def __init__(self, release: Release, *, keep: Keep, kept_s: float, drain_s: float) -> None:
         self.current = release
         self.previous: Release | None = None
+        self.chosen: str | None = None
+        """The version that an operator has chosen, whatever the configuration says."""
         self.keep = keep
         self.kept_s = kept_s
         self._drain_s = drain_s
@@ -194,6 +197,18 @@ class Deployment:
             raise
         self._flip(release)
         report(Progress(status=f"{release.version.name} is {release.version.label} now"))
+
+    @contextmanager
+    def choosing(self, label: str) -> Iterator[None]:
+        """While a version that an operator names takes over. Where it does not, what was chosen before holds."""
+        before, self.chosen = self.chosen, label
+        try:
+            yield
+        except BaseException:
+            # Not where a new configuration has named another meanwhile.
+            if self.chosen == label:
+                self.chosen = before
+            raise
 
     def become(self, release: Release) -> None:
         """Send callers to a release from now on, which starts when the first one comes. For a deployment at rest."""

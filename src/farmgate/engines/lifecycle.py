@@ -27,6 +27,7 @@ from farmgate.engines.hours import local_time
 from farmgate.engines.machine import Machine
 from farmgate.engines.ours import ENGINES
 from farmgate.engines.release import Release, Version
+from farmgate.engines.showing import shown
 from farmgate.engines.states import State
 from farmgate.engines.supervisor import Supervisor
 from farmgate.engines.surroundings import Keep, Settings, Warm
@@ -141,20 +142,27 @@ class Engines:
         deployment = self._deployment(model)
         previous = deployment.previous
         wanted = self._versions.labelled(model, version if version is not None else deployment.current.version.label)
-        if version is not None and deployment.is_well and deployment.follows(wanted):
-            # Said twice: the version to go back to is still the one before.
-            await self.load(model, report)
-        elif version is not None and previous is not None and previous.version.is_but_for_adapters(wanted):
-            await self._change(deployment, self._fit(previous, deployment), report, self._check(model))
-        else:
+        if version is None:
             await self._change(deployment, self._release(wanted, deployment.keep), report, self._check(model))
+        elif deployment.is_well and deployment.follows(wanted):
+            # Said twice: the version to go back to is still the one before.
+            deployment.chosen = version
+            await self.load(model, report)
+        else:
+            if previous is not None and previous.version.is_but_for_adapters(wanted):
+                release = self._fit(previous, deployment)
+            else:
+                release = self._release(wanted, deployment.keep)
+            with deployment.choosing(version):
+                await self._change(deployment, release, report, self._check(model))
 
     async def rollback(self, model: str, report: Report) -> None:
         self._versions.must_be_whole(model)
         deployment = self._deployment(model)
-        if deployment.previous is None:
+        if (previous := deployment.previous) is None:
             raise NotFound(f"{model} has had no other version since the start.")
-        await self._change(deployment, self._fit(deployment.previous, deployment), report, None)
+        with deployment.choosing(previous.version.label):
+            await self._change(deployment, self._fit(previous, deployment), report, None)
 
     @property
     def declared(self) -> Mapping[str, Declared]:
@@ -194,7 +202,18 @@ class Engines:
     def states(self) -> tuple[ModelState, ...]:
         """Every process there is or was, by model."""
         every = (*(one for _, one in sorted(self._deployments.items())), *self._leaving)
-        return tuple(self._state(one, supervisor) for one in every for supervisor in one.processes)
+        return tuple(
+            shown(
+                process,
+                answers=self._answers(process.spec),
+                adapters=deployment.adapters_of(process),
+                priority=deployment.keep.priority,
+                memory=self._machine.held(process.spec),
+                load=self.hearing.of(process),
+            )
+            for deployment in every
+            for process in deployment.processes
+        )
 
     def devices(self) -> tuple[DeviceState, ...]:
         return self._machine.states()
@@ -287,9 +306,11 @@ class Engines:
         return replace(keep, pinned=keep.pinned or model in self._due)
 
     def _declare_anew(self, name: str, before: Declared | None) -> None:
-        deployment = self._deployments[name]
+        deployment, now = self._deployments[name], self._versions.declared.get(name)
+        if before is None or now is None or before.version != now.version:
+            deployment.chosen = None
         try:
-            version = self._wanted(deployment, before)
+            version = self._wanted(deployment)
         except FarmError:
             # Its files are gone, or nobody declares it any more: what it has begun, it ends.
             self._soon(self._taken_out(name))
@@ -302,26 +323,25 @@ class Engines:
             deployment.become(self._release(version, deployment.keep))
         else:
             deployment.expect()
-            self._soon(partial(self._follow, deployment, before))
+            self._soon(partial(self._follow, deployment))
 
-    def _wanted(self, deployment: Deployment, before: Declared | None) -> Version:
-        """The version that a model is to have now; `before`: what was said of it last. Raises FarmError."""
-        name, label = deployment.current.version.name, deployment.current.version.label
-        now = self._versions.declared.get(name)
+    def _wanted(self, deployment: Deployment) -> Version:
+        """The version that a model is to have now. Raises FarmError."""
+        name = deployment.current.version.name
         version = self._versions.current(name)
-        if before is not None and now is not None and before.version == now.version:
-            # Who swapped to another version by hand keeps it, in its new size, as long as there is one.
+        if deployment.chosen is not None:
+            # In its new size, as long as there is one.
             with suppress(FarmError):
-                return self._versions.labelled(name, label)
+                return self._versions.labelled(name, deployment.chosen)
         return version
 
-    async def _follow(self, deployment: Deployment, before: Declared | None) -> None:
+    async def _follow(self, deployment: Deployment) -> None:
         """Bring a model to what is said of it by then, when no other change is under way."""
         name = deployment.current.version.name
         try:
             await deployment.settled()
             if self._deployments.get(name) is deployment:
-                version = self._wanted(deployment, before)
+                version = self._wanted(deployment)
                 if not deployment.follows(version):
                     await self._change(deployment, self._release(version, deployment.keep), ignore, self._check(name))
         finally:
@@ -370,29 +390,6 @@ class Engines:
     def _answers(self, spec: Spec) -> bool:
         deployment = self._deployments.get(spec.model)
         return deployment is not None and any(one.spec is spec for one in deployment.current.supervisors.values())
-
-    def _state(self, deployment: Deployment, supervisor: Supervisor) -> ModelState:
-        spec = supervisor.spec
-        return ModelState(
-            name=spec.model,
-            version=spec.version,
-            purpose=spec.purpose.value,
-            engine=supervisor.engine.name,
-            state=supervisor.state.value,
-            answers=self._answers(spec),
-            memory=self._machine.held(spec),
-            pid=supervisor.pid,
-            in_flight=supervisor.leases.in_flight,
-            waiting=supervisor.leases.expected,
-            starts=supervisor.starts,
-            ttl_left_s=supervisor.left_s(),
-            pinned=supervisor.keep.pinned,
-            priority=supervisor.keep.priority,
-            failure=supervisor.failure,
-            load_s=supervisor.load_s,
-            adapters=deployment.adapters_of(supervisor),
-            engine_load=self.hearing.of(supervisor),
-        )
 
 
 def ignore(_: Progress) -> None:

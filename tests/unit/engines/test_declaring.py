@@ -120,6 +120,31 @@ async def test_where_the_version_chosen_by_hand_is_no_more_that_of_the_configura
     assert bench.answering() == "1"
 
 
+async def test_a_version_that_did_not_come_up_is_tried_again_when_its_files_are_others(bench: Bench) -> None:
+    (await bench.engines.lease("m")).release()
+    bench.engine._modes = ["exits"]
+    bench.engines.declare({"m": bench.declared(version="2")})
+    await until(lambda: not bench.engines._tasks)
+    assert bench.answering() == "1"
+    bench.engine._modes = ["serves"]
+    bench.engines.declare({"m": bench.declared(version="2", versions={"1": "one", "2": "other"})})
+    await until(lambda: not bench.engines._tasks)
+    assert bench.answering() == "2", "nobody has chosen the old one"
+
+
+async def test_a_version_gone_back_to_by_hand_is_kept_and_one_that_failed_is_not(bench: Bench) -> None:
+    (await bench.engines.lease("m")).release()
+    await bench.engines.swap("m", "2", ignore)
+    await bench.engines.rollback("m", ignore)
+    bench.engine._modes = ["exits"]
+    with pytest.raises(EngineUnavailable):
+        await bench.engines.swap("m", "other", ignore)
+    bench.engine._modes = ["serves"]
+    bench.engines.declare({"m": bench.declared(parallel=3)})
+    await until(lambda: not bench.engines._tasks)
+    assert bench.answering() == "1"
+
+
 async def test_a_new_version_that_does_not_come_up_leaves_the_old_one(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
