@@ -7,6 +7,7 @@ import importlib.util
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 
 from tests.endure.page import Report, table
 from tests.lifecycle.asking import QUESTIONS, Came, Outcome, Question, ask
@@ -20,6 +21,10 @@ them."""
 STORY = Question("Tell me a story about a gate.", ())
 LEAST: Mapping[str, float] = {"llamacpp": 1.3, "transformers": 3.0}
 """How many times the tokens of one caller eight must get."""
+TURNS = 5
+THREADS: Mapping[str, tuple[int, ...]] = {"llamacpp": (1, 2), "transformers": (1,)}
+"""Which of them gains more depends on the processor: where it waits for memory eight share what one thread has read;
+where it has to compute, eight use the second thread better than one does."""
 
 
 def engines(report: Report) -> list[str]:
@@ -42,30 +47,42 @@ async def batching(directory: Path, *, seconds: float) -> Report:
     report = Report()
     rows = []
     for engine in engines(report):
-        own: dict[str, object] = {"parallel": 8, "threads": 1, **versions(engine)}
-        question, model = QUESTIONS[0], "the guide"
-        if engine == "llamacpp":
-            if not STARTER.is_file():
-                report.unjudged.append(f"llama.cpp: {STARTER} is not there; `make test` gets it")
-                continue
-            own |= {"versions": {"1": str(STARTER)}, "context": 512}
-            question, model = STORY, "SmolLM2-135M"
-        async with stage(directory / engine, guide=own) as here:
-            await here.do("load")
-            await tokens_a_second(here, question, 8, 1.0)
-            one = await tokens_a_second(here, question, 1, seconds)
-            eight = await tokens_a_second(here, question, 8, seconds)
-        rows.append((f"{engine}, {model}", f"{one:,.0f}", f"{eight:,.0f}", f"**{eight / one:.2f}**"))
-        kept = eight >= LEAST[engine] * one
-        report.promise(f"{engine}: eight callers get {eight / one:.2f} times the tokens of one", is_kept=kept)
+        if engine == "llamacpp" and not STARTER.is_file():
+            report.unjudged.append(f"llama.cpp: {STARTER} is not there; `make test` gets it")
+            continue
+        model = "SmolLM2-135M" if engine == "llamacpp" else "the guide"
+        gains = []
+        for threads in THREADS[engine]:
+            one, eight = await paces(directory / f"{engine}-{threads}", engine, threads=threads, seconds=seconds)
+            gains.append(eight / one)
+            rows.append((f"{engine}, {model}", str(threads), f"{one:,.0f}", f"{eight:,.0f}", f"**{eight / one:.2f}**"))
+        kept = max(gains) >= LEAST[engine]
+        report.promise(f"{engine}: eight callers get {max(gains):.2f} times the tokens of one", is_kept=kept)
     report.say(
-        f"Tokens a second through the gate, streamed, {seconds:g} s each, one thread for a model. "
-        "Every answer of the guide is the one it "
-        "gives a caller alone.",
+        f"Tokens a second through the gate, streamed, {seconds:g} s each in {TURNS} turns, their median. "
+        "Every answer of the guide is the one it gives a caller alone.",
         "",
-        *table(("engine", "one caller", "eight", "times as many"), rows),
+        *table(("engine", "threads", "one caller", "eight", "times as many"), rows),
     )
     return report
+
+
+async def paces(directory: Path, engine: str, *, threads: int, seconds: float) -> tuple[float, float]:
+    """What one caller and eight get of an engine with so many threads."""
+    own: dict[str, object] = {"parallel": 8, "threads": threads, **versions(engine)}
+    question = QUESTIONS[0]
+    if engine == "llamacpp":
+        own |= {"versions": {"1": str(STARTER)}, "context": 512}
+        question = STORY
+    async with stage(directory, guide=own) as here:
+        await here.do("load")
+        await tokens_a_second(here, question, 8, 1.0)
+        # In turns, so that a machine which is slower for a while is so for both.
+        ones, eights = [], []
+        for _ in range(TURNS):
+            ones.append(await tokens_a_second(here, question, 1, seconds / TURNS))
+            eights.append(await tokens_a_second(here, question, 8, seconds / TURNS))
+        return median(ones), median(eights)
 
 
 async def tokens_a_second(here: Stage, question: Question, callers: int, seconds: float) -> float:
