@@ -134,18 +134,18 @@ class ModelCatalog:
     def _listed(self, provider: str) -> Mapping[str, ModelInfo]:
         return {**self._told.get(provider, {}), **{info.name: info for info in self._known.get(provider, ())}}
 
-    async def refresh(self, *, at_once: bool = False) -> None:
+    async def refresh(self, *, at_once: bool = False, near: bool = False) -> None:
         """Ask every provider that can tell; at most once every two seconds, once for many askers. What is on this
         machine is looked at sooner: somebody may have pulled it a moment ago, and asks for it now.
 
-        `at_once`: something has changed, so what was told a moment ago is not enough.
+        `at_once`: something has changed, so what was told a moment ago is not enough. `near`: on this machine alone.
         """
         if at_once and self._asking is not None:
             await asyncio.shield(self._asking)
         if self._asking is None:
             now = self._clock()
-            near_only = not at_once and now - self._asked_at < AGAIN_AFTER_S
-            if near_only and now - self._near_asked_at < NEAR_AGAIN_AFTER_S:
+            near_only = near or (not at_once and now - self._asked_at < AGAIN_AFTER_S)
+            if near_only and not at_once and now - self._near_asked_at < NEAR_AGAIN_AFTER_S:
                 return
             self._asking = asyncio.create_task(self._ask_all(near_only=near_only))
             self._asking.add_done_callback(partial(self._asked, near_only=near_only))

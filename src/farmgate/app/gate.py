@@ -130,7 +130,7 @@ class Gate:
             shared.engines,
             waiting=shared.queues.waiting,
             pace=partial(shared.telemetry.tokens_per_s, LOCAL),
-            changed=partial(self.catalog.refresh, at_once=True),
+            changed=partial(self.catalog.refresh, at_once=True, near=True),
         )
         self._loads = 0
         self.front = self._front()

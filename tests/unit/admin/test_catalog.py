@@ -114,6 +114,20 @@ async def test_what_is_on_this_machine_is_looked_at_again_at_once_and_nobody_els
     assert (near.asked, far.asked) == (3, 2)
 
 
+async def test_where_a_model_of_this_machine_is_another_now_nobody_else_is_asked() -> None:
+    near, far, clock = FakeSource("a"), FakeSource("f"), FakeClock()
+    listed = {"near": Listed(source=near, is_near=True), "far": Listed(source=far)}
+    catalog = ModelCatalog(listed, default_provider="near", clock=clock)
+    await catalog.refresh()
+    clock.advance(3600.0)
+    for _ in range(2):
+        await catalog.refresh(at_once=True, near=True)
+    assert (near.asked, far.asked) == (3, 1)
+    assert catalog.view().providers["far"].models == {"f"}
+    await catalog.refresh()
+    assert (near.asked, far.asked) == (4, 2), "and that was no look at the others"
+
+
 async def test_a_model_that_was_got_a_moment_ago_is_asked_for_at_once() -> None:
     case = Case("a")
     await case.catalog.refresh()
