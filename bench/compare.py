@@ -314,6 +314,9 @@ def main():
     ap.add_argument("--seconds", type=int, default=8)
     ap.add_argument("--cache", type=Path, default=Path.home() / ".cache/farmgate-bench")
     args = ap.parse_args()
+    needed = ["cc", "wrk", "curl", "taskset", *(["nginx"] if "nginx" in args.peers else [])]
+    if missing := [tool for tool in needed if shutil.which(tool) is None]:
+        ap.exit(2, f"compare.py needs {', '.join(missing)}: install them first, or name only peers that need less.\n")
     args.cache.mkdir(parents=True, exist_ok=True)
     for tool in ("mock_upstream", "sse_load"):
         sh(["cc", "-O2", "-o", str(args.cache / tool), str(HERE / f"{tool}.c")])
