@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import math
 from collections.abc import Mapping
 from typing import TypeVar, cast
@@ -197,11 +198,15 @@ class LocalProvider(ProviderBase):
         return self._lender.models()
 
     async def load(self, model: str, report: Report) -> None:
-        if model not in {known.name for known in self._lender.models()}:
+        there = [known.name for known in self._lender.models()]
+        if model not in there:
             try:
                 await self._weights.pull(model, report)
             except ModelNotFound as error:
                 if self._lender.places(model) is None:
+                    if close := difflib.get_close_matches(model[:100], there, n=1):
+                        said = f"There is no model {model[:100]!r} on this machine: did you mean {close[0]!r}?"
+                        raise ModelNotFound(said, param="model") from error
                     raise
                 raise ModelNotFound(
                     f"{model} is configured, and its files are not there: `farmgate doctor` says why.", param="model"

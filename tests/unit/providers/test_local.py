@@ -460,6 +460,12 @@ async def test_loading_gets_the_weights_that_are_not_there() -> None:
         await provider.load("nowhere", said.append)
 
 
+async def test_a_name_that_is_nearly_one_is_told_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeLender, "models", lambda _: (ModelInfo(name="somewhere", provider="local"),))
+    with pytest.raises(ModelNotFound, match="no model 'nowhere' on this machine: did you mean 'somewhere'"):
+        await provider_of(FakeLender([]), FakeWeights()).load("nowhere", print)
+
+
 async def test_a_model_that_is_configured_and_not_there_is_told_so_when_it_is_to_be_loaded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
