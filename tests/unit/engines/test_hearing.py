@@ -164,9 +164,9 @@ async def test_one_that_hangs_or_has_no_end_is_nothing_in_a_moment(monkeypatch: 
             writer.write(TOLD * 10_000)
             await writer.drain()
 
-    async def drips(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def drips(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(HEAD + b"\r\n" + TOLD)
-        await asyncio.Event().wait()
+        await reader.read()  # Until the caller leaves; newer servers are not closed before.
 
     async with served(endless) as address:
         assert await hear(address) is None
